@@ -1,0 +1,1 @@
+"""What to send: campaign definitions and customers; pure, without Redis, network or clock."""

@@ -1,0 +1,1 @@
+"""How people run it: command line, simulator, benchmarks and deployment."""

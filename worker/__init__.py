@@ -1,0 +1,1 @@
+"""How it is sent: ledger, pacing, gateway, pipeline and Celery tasks."""
