@@ -1,0 +1,103 @@
+"""Turn the text of a setting into its value, or say what is wrong with it and what to write."""
+
+import re
+from collections.abc import Callable
+from itertools import pairwise
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from pydantic import SecretStr
+
+
+class UnusableError(ValueError):
+    """Carry what is wrong with a value and what to write; the value itself may be a secret."""
+
+    def __init__(self, what: str, advice: str) -> None:
+        super().__init__(what)
+        self.what, self.advice = what, advice
+
+
+def shaped(pattern: str, what: str) -> Callable[[str], str]:
+    compiled = re.compile(pattern)
+
+    def read(text: str) -> str:
+        if not compiled.fullmatch(text):
+            raise UnusableError(f"is not {what}", f"Write {what}.")
+        return text
+
+    return read
+
+
+def number_per_s(text: str) -> float:
+    try:
+        number = float(text)
+    except ValueError:
+        number = 0.0
+    if not 0 < number <= 10_000:
+        raise UnusableError("is not a number above 0, at most 10000", "Write Interactions a second, like 20.")
+    return number
+
+
+def settle_times_s(text: str) -> tuple[float, ...]:
+    try:
+        times_s = tuple(float(part) for part in text.split(","))
+    except ValueError:
+        times_s = ()
+    ascending = all(a < b for a, b in pairwise(times_s))
+    if len(times_s) < 2 or not ascending or not 0 <= times_s[0] <= times_s[-1] <= 86_400:
+        raise UnusableError(
+            "is not a list of at least two rising times in seconds, a day at most", "Write like 2,5,15,45."
+        )
+    return times_s
+
+
+def thread_count(text: str) -> int:
+    if not text.isascii() or not text.isdigit() or not 1 <= int(text) <= 1000:
+        raise UnusableError("is not a whole number from 1 to 1000", "Write the threads of a worker, like 64.")
+    return int(text)
+
+
+def one_of(*words: str, fold: Callable[[str], str]) -> Callable[[str], str]:
+    def read(text: str) -> str:
+        if fold(text) not in words:
+            raise UnusableError("is not one of its words", f"Write one of {', '.join(words)}.")
+        return fold(text)
+
+    return read
+
+
+def url(*schemes: str, example: str) -> Callable[[str], str]:
+    def read(text: str) -> str:
+        try:
+            url = urlsplit(text)
+            is_usable = url.scheme in schemes and bool(url.path if url.scheme == "unix" else url.hostname)
+            _ = url.port
+        except ValueError:
+            is_usable = False
+        if not is_usable:
+            raise UnusableError(f"is not a URL of {' or '.join(schemes)}", f"Write like {example}.")
+        return text.rstrip("/")
+
+    return read
+
+
+def secret_url(*schemes: str, example: str) -> Callable[[str], SecretStr]:
+    read = url(*schemes, example=example)
+    return lambda text: SecretStr(read(text))
+
+
+def folder(text: str) -> Path:
+    try:
+        path = Path(text).expanduser().absolute()
+    except RuntimeError as error:
+        raise UnusableError("begins with a `~` whose user is not known", "Write the whole path.") from error
+    if path.exists() and not path.is_dir():
+        raise UnusableError("is a file, not a folder", "Write the path of a folder.")
+    return path
+
+
+def existing_file(text: str) -> Path:
+    path = Path(text).expanduser().absolute()
+    if not path.is_file():
+        raise UnusableError(f"names {path}, which is no file", "Write the path of a PEM file.")
+    return path
