@@ -1,0 +1,55 @@
+"""The glossary of Redis: every key of the ledger, its type, members, unit and lifetime.
+
+All keys of an account share one hash tag, so that pacing, pair locks and campaigns live on one Redis.
+
+| key | type | holds |
+| --- | --- | --- |
+| `o:{tag}:campaigns` | ZSET | campaign id -> created, ms; kept until purged |
+| `o:{tag}:active` | SET | ids of campaigns with rows or closings left |
+| `o:{tag}:workers` | HASH | session -> JSON {host, pid, started, concurrency, seen_ms}; dropped when its process is gone |
+| `o:{tag}:tick:<duty>` | STRING | who does a duty of the tick now; PX some seconds |
+| `o:{tag}:pair:<hash>` | STRING | row that has a (customer, sender) pair in hand; PX `pair_ms` |
+| `o:{tag}:c:<id>` | HASH | the campaign: state, definition, columns, counts `n<state>`, `seq`, `cursor`, `loaded`, … |
+| `…:in:<bucket>` | HASH | field row-in-bucket -> JSON list of the customer's cells |
+| `…:rw:<bucket>` | HASH | field -> packed record, see `row.py`; 64 rows a bucket, so that Redis keeps it as a listpack |
+| `…:nt:<bucket>` | HASH | field -> JSON [code, sentence, advice] of rows with words of their own (invalid ones) |
+| `…:past:<bucket>` | HASH | field -> records of the row's earlier sends, each with its length (2 bytes) in front |
+| `…:hand` | HASH | row -> JSON of what its present holder needs (token, owner, channel, …); gone when the send ends |
+| `…:due` | ZSET | PENDING row -> due, ms (retries and rows put back; rows behind the cursor have no entry) |
+| `…:later` | ZSET | OPEN or DOUBT row -> due, ms |
+| `…:queued` | ZSET | row in the broker's window -> since, ms |
+| `…:lease` | ZSET | row in hand -> lease's end, ms |
+| `…:out` | STREAM | r row, s state, c code: one entry for every send that ended |
+| `…:close` | HASH | Interaction SID -> JSON {row, channel, since}: to be closed |
+| `…:closing` | ZSET | Interaction SID -> next attempt, ms |
+| `…:rej:<code>` | LIST | rows rejected with that code since the last resume |
+| `…:rejcodes` | SET | codes that have such a list |
+"""
+
+from __future__ import annotations
+
+from hashlib import blake2b
+
+BUCKET = 64
+"""Rows a bucket: few enough for a listpack's linear search, many enough that the key itself costs under 2 bytes a row."""
+
+
+def prefix(account_tag: str) -> str:
+    """Give the prefix of every key of an account; the tag in braces is Redis's hash tag."""
+    return f"o:{{{account_tag}}}:"
+
+
+def campaign(account_prefix: str, campaign_id: str) -> str:
+    """Name the campaign's hash, on which its other keys hang."""
+    return f"{account_prefix}c:{campaign_id}"
+
+
+def pair(account_prefix: str, address: str, proxy_address: str | None) -> str:
+    """Name the lock of a (customer, sender) pair, without the number in it."""
+    digest = blake2b(f"{address}\n{proxy_address or ''}".encode(), digest_size=8).hexdigest()
+    return f"{account_prefix}pair:{digest}"
+
+
+def place(row: int) -> tuple[int, int]:
+    """Tell a row's bucket and its field there; rows count from 1."""
+    return divmod(row - 1, BUCKET)

@@ -1,0 +1,190 @@
+-- The head of every ledger script: the record of a row, its moves, the breaker, the clock.
+--
+-- KEYS[1] the campaign's hash; its other keys are this name with a suffix (see keys.py), all in one hash slot.
+-- ARGV[1] JSON of named arguments; times in ms. `now_ms` is passed by tests only: else Redis's own clock counts.
+-- A script answers {'ok', …} or {'refused', why}: refused means that nothing was changed.
+if redis.replicate_commands then redis.replicate_commands() end
+local BASE = KEYS[1]
+local A = cjson.decode(ARGV[1])
+
+local FORMAT, HEAD = '>BBBBI3I4c16c16c16c8BI3', 71
+local BUCKET = 64
+local NONE = string.rep('\0', 16)
+local STORY = '>BI4I3'
+local STORY_FIRST, STORY_LAST = 8 * 8, 8 * 90
+local STREAK_LIMIT = 20
+
+local STATE = { PENDING = 0, QUEUED = 1, OPENING = 2, DOUBT_OPENING = 3, OPEN = 4, SENDING = 5, DOUBT_SENDING = 6,
+  ACCEPTED = 7, FAILED = 8, INVALID = 9, SKIPPED = 10, NEEDS_REVIEW = 11, CANCELLED = 12 }
+local FIRST_ENDED = STATE.ACCEPTED
+local EVENT = { OPENING = 1, OPENED = 2, SENDING = 3, ACCEPTED = 4, OPENING_DEFERRED = 5, SENDING_DEFERRED = 6, FAILED = 7,
+  OPENING_UNANSWERED = 8, SENDING_UNANSWERED = 9, FOUND_OPEN = 10, FOUND_SENT = 11, ABSENT_OPEN = 12, ABSENT_SENT = 13,
+  LOOKED = 14, NEEDS_REVIEW = 15, WAITING = 16, SKIPPED = 17, PUT_BACK = 18, NEW_SEND = 19, VERDICT = 20, CANCELLED = 21,
+  GIVEN_UP = 22, REOPENED = 23, USED = 24, LEASE_OVER = 25 }
+
+local function now()
+  if A.now_ms then return A.now_ms end
+  local t = redis.call('TIME')
+  return tonumber(t[1]) * 1000 + math.floor(tonumber(t[2]) / 1000)
+end
+local NOW = now()
+
+local function int(n) return string.format('%.0f', n) end
+local function key(name) return BASE .. ':' .. name end
+local function refused(why) return { 'refused', tostring(why) } end
+local function campaign(field) return redis.call('HGET', BASE, field) or nil end
+local function number(field) return tonumber(redis.call('HGET', BASE, field) or 0) end
+
+local function place(row)
+  local field = (row - 1) % BUCKET
+  return int((row - 1 - field) / BUCKET), int(field)
+end
+
+local function unhex(sid) -- 'KD…' with 32 hex digits -> 16 bytes; nothing -> NONE
+  if not sid or sid == cjson.null or sid == '' then return NONE end
+  return (string.gsub(string.sub(sid, 3), '%x%x', function(h) return string.char(tonumber(h, 16)) end))
+end
+local function hex(prefix, bytes)
+  if bytes == NONE then return nil end
+  return prefix .. (string.gsub(bytes, '.', function(c) return string.format('%02x', string.byte(c)) end))
+end
+
+local function unpack_row(row, value)
+  local r = { row = row }
+  r.state, r.send, r.attempts, r.looks, r.code, r.arg, r.interaction, r.conversation, r.message, r.address,
+    r.delivery, r.delivery_code = struct.unpack(FORMAT, value)
+  r.story = string.sub(value, HEAD + 1)
+  return r
+end
+
+local function read(row)
+  local bucket, field = place(row)
+  local value = redis.call('HGET', key('rw:' .. bucket), field)
+  return value and unpack_row(row, value) or nil
+end
+
+local function save(r)
+  local bucket, field = place(r.row)
+  redis.call('HSET', key('rw:' .. bucket), field, struct.pack(FORMAT, r.state, r.send, r.attempts, r.looks, r.code, r.arg,
+    r.interaction, r.conversation, r.message, r.address, r.delivery, r.delivery_code) .. r.story)
+end
+
+-- The story is bounded: where it is full, what lies between its beginning and its end is dropped.
+local function tell(r, event, code)
+  local since = math.max(0, math.floor((NOW - number('created_ms')) / 10))
+  r.story = r.story .. struct.pack(STORY, event, since, code or 0)
+  if #r.story > STORY_FIRST + STORY_LAST then
+    r.story = string.sub(r.story, 1, STORY_FIRST) .. string.sub(r.story, -(STORY_LAST - 8))
+  end
+end
+
+-- Put a row into another state: counts, sequence number, story and, where its send has ended, the outcome stream.
+local function move(r, to, event, code)
+  if r.state ~= to then
+    redis.call('HINCRBY', BASE, 'n' .. int(r.state), -1)
+    redis.call('HINCRBY', BASE, 'n' .. int(to), 1)
+    r.state = to
+  end
+  redis.call('HINCRBY', BASE, 'seq', 1)
+  if event then tell(r, event, code) end
+  if to >= FIRST_ENDED then
+    redis.call('XADD', key('out'), '*', 'r', int(r.row), 's', int(to), 'c', int(r.code))
+  end
+end
+
+local function hand(row)
+  local value = redis.call('HGET', key('hand'), int(row))
+  return value and cjson.decode(value) or {}
+end
+local function keep(row, h) redis.call('HSET', key('hand'), int(row), cjson.encode(h)) end
+
+local function hold(row, h) -- the caller becomes the holder, until its lease is over
+  redis.call('ZREM', key('queued'), int(row))
+  redis.call('ZREM', key('later'), int(row))
+  h.token, h.owner = A.token, A.owner
+  redis.call('ZADD', key('lease'), int(NOW + A.lease_ms), int(row))
+end
+local function let_go(row, h)
+  h.token, h.owner = nil, nil
+  redis.call('ZREM', key('lease'), int(row))
+  redis.call('ZREM', key('queued'), int(row))
+end
+local function held(r, h, state) return r and r.state == state and h.token and h.token == A.token end
+
+local function unlock_pair(row, h)
+  if h.pair and redis.call('GET', h.pair) == BASE .. ':' .. int(row) then redis.call('DEL', h.pair) end
+  h.pair = nil
+end
+
+local function due(row, in_ms) redis.call('ZADD', key('due'), int(NOW + (in_ms or 0)), int(row)) end
+local function later(row, in_ms) redis.call('ZADD', key('later'), int(NOW + (in_ms or 0)), int(row)) end
+
+-- An Interaction that was opened and gets no message is closed, so that no agent keeps an empty task.
+local function owe_close(r, h)
+  local sid = hex('KD', r.interaction)
+  if not sid then return end
+  redis.call('HSET', key('close'), sid, cjson.encode({ row = r.row, channel = h.channel, since = NOW }))
+  redis.call('ZADD', key('closing'), int(NOW), sid)
+  h.closing = sid
+end
+
+local function forget_sids(r)
+  r.interaction, r.conversation, r.message = NONE, NONE, NONE
+end
+
+-- End a send: nobody holds the row, nothing is due.
+local function finish(r, h)
+  let_go(r.row, h)
+  unlock_pair(r.row, h)
+  redis.call('ZREM', key('due'), int(r.row))
+  redis.call('ZREM', key('later'), int(r.row))
+  redis.call('HDEL', key('hand'), int(r.row))
+  save(r)
+end
+
+-- Give a row back to PENDING, due in `in_ms`; what it must wait for stays in its hand.
+local function back(r, h, in_ms, event, code)
+  let_go(r.row, h)
+  unlock_pair(r.row, h)
+  redis.call('ZREM', key('later'), int(r.row))
+  forget_sids(r)
+  h.channel, h.flex_task, h.doubt, h.checks = nil, nil, nil, nil
+  move(r, STATE.PENDING, event, code)
+  save(r)
+  keep(r.row, h)
+  due(r.row, in_ms)
+end
+
+-- The breaker opens: the campaign pauses with the reason named; what was rejected for it goes back to PENDING.
+local function trip(code)
+  if campaign('state') == 'running' then
+    redis.call('HSET', BASE, 'state', 'paused', 'paused_by', 'breaker', 'reason_code', int(code), 'paused_ms', int(NOW))
+  end
+  local list = key('rej:' .. int(code))
+  for _, row in ipairs(redis.call('LRANGE', list, 0, -1)) do
+    local r = read(tonumber(row))
+    if r and r.state == STATE.FAILED and r.code == code then
+      local h = hand(r.row)
+      local sid = hex('KD', r.interaction)
+      if sid and redis.call('HEXISTS', key('close'), sid) == 1 then h.closing = sid end
+      r.code, r.arg = 0, 0
+      back(r, h, 0, EVENT.PUT_BACK, code)
+    end
+  end
+  redis.call('DEL', list)
+  redis.call('SREM', key('rejcodes'), int(code))
+end
+
+-- A send is rejected; `A.stop` = the code speaks against the whole campaign.
+local function fail(r, h, code, event)
+  local last = redis.call('HMGET', BASE, 'streak_code', 'streak_n')
+  local n = 1
+  if tonumber(last[1] or -1) == code then n = tonumber(last[2] or 0) + 1 end
+  redis.call('HSET', BASE, 'streak_code', int(code), 'streak_n', int(n))
+  redis.call('RPUSH', key('rej:' .. int(code)), int(r.row))
+  redis.call('SADD', key('rejcodes'), int(code))
+  r.code = code
+  move(r, STATE.FAILED, event, code)
+  finish(r, h)
+  if A.stop == true or n >= STREAK_LIMIT then trip(code) end
+end

@@ -1,0 +1,16 @@
+-- Record that the Interaction in doubt was never created.
+-- from DOUBT_OPENING to PENDING | CANCELLED (the campaign is cancelled) | FAILED (attempts are used up)
+-- ARGV[1] row, token, due_in_ms, max_attempts, code (of a send given up)
+-- Returns {'ok'} | {'refused', state}
+local r, h = read(A.row), hand(A.row)
+if not held(r, h, STATE.DOUBT_OPENING) then return refused(r and r.state) end
+tell(r, EVENT.ABSENT_OPEN)
+if campaign('state') == 'cancelled' then
+  move(r, STATE.CANCELLED, EVENT.CANCELLED)
+  finish(r, h)
+elseif r.attempts >= A.max_attempts then
+  fail(r, h, A.code, EVENT.FAILED)
+else
+  back(r, h, A.due_in_ms)
+end
+return { 'ok' }

@@ -1,0 +1,12 @@
+-- Record that the message in doubt was found by our own key: Twilio has it.
+-- from DOUBT_SENDING to ACCEPTED
+-- ARGV[1] row, token, message
+-- Returns {'ok'} | {'refused', state}
+local r, h = read(A.row), hand(A.row)
+if not held(r, h, STATE.DOUBT_SENDING) then return refused(r and r.state) end
+r.message, r.code, r.arg = unhex(A.message), 0, 0
+tell(r, EVENT.FOUND_SENT)
+move(r, STATE.ACCEPTED, EVENT.ACCEPTED)
+finish(r, h)
+if number('streak_n') > 0 then redis.call('HSET', BASE, 'streak_n', '0') end
+return { 'ok' }

@@ -1,0 +1,13 @@
+-- Record that Twilio took the Interaction on; the holder goes on to the message.
+-- from OPENING to OPEN
+-- ARGV[1] row, token, interaction, conversation, channel, flex_task (SIDs; '' = not known yet)
+-- Returns {'ok'} | {'refused', state}
+local r, h = read(A.row), hand(A.row)
+if not held(r, h, STATE.OPENING) then return refused(r and r.state) end
+r.interaction, r.conversation = unhex(A.interaction), unhex(A.conversation)
+r.attempts = math.min(255, r.attempts + 1)
+h.channel, h.flex_task, h.tries, h.opened = A.channel, A.flex_task, 0, NOW
+move(r, STATE.OPEN, EVENT.OPENED)
+save(r)
+keep(A.row, h)
+return { 'ok' }

@@ -1,0 +1,14 @@
+-- Hold an opened or doubtful row while a worker looks after it.
+-- from OPEN | DOUBT_OPENING | DOUBT_SENDING to the same
+-- ARGV[1] row, token, owner, lease_ms
+-- Returns {'ok', now in ms} | {'refused', state or 'held'}
+local r, h = read(A.row), hand(A.row)
+if not r or (r.state ~= STATE.OPEN and r.state ~= STATE.DOUBT_OPENING and r.state ~= STATE.DOUBT_SENDING) then
+  return refused(r and r.state)
+end
+local lease = redis.call('ZSCORE', key('lease'), int(A.row))
+if h.token and lease and tonumber(lease) > NOW then return refused('held') end
+hold(A.row, h)
+redis.call('HINCRBY', BASE, 'seq', 1)
+keep(A.row, h)
+return { 'ok', int(NOW) }

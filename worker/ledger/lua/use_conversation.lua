@@ -1,0 +1,13 @@
+-- Send into a conversation that was open before: the rule of the campaign says `use`.
+-- from OPENING | OPEN to OPEN (an empty Interaction of our own is to be closed)
+-- ARGV[1] row, token, conversation
+-- Returns {'ok'} | {'refused', state}
+local r, h = read(A.row), hand(A.row)
+if not held(r, h, STATE.OPENING) and not held(r, h, STATE.OPEN) then return refused(r and r.state) end
+owe_close(r, h)
+h.closing, h.channel, h.used = nil, nil, true
+r.interaction, r.conversation = NONE, unhex(A.conversation)
+move(r, STATE.OPEN, EVENT.USED)
+save(r)
+keep(A.row, h)
+return { 'ok' }

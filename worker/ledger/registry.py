@@ -1,0 +1,263 @@
+"""The ledger's campaigns and workers: what there is, what state it is in, and who works on it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+import redis
+
+from worker.errors import NotFoundError
+from worker.ledger import keys
+from worker.ledger.scripts import Reply, Scripts, unavailable
+from worker.ledger.states import IN_DOUBT, IN_FLIGHT, STATUS_WORDS, State, status_word
+
+
+@dataclass(frozen=True, slots=True)
+class CampaignInfo:
+    """A campaign as the ledger has it. `state` is what was set; `stands` what follows from it and the counts."""
+
+    id: str
+    name: str
+    state: str
+    definition: str
+    version: int
+    columns: tuple[str, ...]
+    file: str
+    file_sha256: str
+    rows: int
+    loaded: int
+    cursor: int
+    seq: int
+    generation: int
+    created_at: datetime
+    started_at: datetime | None
+    paused_by: str
+    reason_code: int
+    counts: Mapping[State, int]
+    next_due_ms: int | None
+    next_later_ms: int | None
+    queued: int
+    now_ms: int
+
+    @property
+    def left(self) -> int:
+        """Count the rows whose send has not ended."""
+        return sum(n for state, n in self.counts.items() if not state.is_ended)
+
+    @property
+    def in_flight(self) -> int:
+        """Count the rows opened or being opened."""
+        return sum(self.counts.get(state, 0) for state in IN_FLIGHT)
+
+    @property
+    def in_doubt(self) -> int:
+        """Count the rows whose request went unanswered and is being looked up."""
+        return sum(self.counts.get(state, 0) for state in IN_DOUBT)
+
+    @property
+    def stands(self) -> str:
+        """Tell the campaign's state: loading, running, paused, waiting, finished or cancelled."""
+        if self.state in ("loading", "cancelled"):
+            return self.state
+        if self.left == 0:
+            return "finished"
+        if self.state == "running" and self.is_idle:
+            return "waiting"
+        return self.state
+
+    @property
+    def is_idle(self) -> bool:
+        """Tell whether rows are left but nothing is in hand or due now."""
+        if self.queued or self.in_flight > self.waiting_open or self.cursor < self.rows:
+            return False
+        dues = [due for due in (self.next_due_ms, self.next_later_ms) if due is not None]
+        return all(due > self.now_ms for due in dues)
+
+    @property
+    def waiting_open(self) -> int:
+        """Count the opened rows that nobody holds now (their channel or customer isn't there yet)."""
+        return self.counts.get(State.OPEN, 0)
+
+    def status_counts(self) -> dict[str, int]:
+        """Count the rows by the results file's words; every word is there, and they add up to the rows."""
+        words = dict.fromkeys(STATUS_WORDS, 0)
+        for state, n in self.counts.items():
+            words[status_word(state)] += n
+        return words
+
+
+class Registry:
+    """The campaigns and workers of one account."""
+
+    def __init__(
+        self, client: redis.Redis, account_tag: str, now_ms: Callable[[], int] | None = None
+    ) -> None:
+        self.client = client
+        self.prefix = keys.prefix(account_tag)
+        self.scripts = Scripts(client, now_ms)
+
+    # Campaigns ----------------------------------------------------------------------------------------------
+
+    def create(self, campaign_id: str, fields: Mapping[str, str]) -> Reply:
+        """Create an empty campaign that is `loading`; refused where it exists."""
+        where = (keys.campaign(self.prefix, campaign_id), f"{self.prefix}campaigns", f"{self.prefix}active")
+        return self.scripts.run("create", where, id=campaign_id, fields=dict(fields))
+
+    def start(self, campaign_id: str, rows: int) -> Reply:
+        """Start a campaign whose rows are all loaded."""
+        return self._run("start", campaign_id, rows=rows)
+
+    def pause(self, campaign_id: str, by: str) -> Reply:
+        """Pause a running campaign."""
+        return self._run("pause", campaign_id, by=by)
+
+    def resume(self, campaign_id: str) -> Reply:
+        """Let a paused campaign go on."""
+        return self._run("resume", campaign_id)
+
+    def cancel(self, campaign_id: str) -> Reply:
+        """Cancel a campaign; its rows are ended by `Ledger.cancel_rows`."""
+        return self._run("cancel", campaign_id)
+
+    def update_definition(self, campaign_id: str, definition: str, version: int) -> Reply:
+        """Apply a changed definition to the rows not opened yet."""
+        return self._run("update_definition", campaign_id, definition=definition, version=version)
+
+    def find(self, campaign_id: str) -> CampaignInfo | None:
+        """Read a campaign; None where there is none of this id."""
+        base = keys.campaign(self.prefix, campaign_id)
+
+        def read() -> list[Any]:
+            with self.client.pipeline(transaction=False) as pipe:
+                pipe.hgetall(base)
+                pipe.zrange(f"{base}:due", 0, 0, withscores=True)
+                pipe.zrange(f"{base}:later", 0, 0, withscores=True)
+                pipe.zcard(f"{base}:queued")
+                pipe.time()
+                return list(pipe.execute())
+
+        found, due, later, queued, moment = self._call(read)
+        if not found:
+            return None
+        field = {name.decode(): value.decode() for name, value in found.items()}
+        return CampaignInfo(
+            id=campaign_id,
+            name=field["name"],
+            state=field["state"],
+            definition=field["definition"],
+            version=int(field["version"]),
+            columns=tuple(json.loads(field["columns"])),
+            file=field.get("file", ""),
+            file_sha256=field["file_sha256"],
+            rows=int(field["rows"]) or int(field["loaded"]),
+            loaded=int(field["loaded"]),
+            cursor=int(field["cursor"]),
+            seq=int(field["seq"]),
+            generation=int(field.get("generation", 0)),
+            created_at=_moment(field["created_ms"]),
+            started_at=_moment(field["started_ms"]) if "started_ms" in field else None,
+            paused_by=field.get("paused_by", ""),
+            reason_code=int(field.get("reason_code", 0)),
+            counts={state: int(field.get(f"n{state:d}", 0)) for state in State},
+            next_due_ms=int(due[0][1]) if due else None,
+            next_later_ms=int(later[0][1]) if later else None,
+            queued=int(queued),
+            now_ms=int(moment[0]) * 1000 + int(moment[1]) // 1000,
+        )
+
+    def get(self, campaign_id: str) -> CampaignInfo:
+        """Read a campaign.
+
+        Raises: NotFoundError where there is none of this id.
+        """
+        info = self.find(campaign_id)
+        if info is None:
+            raise NotFoundError(
+                f"There is no campaign {campaign_id}.", "`outreach status` lists those there are."
+            )
+        return info
+
+    def ids(self) -> list[str]:
+        """List the ids of all campaigns, the newest first."""
+        found = self._call(lambda: self.client.zrevrange(f"{self.prefix}campaigns", 0, -1))
+        return [name.decode() for name in found]
+
+    def active(self) -> list[str]:
+        """List the ids of campaigns that may have rows or closings left, in a fixed order."""
+        return sorted(
+            name.decode() for name in self._call(lambda: self.client.smembers(f"{self.prefix}active"))
+        )
+
+    def set_active(self, campaign_id: str, *, active: bool) -> None:
+        """Note whether a campaign has anything left for the tick to look after."""
+        act = self.client.sadd if active else self.client.srem
+        self._call(lambda: act(f"{self.prefix}active", campaign_id))
+
+    def discard(self, campaign_id: str) -> None:
+        """Remove a campaign that never started, with all its rows."""
+        info = self.get(campaign_id)
+        base = keys.campaign(self.prefix, campaign_id)
+        last = (info.loaded + keys.BUCKET - 1) // keys.BUCKET
+
+        def remove() -> None:
+            with self.client.pipeline(transaction=False) as pipe:
+                for bucket in range(last):
+                    pipe.unlink(*(f"{base}:{name}:{bucket}" for name in ("in", "rw", "nt")))
+                pipe.zrem(f"{self.prefix}campaigns", campaign_id)
+                pipe.srem(f"{self.prefix}active", campaign_id)
+                pipe.unlink(base)
+                pipe.execute()
+
+        if info.state == "loading":
+            self._call(remove)
+
+    # Workers ------------------------------------------------------------------------------------------------
+
+    def see_worker(self, owner: str, facts: Mapping[str, Any]) -> None:
+        """Note that a worker is alive, with its host, pid and threads."""
+        seconds, _ = self._call(self.client.time)
+        text = json.dumps({**facts, "seen_s": int(seconds)})
+        self._call(lambda: self.client.hset(f"{self.prefix}workers", owner, text))
+
+    def forget_worker(self, owner: str) -> None:
+        """Note that a worker is gone."""
+        self._call(lambda: self.client.hdel(f"{self.prefix}workers", owner))
+
+    def workers(self) -> dict[str, dict[str, Any]]:
+        """List the workers: owner -> facts, with `age_s` since they were last seen."""
+        found = self._call(lambda: self.client.hgetall(f"{self.prefix}workers"))
+        seconds, _ = self._call(self.client.time)
+        workers = {name.decode(): json.loads(value) for name, value in found.items()}
+        return {name: {**facts, "age_s": int(seconds) - facts["seen_s"]} for name, facts in workers.items()}
+
+    def take_duty(self, duty: str, owner: str, for_ms: int) -> bool:
+        """Take a duty of the tick for `for_ms`; False where somebody else has it.
+
+        Losing it midway does no harm: every transition is guarded.
+        """
+        name = f"{self.prefix}tick:{duty}"
+        return bool(self._call(lambda: self.client.set(name, owner, nx=True, px=for_ms)))
+
+    def drop_duty(self, duty: str) -> None:
+        """Give a duty back before its time."""
+        self._call(lambda: self.client.delete(f"{self.prefix}tick:{duty}"))
+
+    def _run(self, script: str, campaign_id: str, **args: Any) -> Reply:
+        return self.scripts.run(script, (keys.campaign(self.prefix, campaign_id),), **args)
+
+    def _call(self, act: Callable[[], Any]) -> Any:
+        try:
+            return act()
+        except redis.RedisError as error:
+            wrapped = unavailable(error)
+            if wrapped is None:
+                raise
+            raise wrapped from error
+
+
+def _moment(ms: str) -> datetime:
+    return datetime.fromtimestamp(int(ms) / 1000, tz=UTC)

@@ -1,0 +1,129 @@
+"""The packed record of a row: 71 bytes and eight more for every event of its story."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+from worker.ledger.states import Event, State
+
+_NONE = b"\0" * 16
+_TAIL_SIZE = 71
+_STORY_SIZE = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Story:
+    """One event of a row's story; `code` is a Reason, an HTTP status or Twilio's code (0: none)."""
+
+    event: Event
+    at: datetime
+    code: int
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """Where one send of a row stands."""
+
+    state: State
+    send: int = 1
+    attempts: int = 0
+    looks: int = 0
+    code: int = 0
+    arg: int = 0
+    interaction_sid: str = ""
+    conversation_sid: str = ""
+    message_sid: str = ""
+    address_hash: bytes = b"\0" * 8
+    delivery: int = 0
+    delivery_code: int = 0
+    story: tuple[Story, ...] = ()
+
+    @property
+    def finished_at(self) -> datetime | None:
+        """Tell when the send ended; None while it goes on, or where it was never begun."""
+        return self.story[-1].at if self.state.is_ended and self.story else None
+
+
+@dataclass(frozen=True, slots=True)
+class Hand:
+    """What the holder of a row needs beside its record; gone when the send ends. Times are Redis's, in ms."""
+
+    token: str = ""
+    owner: str = ""
+    channel: str = ""
+    flex_task: str = ""
+    began: int = 0
+    opened: int = 0
+    doubt: int = 0
+    waiting: int = 0
+    asked: int = 0
+    checks: int = 0
+    tries: int = 0
+    closing: str = ""
+    pair: str = ""
+    used: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A row as a worker sees it: its number, record, hand and the customer's cells."""
+
+    number: int
+    record: Record
+    hand: Hand
+    cells: tuple[str, ...] = field(repr=False)
+
+    @property
+    def state(self) -> State:
+        """Give the state of the present send."""
+        return self.record.state
+
+
+def pack_new(state: State, address_hash: bytes, code: int = 0, arg: int = 0) -> bytes:
+    """Pack the record of a row that is being loaded."""
+    head = bytes((state, 1, 0, 0)) + code.to_bytes(3) + arg.to_bytes(4)
+    return head + _NONE * 3 + address_hash + b"\0" * 4
+
+
+def unpack(value: bytes, created_ms: int) -> Record:
+    """Read a packed record; story times count from the campaign's creation."""
+    state, send, attempts, looks = value[:4]
+    return Record(
+        state=State(state),
+        send=send,
+        attempts=attempts,
+        looks=looks,
+        code=int.from_bytes(value[4:7]),
+        arg=int.from_bytes(value[7:11]),
+        interaction_sid=_sid("KD", value[11:27]),
+        conversation_sid=_sid("CH", value[27:43]),
+        message_sid=_sid("IM", value[43:59]),
+        address_hash=value[59:67],
+        delivery=value[67],
+        delivery_code=int.from_bytes(value[68:71]),
+        story=tuple(_stories(value[_TAIL_SIZE:], created_ms)),
+    )
+
+
+def unpack_past(value: bytes, created_ms: int) -> list[Record]:
+    """Read the records of a row's earlier sends, oldest first."""
+    records, at = [], 0
+    while at < len(value):
+        size = int.from_bytes(value[at : at + 2])
+        records.append(unpack(value[at + 2 : at + 2 + size], created_ms))
+        at += 2 + size
+    return records
+
+
+def _sid(prefix: str, raw: bytes) -> str:
+    return "" if raw == _NONE else prefix + raw.hex()
+
+
+def _stories(raw: bytes, created_ms: int) -> Iterator[Story]:
+    for at in range(0, len(raw), _STORY_SIZE):
+        event, since, code = struct.unpack(">BI3s", raw[at : at + _STORY_SIZE])
+        moment = datetime.fromtimestamp((created_ms + since * 10) / 1000, tz=UTC)
+        yield Story(Event(event), moment, int.from_bytes(code))

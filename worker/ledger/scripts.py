@@ -1,0 +1,106 @@
+"""Runs the ledger's Lua scripts: one file each, with the common head in front, by EVALSHA."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cache
+from hashlib import sha1
+from importlib import resources
+from typing import Any
+
+import redis
+
+from worker.errors import RedisUnavailableError
+
+_UNAVAILABLE = (redis.ConnectionError, redis.TimeoutError, redis.exceptions.BusyLoadingError)
+# Of a server that answers, but cannot keep anything now: full, its disk full, or a replica.
+_CANNOT_WRITE = ("OOM", "MISCONF", "READONLY", "NOREPLICAS", "LOADING", "BUSY")
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """What a script answered: `ok`, or why it changed nothing; `values` as the script's head says."""
+
+    ok: bool
+    why: str = ""
+    values: tuple[Any, ...] = ()
+
+
+@cache
+def source(name: str) -> tuple[str, str]:
+    """Give a script's text, the common head in front, and its SHA-1."""
+    folder = resources.files(__package__) / "lua"
+    text = (folder / "_head.lua").read_text() + (folder / f"{name}.lua").read_text()
+    return text, sha1(text.encode(), usedforsecurity=False).hexdigest()
+
+
+def unavailable(error: redis.RedisError) -> RedisUnavailableError | None:
+    """Translate an error that means `not now` into ours; None where it is another fault."""
+    if isinstance(error, _UNAVAILABLE) or str(error).startswith(_CANNOT_WRITE):
+        return RedisUnavailableError(
+            f"Redis can't be used now: {type(error).__name__}.",
+            "Check that it runs and has room; work goes on by itself when it is back.",
+        )
+    return None
+
+
+class Scripts:
+    """Calls scripts of one Redis; `now_ms` replaces Redis's clock in tests."""
+
+    def __init__(self, client: redis.Redis, now_ms: Callable[[], int] | None = None) -> None:
+        self.client = client
+        self._now_ms = now_ms
+
+    def arguments(self, args: dict[str, Any]) -> str:
+        """Encode named arguments; those that are None are left out, for Lua knows no null."""
+        given = {name: value for name, value in args.items() if value is not None}
+        if self._now_ms is not None:
+            given["now_ms"] = self._now_ms()
+        return json.dumps(given, separators=(",", ":"))
+
+    def run(
+        self, name: str, keys: Sequence[str], rest: Sequence[bytes | str | int] = (), **args: Any
+    ) -> Reply:
+        """Run a script.
+
+        Raises: RedisUnavailableError if Redis gives no answer, or cannot keep anything now.
+        """
+        text, digest = source(name)
+        argv = (self.arguments(args), *rest)
+        try:
+            try:
+                answer: Any = self.client.evalsha(digest, len(keys), *keys, *argv)
+            except redis.exceptions.NoScriptError:
+                answer = self.client.eval(text, len(keys), *keys, *argv)
+        except redis.RedisError as error:
+            wrapped = unavailable(error)
+            if wrapped is None:
+                raise
+            raise wrapped from error
+        return read_reply(answer)
+
+
+def read_reply(answer: list[Any]) -> Reply:
+    """Read what a script returned."""
+    if answer[0] == b"ok":
+        return Reply(True, values=tuple(answer[1:]))
+    return Reply(False, why=answer[1].decode() if len(answer) > 1 else "")
+
+
+def retrying(act: Callable[[], Reply], until: float, sleep: Callable[[float], None] = time.sleep) -> Reply:
+    """Run `act` again while Redis cannot be used, until the monotonic time `until`.
+
+    For what Twilio has answered already: better late in the ledger than looked up again.
+    """
+    wait_s = 0.1
+    while True:
+        try:
+            return act()
+        except RedisUnavailableError:
+            if time.monotonic() + wait_s > until:
+                raise
+        sleep(wait_s)
+        wait_s = min(1.0, wait_s * 2)
