@@ -1,0 +1,1 @@
+"""The only room that knows Twilio: one call in, one value out, never a guess."""

@@ -1,0 +1,127 @@
+"""One call of the SDK, one value: the exceptions of the SDK and of the wire end here."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+from twilio.rest import Client  # type: ignore[import-untyped]
+
+from worker.gateway import answers, exchange
+from worker.gateway.exchange import ExchangeError, NotSentError, Received
+from worker.gateway.http import PooledHttpClient
+from worker.gateway.outcome import Accepted, Answer, Deferred, Outcome, Unanswered, Unknown
+
+T = TypeVar("T")
+
+MAX_PAGES = 20
+
+
+class UnreadableError(Exception):
+    """A complete answer that does not say what it should."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Credentials:
+    """An account's SID with its token, or an API key with its secret (and the account's SID where it is known)."""
+
+    account_sid: str = ""
+    auth_token: str = field(default="", repr=False)
+    api_key: str = ""
+    api_secret: str = field(default="", repr=False)
+
+
+class Caller:
+    """Make calls through the SDK; any number of threads may share one."""
+
+    def __init__(
+        self,
+        credentials: Credentials,
+        http: PooledHttpClient,
+        wall_clock: Callable[[], float],
+        region: str = "",
+        edge: str = "",
+    ) -> None:
+        self._http = http
+        self._wall_clock = wall_clock
+        self._account_sid = credentials.account_sid
+        # Made here rather than in wiring, for nothing outside this room may know the SDK.
+        self._client = Client(
+            username=credentials.api_key or credentials.account_sid,
+            password=credentials.api_secret if credentials.api_key else credentials.auth_token,
+            account_sid=credentials.account_sid or None,
+            region=region or None,
+            edge=edge or None,
+            http_client=http,
+            environment={"-": "an empty one would make the SDK read os.environ"},
+        )
+
+    @property
+    def clock_skew_s(self) -> float:
+        """Twilio's clock less ours, by the `Date` of the latest answer; good to about a second."""
+        return self._http.clock_skew_s
+
+    def _send(self, call: Callable[[], Any], read: Callable[[Any], T | None]) -> Outcome[T]:
+        """Make a call with an effect; an answer in which `read` finds nothing is no answer."""
+        exchange.forget()
+        try:
+            value = read(call())
+        except NotSentError as error:
+            return Deferred(0, None, throttled=False, detail=error.reason)
+        except ExchangeError as error:
+            return Unanswered(error.reason)
+        except Exception:  # noqa: BLE001  see below
+            # Whatever the SDK trips over: once a request is out, only its answer counts. Before that it is our bug.
+            received = _received_or_raise()
+            if received is not None and not 200 <= received.status < 300:
+                return answers.refusal(received, self._wall_clock())
+            value = None
+        return Unanswered("Twilio's answer could not be read") if value is None else Accepted(value)
+
+    def _ask(self, look: Callable[[], T], if_absent: Accepted[T] | None = None) -> Answer[T]:
+        """Make a look-up; `if_absent` is the answer where Twilio itself (not something between) says 404."""
+        exchange.forget()
+        try:
+            value = look()
+        except ExchangeError as error:
+            return Unknown(0, error.reason)
+        except Exception:  # noqa: BLE001  as above
+            received = _received_or_raise()
+            if received is None or 200 <= received.status < 300:
+                return Unknown(0, "Twilio's answer could not be read")
+            unknown = answers.unknown(received, self._wall_clock())
+            is_absent = received.status == 404 and unknown.code != 404
+            return if_absent if is_absent and if_absent is not None else unknown
+        received = _received_or_raise()
+        if received is not None and received.status >= 300:  # the SDK reads a redirection as an answer
+            return answers.unknown(received, self._wall_clock())
+        return Accepted(value)
+
+
+def follow(first: Callable[[], Any], key: str) -> Iterator[Any]:
+    """Yield the records of all pages.
+
+    Raises: UnreadableError where a page holds no list named `key`, or there are more than MAX_PAGES: a list that is
+    not seen to its end proves no absence.
+    """
+    page = first()
+    for _ in range(MAX_PAGES):
+        if not isinstance(page._payload.get(key), list):
+            raise UnreadableError(key)
+        yield from page
+        page = page.next_page()
+        if page is None:
+            return
+    raise UnreadableError(key)
+
+
+def _received_or_raise() -> Received | None:
+    """Return the answer of this thread's request, None if it went out and none came.
+
+    Raises: the exception being handled, if nothing went out at all.
+    """
+    current = exchange.last()
+    if current is None or not current.is_sent:
+        raise  # noqa: PLE0704  re-raises what the caller is handling
+    return current.received

@@ -1,0 +1,91 @@
+"""One HTTP request and what is known of it: whether any of it went out, and what came back."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass, field
+from typing import Any
+
+from worker.gateway.deadline import Deadline
+
+
+class ExchangeError(Exception):
+    """A request without a usable answer; `reason` is a few words of ours, never a URL or a body."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+class NotSentError(ExchangeError):
+    """Nothing of the request left this machine: Twilio cannot have processed it."""
+
+
+class SentError(ExchangeError):
+    """Some of the request may have left: Twilio may have processed it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Received:
+    """A complete answer: its headers (names in lower case) and its body as text."""
+
+    status: int
+    headers: dict[str, str] = field(repr=False)
+    text: str = field(repr=False)
+
+
+@dataclass(slots=True)
+class Exchange:
+    """The state of one request, seen by one thread only."""
+
+    deadline: Deadline
+    is_sent: bool = False
+    received: Received | None = None
+
+    def about_to_send(self) -> None:
+        """Note that the first byte goes out now.
+
+        Raises: NotSentError if the time is up: the caller's claim on the row may be gone, so nothing may be sent.
+        """
+        if self.is_sent:
+            return
+        if self.deadline.left_s() <= 0:
+            raise NotSentError("the time for the request was up before it could be sent")
+        self.is_sent = True
+
+
+class _Here(threading.local):
+    exchange: Exchange | None = None
+
+
+_here = _Here()
+
+
+def begin(deadline: Deadline) -> Exchange:
+    """Start an exchange as this thread's own."""
+    _here.exchange = Exchange(deadline)
+    return _here.exchange
+
+
+def forget() -> None:
+    """Drop this thread's last exchange, so that it cannot be taken for the next one's."""
+    _here.exchange = None
+
+
+def last() -> Exchange | None:
+    """Return this thread's exchange, under way or over; the SDK's exceptions carry no headers."""
+    return _here.exchange
+
+
+def now_s() -> float:
+    """Return the time on the exchange's clock, 0 outside of one."""
+    return _here.exchange.deadline.now_s() if _here.exchange else 0.0
+
+
+def arm(sock: Any) -> None:
+    """Put the deadline of this thread's exchange on `sock`, and on the socket below it (TLS within TLS)."""
+    if _here.exchange is None or sock is None:
+        return
+    for each in (sock, getattr(sock, "socket", None)):
+        if each is not None:
+            each.deadline = _here.exchange.deadline

@@ -1,0 +1,61 @@
+"""What Twilio was seen to hold: the parts of its resources that a row's story needs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """An Interaction that Twilio has taken on; what its answer did not name is None."""
+
+    interaction_sid: str
+    channel_sid: str | None
+    flex_task_sid: str | None
+    conversation_sid: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class ChannelSeen:
+    """An Interaction's channel: `status` is setup, active, failed, closed, inactive, pause or transfer."""
+
+    sid: str
+    status: str
+    error_code: int | None = None
+    error_message: str = field(default="", repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class ConversationSeen:
+    """A conversation that an address takes part in; `proxy_address` is our end of the pair."""
+
+    sid: str
+    state: str
+    created_at: datetime | None
+    proxy_address: str | None = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class FlexTaskSeen:
+    """A Flex task; `key` is the `outreach_key` of the send that opened it, None where it is not ours."""
+
+    sid: str
+    key: str | None
+    conversation_sid: str | None
+    interaction_sid: str | None
+    channel_sid: str | None
+    assignment_status: str
+
+
+@dataclass(frozen=True, slots=True)
+class TemplateSeen:
+    """A content template: its variables with Twilio's sample values, and WhatsApp's verdict in lower case."""
+
+    sid: str
+    variables: dict[str, str]
+    types: tuple[str, ...]
+    body: str | None
+    approval_status: str | None
+    rejection_reason: str
+    category: str

@@ -1,0 +1,57 @@
+"""Twilio as the pipeline sees it: effects that come to one of four outcomes, look-ups that come to one of two."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from worker.gateway import payloads, reading
+from worker.gateway.lookups import Lookups
+from worker.gateway.outcome import Accepted, Outcome, Rejected
+from worker.gateway.seen import Opened
+
+if TYPE_CHECKING:
+    from campaigns.recipients import Message, Recipient
+
+
+class TwilioGateway(Lookups):
+    """Everything the pipeline may ask of Twilio; each method is one HTTP request a page unless it says otherwise."""
+
+    def create_interaction(self, recipient: Recipient, key: str) -> Outcome[Opened]:
+        """Open an Interaction for `recipient`, marked with `key`. Accepted means taken on, no more."""
+        channel = payloads.channel(recipient)
+        routing = payloads.routing(recipient, key)
+        return self._send(
+            lambda: self._client.flex_api.v1.interaction.create(
+                channel=channel,
+                routing=routing,
+                interaction_context_sid=recipient.context_sid,
+                webhook_ttid=recipient.webhook_ttid,
+            ),
+            lambda made: reading.opened(made.sid, made.channel, made.routing),
+        )
+
+    def create_message(self, conversation_sid: str, message: Message, key: str) -> Outcome[str]:
+        """Send `message`, marked with `key`, into a conversation; Accepted holds its IM SID."""
+        fields = payloads.message(message, key)
+        messages = self._client.conversations.v1.conversations(conversation_sid).messages
+        return self._send(lambda: messages.create(**fields), lambda made: reading.sid_of("IM", made.sid))
+
+    def close_interaction(self, interaction_sid: str, channel_sid: str) -> Outcome[None]:
+        """Close an Interaction's channel and its Flex task, which frees the agent and the pair of addresses.
+
+        One request, and a look-up after a refusal: a channel that is closed or gone already is Accepted.
+        """
+        channel = self._client.flex_api.v1.interaction(interaction_sid).channels(channel_sid)
+        outcome = self._send(
+            lambda: channel.update(status="closed", routing={"status": "closed"}),
+            lambda made: reading.sid_of("UO", made.sid),
+        )
+        if isinstance(outcome, Accepted):
+            return Accepted(None)
+        if isinstance(outcome, Rejected) and (outcome.code == 20404 or self._is_closed(channel)):
+            return Accepted(None)
+        return outcome
+
+    def _is_closed(self, channel: object) -> bool:
+        seen = self._ask(lambda: str(channel.fetch().status))  # type: ignore[attr-defined]
+        return isinstance(seen, Accepted) and seen.value == "closed"
