@@ -121,7 +121,12 @@ class Ledger:
 
     def claim_opening(self, campaign_id: str, row: int, claim: Claim, pair_key: str) -> Reply:
         """Claim a queued row before its Interaction is asked for; refused with the reason (`paused`, `pair`, …)."""
-        args: dict[str, Any] = {"row": row, "token": claim.token, "owner": claim.owner, "lease_ms": claim.lease_ms}
+        args: dict[str, Any] = {
+            "row": row,
+            "token": claim.token,
+            "owner": claim.owner,
+            "lease_ms": claim.lease_ms,
+        }
         args |= {"pair_ms": PAIR_LEASE_MS, "again_ms": AGAIN_MS}
         return self.scripts.run("claim_opening", (self.key(campaign_id), pair_key), **args)
 
@@ -390,14 +395,14 @@ class Ledger:
                 records = answers[offset]
                 inputs, notes = (answers[offset + 1], answers[offset + 2]) if cells else ({}, {})
                 for at in range(keys.BUCKET):
-                    name = str(at).encode()
-                    if name not in records:
+                    field = str(at).encode()
+                    if field not in records:
                         continue
-                    own_words = notes.get(name)
+                    own_words = notes.get(field)
                     yield (
                         bucket * keys.BUCKET + at + 1,
-                        unpack(records[name], created),
-                        tuple(json.loads(inputs[name])) if cells else (),
+                        unpack(records[field], created),
+                        tuple(json.loads(inputs[field])) if cells else (),
                         _note(own_words) if own_words else None,
                     )
 
@@ -469,10 +474,11 @@ class Ledger:
 
 
 def _hand(value: bytes | None) -> Hand:
-    if not value:
-        return Hand()
-    known: dict[str, Any] = {name: item for name, item in json.loads(value).items() if name in _HAND_FIELDS}
-    return Hand(**{name: int(item) if isinstance(item, float) else item for name, item in known.items()})
+    known: dict[str, Any] = {}
+    for name, item in json.loads(value or b"{}").items():
+        if name in _HAND_FIELDS:
+            known[name] = int(item) if isinstance(item, float) else item
+    return Hand(**known)
 
 
 def _note(value: bytes) -> tuple[str, str, str]:

@@ -167,7 +167,7 @@ local function trip(code)
       local h = hand(r.row)
       local sid = hex('KD', r.interaction)
       if sid and redis.call('HEXISTS', key('close'), sid) == 1 then h.closing = sid end
-      r.code, r.arg = 0, 0
+      r.code, r.arg, r.attempts = 0, 0, 0 -- it was not this row's fault
       back(r, h, 0, EVENT.PUT_BACK, code)
     end
   end
