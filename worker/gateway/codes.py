@@ -69,7 +69,7 @@ def table() -> Mapping[int, CodeEntry]:
     return {
         int(code): CodeEntry(
             code=int(code),
-            kind=entry["kind"],
+            kind=entry["class"],
             retry=entry.get("retry", False),
             sentence=entry["sentence"],
             advice=entry["advice"],
