@@ -99,13 +99,13 @@ class Caller:
         return Accepted(value)
 
 
-def follow(first: Callable[[], Any], key: str) -> Iterator[Any]:
-    """Yield the records of all pages.
+def follow(first: Callable[..., Any], key: str, **filters: Any) -> Iterator[Any]:
+    """Yield the records of all pages, from the one that `first(**filters)` fetches.
 
     Raises: UnreadableError where a page holds no list named `key`, or there are more than MAX_PAGES: a list that is
     not seen to its end proves no absence.
     """
-    page = first()
+    page = first(**filters)
     for _ in range(MAX_PAGES):
         if not isinstance(page._payload.get(key), list):
             raise UnreadableError(key)

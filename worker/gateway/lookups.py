@@ -22,7 +22,7 @@ class Lookups(Caller):
         channel = self._client.flex_api.v1.interaction(interaction_sid).channels(channel_sid)
 
         def look() -> str | None:
-            for invite in follow(lambda: channel.invites.page(page_size=50), "invites"):
+            for invite in follow(channel.invites.page, "invites", page_size=50):
                 found = reading.conversation_in_attributes(reading.routed_attributes(invite.routing))
                 if found:
                     return found
@@ -40,7 +40,7 @@ class Lookups(Caller):
         channels = self._client.flex_api.v1.interaction(interaction_sid).channels
 
         def look() -> ChannelSeen | None:
-            for channel in follow(lambda: channels.page(page_size=50), "channels"):
+            for channel in follow(channels.page, "channels", page_size=50):
                 sid = reading.sid_of("UO", channel.sid)
                 if sid is None:
                     raise UnreadableError("sid")
@@ -57,7 +57,7 @@ class Lookups(Caller):
         wanted = address.casefold()
 
         def look() -> bool:
-            for participant in follow(lambda: participants.page(page_size=100), "participants"):
+            for participant in follow(participants.page, "participants", page_size=100):
                 binding = reading.mapping_of(participant.messaging_binding)
                 named = {reading.text_of(participant.identity), reading.text_of(binding.get("address"))}
                 if wanted in {each.casefold() for each in named}:
@@ -72,7 +72,7 @@ class Lookups(Caller):
 
         def look() -> list[ConversationSeen]:
             found = []
-            for each in follow(lambda: participants.page(address=address, page_size=50), "conversations"):
+            for each in follow(participants.page, "conversations", address=address, page_size=50):
                 sid = reading.sid_of("CH", each.conversation_sid)
                 if sid is None:
                     raise UnreadableError("conversation_sid")
@@ -104,7 +104,7 @@ class Lookups(Caller):
         messages = self._client.conversations.v1.conversations(conversation_sid).messages
 
         def look() -> str | None:
-            for message in follow(lambda: messages.page(order="desc", page_size=100), "messages"):
+            for message in follow(messages.page, "messages", order="desc", page_size=100):
                 if reading.key_of(message.attributes) == key:
                     sid = reading.sid_of("IM", message.sid)
                     if sid is None:
@@ -136,7 +136,7 @@ class Lookups(Caller):
 
         def look() -> list[FlexTaskSeen]:
             found = []
-            pages = follow(lambda: tasks.page(evaluate_task_attributes=condition, page_size=1000), "tasks")
+            pages = follow(tasks.page, "tasks", evaluate_task_attributes=condition, page_size=1000)
             for task in pages:
                 seen = reading.flex_task(task.sid, task.attributes, task.assignment_status)
                 if seen is None:

@@ -56,6 +56,6 @@ class TemplateSeen:
     variables: dict[str, str]
     types: tuple[str, ...]
     body: str | None
-    approval_status: str | None
-    rejection_reason: str
-    category: str
+    approval_status: str | None = None
+    rejection_reason: str = ""
+    category: str = ""

@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING
 from worker.gateway import payloads, reading
 from worker.gateway.lookups import Lookups
 from worker.gateway.outcome import Accepted, Outcome, Rejected
+from worker.gateway.preflight import Preflight
 from worker.gateway.seen import Opened
 
 if TYPE_CHECKING:
     from campaigns.recipients import Message, Recipient
 
 
-class TwilioGateway(Lookups):
+class TwilioGateway(Lookups, Preflight):
     """Everything the pipeline may ask of Twilio; each method is one HTTP request a page unless it says otherwise."""
 
     def create_interaction(self, recipient: Recipient, key: str) -> Outcome[Opened]:
