@@ -199,6 +199,26 @@ class Ledger:
         """Send into a conversation that was open before; an empty Interaction of our own is to be closed."""
         return self._run("use_conversation", campaign_id, row=row, token=token, conversation=conversation)
 
+    def switch_interaction(
+        self,
+        campaign_id: str,
+        row: int,
+        token: str,
+        *,
+        interaction: str,
+        conversation: str,
+        channel: str,
+        flex_task: str,
+    ) -> Reply:
+        """Go on with another Interaction of the same send: the one that holds the customer."""
+        sids = {
+            "interaction": interaction,
+            "conversation": conversation,
+            "channel": channel,
+            "flex_task": flex_task,
+        }
+        return self._run("switch_interaction", campaign_id, row=row, token=token, **sids)
+
     def abandon_open(
         self,
         campaign_id: str,

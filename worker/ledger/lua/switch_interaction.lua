@@ -1,0 +1,15 @@
+-- Go on with another Interaction of the same send: the one that holds the customer.
+-- from OPEN to OPEN, due at once
+-- ARGV[1] row, token, interaction, conversation, channel, flex_task
+-- Returns {'ok'} | {'refused', state}
+local r, h = read(A.row), hand(A.row)
+if not held(r, h, STATE.OPEN) then return refused(r and r.state) end
+r.interaction, r.conversation = unhex(A.interaction), unhex(A.conversation)
+h.channel, h.flex_task, h.checks, h.opened = A.channel, A.flex_task, 0, NOW
+let_go(A.row, h)
+tell(r, EVENT.FOUND_OPEN)
+redis.call('HINCRBY', BASE, 'seq', 1)
+save(r)
+keep(A.row, h)
+later(A.row, 0)
+return { 'ok' }
