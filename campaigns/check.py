@@ -1,0 +1,143 @@
+"""Judges every row of a file for a campaign, one by one: ready, invalid with the reasons, or skipped by a rule."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+from campaigns.campaign import Campaign
+from campaigns.duplicates import Duplicates
+from campaigns.names import find_near_miss
+from campaigns.problems import Problem
+from campaigns.recipient import Recipient
+from campaigns.recipients import CompiledCampaign
+from campaigns.row_error import RowError
+from campaigns.table import Row
+
+Verdict = Literal["ready", "invalid", "skipped"]
+
+
+@dataclass(frozen=True, slots=True)
+class CheckedRow:
+    """One row and what is to become of it; `code` is empty and `recipient` there for a ready one alone."""
+
+    number: int
+    line: int
+    cells: tuple[str, ...]
+    recipient: Recipient | None
+    verdict: Verdict
+    code: str = ""
+    sentence: str = ""
+    advice: str = ""
+    duplicate_of: int | None = None
+    problems: tuple[Problem, ...] = ()
+
+
+def check_rows(compiled: CompiledCampaign, table: Iterable[Row], seen: Duplicates) -> Iterator[CheckedRow]:
+    """Judge the rows as they are read.
+
+    A later row with the address and sender of an earlier ready one is skipped, as is one accepted by an earlier
+    campaign. Raises: RefusedError, from the table, where the file turns out to be broken.
+    """
+    places = {name: place for place, name in enumerate(compiled.columns, start=1)}
+    for row in table:
+        broken = next((p for p in row.problems if p.severity == "error"), None) if row.problems else None
+        if broken is not None:
+            yield CheckedRow(
+                row.number,
+                row.line,
+                row.cells,
+                None,
+                "invalid",
+                "bad_cells",
+                broken.what,
+                broken.advice,
+                None,
+                row.problems,
+            )
+            continue
+        recipient, faults = compiled.examine(row.number, row.cells)
+        if recipient is None:
+            yield _invalid(compiled, row, faults, places)
+            continue
+        doubts = compiled.doubts(row.cells, recipient)
+        problems = row.problems + tuple(_say(compiled, row, doubt, places, "warning") for doubt in doubts)
+        yield _ready_or_skipped(compiled, row, recipient, problems, seen)
+
+
+def template_problems(
+    campaign: Campaign, template_variables: Mapping[str, str], file: str = "campaign.toml"
+) -> list[Problem]:
+    """Compare the campaign's variables with those of its template at Twilio."""
+    ours, theirs = campaign.message.variables, template_variables
+    problems = []
+    for name in theirs:
+        if name not in ours:
+            what = f'the template has the variable {name}, and the campaign does not set it: Twilio would send its sample, "{theirs[name]}"'
+            problems.append(
+                Problem(file, None, None, what, f'write in [message.variables] {name} = "{{{{ column }}}}"')
+            )
+    for name in ours:
+        if name not in theirs:
+            near = find_near_miss(name, theirs)
+            advice = (
+                f"did you mean {near}?"
+                if near
+                else f"remove it; the template has {', '.join(theirs) or 'none'}"
+            )
+            what = f"message.variables.{name} is no variable of the template"
+            problems.append(Problem(file, None, None, what, advice))
+    return problems
+
+
+def _ready_or_skipped(
+    compiled: CompiledCampaign,
+    row: Row,
+    recipient: Recipient,
+    problems: tuple[Problem, ...],
+    seen: Duplicates,
+) -> CheckedRow:
+    code = sentence = advice = ""
+    first = seen.find_first(recipient.pair, row.number)
+    if first is not None:
+        code, sentence = "duplicate", f"row {first} has the same address"
+        advice = "remove one of the two if both are not meant"
+    elif seen.is_contacted(recipient.address):
+        code, sentence = "already_contacted", "an earlier campaign of this name reached this address"
+        advice = "run with --again to contact it once more"
+    if not code:
+        return CheckedRow(row.number, row.line, row.cells, recipient, "ready", problems=problems)
+    problem = Problem(compiled.file, row.line, None, sentence, advice, "warning", row.number)
+    return CheckedRow(
+        row.number, row.line, row.cells, None, "skipped", code, sentence, advice, first, (*problems, problem)
+    )
+
+
+def _invalid(
+    compiled: CompiledCampaign, row: Row, faults: list[RowError], places: Mapping[str, int]
+) -> CheckedRow:
+    first = faults[0]
+    sentence, advice = first.sentence, first.advice
+    short = next(
+        (p for p in row.problems if p.column is not None and p.what.startswith("the line has")), None
+    )
+    if (
+        short is not None
+        and first.code == "missing_value"
+        and places.get(first.column or "", 0) > (short.column or 0)
+    ):
+        sentence, advice = short.what, short.advice
+    problems = row.problems + tuple(_say(compiled, row, fault, places, "error") for fault in faults)
+    return CheckedRow(
+        row.number, row.line, row.cells, None, "invalid", first.code, sentence, advice, None, problems
+    )
+
+
+def _say(
+    compiled: CompiledCampaign,
+    row: Row,
+    fault: RowError,
+    places: Mapping[str, int],
+    severity: Literal["error", "warning"],
+) -> Problem:
+    column = places.get(fault.column) if fault.column else None
+    return Problem(compiled.file, row.line, column, fault.sentence, fault.advice, severity, row.number)

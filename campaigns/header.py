@@ -1,0 +1,51 @@
+"""Judges the header line: which columns a table has, and whether it is a header at all."""
+
+import re
+from collections import defaultdict
+from collections.abc import Sequence
+
+from campaigns.names import BLANKS, fold_name, say_names
+from campaigns.problems import Problem, RefusedError
+from campaigns.records import MAX_CELL_LENGTH
+from campaigns.row_error import quote
+
+_LIKE_A_NUMBER = re.compile(r"'?\+?[\d ()./\-]{9,}(?:\.0)?|\d[.,]\d+E\+?\d+", re.IGNORECASE)
+_LIKE_AN_EMAIL = re.compile(r"[^@\s]+@[^@\s]+\.[^@\s]+")
+
+
+def read_header(cells: Sequence[str], line: int, file: str) -> tuple[str, ...]:
+    """Give the columns as they stand in the file; nameless ones at the end are left out.
+
+    Raises: RefusedError if the line is data, or names a column twice.
+    """
+    columns = [cell.strip(BLANKS) for cell in cells]
+    while columns and not columns[-1]:
+        columns.pop()
+    _refuse_data(columns, line, file)
+    spellings: dict[str, list[int]] = defaultdict(list)
+    for place, name in enumerate(columns, start=1):
+        if len(name) > MAX_CELL_LENGTH:
+            what = f"the name of column {place} has {len(name):,} characters"
+            raise RefusedError([Problem(file, line, place, what, "check that the first line is a header")])
+        if folded := fold_name(name):
+            spellings[folded].append(place)
+    twice = [places for places in spellings.values() if len(places) > 1]
+    if twice:
+        raise RefusedError([_say_twice(places, columns, line, file) for places in twice])
+    return tuple(columns)
+
+
+def _say_twice(places: list[int], columns: Sequence[str], line: int, file: str) -> Problem:
+    names = say_names(columns[place - 1] for place in places)
+    numbers = ", ".join(map(str, places[:-1])) + f" and {places[-1]}"
+    what = f"columns {numbers} have the same name ({names}; case, spaces, - and _ make no difference)"
+    return Problem(file, line, places[1], what, "rename or remove all but one")
+
+
+def _refuse_data(columns: Sequence[str], line: int, file: str) -> None:
+    for place, name in enumerate(columns, start=1):
+        digits = sum(char.isdigit() for char in name)
+        if (_LIKE_A_NUMBER.fullmatch(name) and digits >= 9) or _LIKE_AN_EMAIL.fullmatch(name):
+            what = f"the first line is a customer and not a header: it holds {quote(name)}"
+            advice = "put a line with the names of the columns above it"
+            raise RefusedError([Problem(file, line, place, what, advice)])

@@ -1,0 +1,38 @@
+"""How names are matched: column headers, keys and the near misses of both."""
+
+import difflib
+import re
+import unicodedata
+from collections.abc import Iterable
+
+# What strip() takes for space, and the invisible characters that copying out of web pages and chats leaves behind.
+BLANKS = (
+    "".join(chr(code) for code in range(0x3001) if chr(code).isspace())
+    + "\u200b\u200c\u200d\u200e\u200f\u2060\ufeff\u00ad"
+)
+_ALIKE = re.compile(rf"[{re.escape(BLANKS)}_\-\u2010-\u2015]+")
+
+
+def fold_name(name: str) -> str:
+    """Give the form under which two spellings of a column are the same: no case, spaces, `-` or `_`."""
+    return _ALIKE.sub("", unicodedata.normalize("NFKC", name)).casefold()
+
+
+def find_near_miss(wanted: str, known: Iterable[str]) -> str | None:
+    """Find the one of `known` that was probably meant by `wanted`."""
+    by_fold = {fold_name(name): name for name in known if fold_name(name)}
+    folded = fold_name(wanted)
+    if close := difflib.get_close_matches(folded, by_fold, n=1, cutoff=0.7):
+        return by_fold[close[0]]
+    # "phone" for "phone number": one is the beginning or the end of the other.
+    for fold, name in by_fold.items():
+        if min(len(fold), len(folded)) >= 4 and (folded in fold or fold in folded):
+            return name
+    return None
+
+
+def say_names(names: Iterable[str], limit: int = 12) -> str:
+    """List names for a sentence, cut after `limit`."""
+    listed = [f'"{name}"' for name in names]
+    rest = len(listed) - limit
+    return ", ".join(listed[:limit]) + (f" and {rest} more" if rest > 0 else "")

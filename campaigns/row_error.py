@@ -1,0 +1,19 @@
+"""Why a row cannot be sent, or should be looked at: a value, not an exception."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class RowError:
+    """One fault of a row: a short word for scripts, a sentence and advice for people, the column as in the file."""
+
+    code: str
+    sentence: str
+    advice: str
+    column: str | None = None
+
+
+def quote(text: str, limit: int = 40) -> str:
+    """Show a cell in a sentence: cut, and without what would disturb a line of text."""
+    shown = text if len(text) <= limit else f"{text[: limit - 3]}..."
+    return '"' + "".join(char if char.isprintable() else "\ufffd" for char in shown) + '"'

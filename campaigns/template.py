@@ -1,0 +1,161 @@
+"""Templates over a row's columns: `{{ first_name }}` by hand, all else by sandboxed Jinja; a cell is never run."""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache, lru_cache
+
+import jinja2
+import jinja2.meta
+import jinja2.sandbox
+
+from campaigns.names import BLANKS, fold_name
+
+_EXPRESSION = re.compile(r"\{\{(.*?)\}\}", re.DOTALL)
+_BARE_NAME = re.compile(r"[\w](?:[\w \-?.]*[\w?.])?")
+_MARKS = ("{{", "}}", "{%", "%}", "{#", "#}")
+
+
+class TemplateError(Exception):
+    """A template that cannot be used, or cannot be filled from a row; the text is a sentence without cells."""
+
+    def __init__(self, what: str, advice: str) -> None:
+        self.what, self.advice = what, advice
+        super().__init__(f"{what}, {advice}")
+
+
+class UnknownNameError(TemplateError):
+    """A template asks for `name`, which is no column."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        super().__init__(f"{{{{ {name} }}}} is no column of the file", "write the name as the header has it")
+
+
+@dataclass(frozen=True, slots=True)
+class Filler:
+    """A template bound to columns: fills itself from the values at `positions`.
+
+    `is_plain`: only text and bare column names, so that an empty column leaves a hole in the text.
+    """
+
+    pieces: tuple[str | int, ...]
+    positions: tuple[int, ...]
+    is_plain: bool
+    program: jinja2.Template | None = None
+    names: tuple[tuple[str, int], ...] = ()
+
+    @property
+    def constant(self) -> str | None:
+        """Return the text, where no row changes it."""
+        if self.program is not None or self.positions:
+            return None
+        return "".join(str(piece) for piece in self.pieces)
+
+    def fill(self, values: Sequence[str]) -> str:
+        """Fill the template.
+
+        Raises: TemplateError if a filter or an expression of the template fails on these values.
+        """
+        if self.program is not None:
+            return _render(self.program, {name: values[position] for name, position in self.names})
+        if len(self.pieces) == 1 and type(piece := self.pieces[0]) is int:
+            return values[piece]
+        return "".join([piece if type(piece) is str else values[piece] for piece in self.pieces])  # type: ignore[index]
+
+
+@dataclass(frozen=True, slots=True)
+class Template:
+    """A template as the definition has it."""
+
+    text: str
+
+    @property
+    def is_constant(self) -> bool:
+        """Tell whether the text holds nothing to fill."""
+        return not any(mark in self.text for mark in _MARKS)
+
+    def check(self) -> None:
+        """Refuse what no columns could make right: broken braces and broken Jinja.
+
+        Raises: TemplateError.
+        """
+        if not self.is_constant and self._bare_names() is None:
+            _parse(self.text)
+
+    def bind(self, columns: Mapping[str, int]) -> Filler:
+        """Find the template's names among `columns` (folded name -> position).
+
+        Raises: UnknownNameError for a name that is none of them; TemplateError for broken Jinja.
+        """
+        if self.is_constant:
+            return Filler(pieces=(self.text,) if self.text else (), positions=(), is_plain=True)
+        names = self._bare_names()
+        if names is not None and all(fold_name(name) in columns for name in names):
+            return self._bind_plain(columns)
+        if names is not None and (unknown := next((n for n in names if _unknown_bare(n, columns)), None)):
+            raise UnknownNameError(unknown)
+        return self._bind_jinja(columns)
+
+    def _bare_names(self) -> list[str] | None:
+        """Return the names between the braces, or None where more than text and bare names stands there."""
+        if any(mark in _EXPRESSION.sub("", self.text) for mark in _MARKS):
+            return None
+        names = [match.strip(BLANKS) for match in _EXPRESSION.findall(self.text)]
+        return names if all(_BARE_NAME.fullmatch(name) for name in names) else None
+
+    def _bind_plain(self, columns: Mapping[str, int]) -> Filler:
+        pieces: list[str | int] = []
+        for index, part in enumerate(_EXPRESSION.split(self.text)):
+            if index % 2:
+                pieces.append(columns[fold_name(part)])
+            elif part:
+                pieces.append(part)
+        positions = tuple(dict.fromkeys(piece for piece in pieces if isinstance(piece, int)))
+        return Filler(pieces=tuple(pieces), positions=positions, is_plain=True)
+
+    def _bind_jinja(self, columns: Mapping[str, int]) -> Filler:
+        tree = _parse(self.text)
+        names = sorted(jinja2.meta.find_undeclared_variables(tree))
+        for name in names:
+            if fold_name(name) not in columns:
+                raise UnknownNameError(name)
+        bound = tuple((name, columns[fold_name(name)]) for name in names)
+        positions = tuple(dict.fromkeys(position for _, position in bound))
+        program = _environment().from_string(self.text)
+        return Filler(pieces=(), positions=positions, is_plain=False, program=program, names=bound)
+
+
+def _unknown_bare(name: str, columns: Mapping[str, int]) -> bool:
+    """Tell whether a name that could only be a column is none; `a or b` is left to Jinja."""
+    return fold_name(name) not in columns and not re.search(r"\s(?:or|and|if|in|is|not)\s|\.", name)
+
+
+@cache
+def _environment() -> jinja2.sandbox.ImmutableSandboxedEnvironment:
+    environment = jinja2.sandbox.ImmutableSandboxedEnvironment(
+        undefined=jinja2.StrictUndefined, keep_trailing_newline=True
+    )
+    environment.globals.clear()
+    return environment
+
+
+@lru_cache(maxsize=256)
+def _parse(text: str) -> jinja2.nodes.Template:
+    try:
+        return _environment().parse(text)
+    except jinja2.TemplateSyntaxError as error:
+        raise TemplateError(
+            f"the template cannot be read: {error.message}",
+            "write columns as {{ column_name }} and close every pair of braces",
+        ) from None
+
+
+def _render(program: jinja2.Template, names: dict[str, str]) -> str:
+    try:
+        return program.render(names)
+    except Exception as error:  # noqa: BLE001 - a filter may raise anything; its text may hold a cell, so it is not kept
+        raise TemplateError(
+            f"the template cannot be filled from this row ({type(error).__name__})",
+            "check what its filters and expressions expect of the cells",
+        ) from None
