@@ -1,0 +1,1 @@
+"""How a row moves, each file one story, from the ledger to Twilio and back."""

@@ -1,0 +1,80 @@
+"""The workbench: what every step of a row needs, handed in from outside."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from random import Random
+from uuid import uuid4
+
+from campaigns.definition import Campaign
+from campaigns.recipients import CompiledCampaign, compile_campaign
+from worker.gateway.twilio import TwilioGateway
+from worker.ledger.ledger import Claim, Ledger
+from worker.ledger.registry import CampaignInfo, Registry
+from worker.pacing.pacer import Pacer
+from worker.settings import Settings
+
+_ROOM_S = 12.0
+"""What a lease has beyond a request's total deadline: the wait for a slot, and room to write what came of it."""
+
+_FRESH_S = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class LoadedCampaign:
+    """A campaign as a worker keeps it: its definition read and its templates compiled."""
+
+    info: CampaignInfo
+    campaign: Campaign
+    compiled: CompiledCampaign
+    read_at: float
+
+    def key(self, row: int, send: int) -> str:
+        """Give the key by which a send is found again at Twilio."""
+        return f"{self.info.id}:{row}:{send}"
+
+
+@dataclass(slots=True)
+class Workbench:
+    """The parts a worker works with.
+
+    `request_s` is the total deadline of a request; `clock` is monotonic, in seconds, and goes on while the machine sleeps.
+    """
+
+    settings: Settings
+    ledger: Ledger
+    registry: Registry
+    pacer: Pacer
+    gateway: TwilioGateway
+    owner: str
+    request_s: float
+    clock: Callable[[], float]
+    sleep: Callable[[float], None]
+    rng: Random
+    _loaded: dict[str, LoadedCampaign] = field(default_factory=dict)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def campaign(self, campaign_id: str) -> LoadedCampaign:
+        """Give a campaign, compiled; a changed definition is seen within a second."""
+        found = self._loaded.get(campaign_id)
+        if found and self.clock() - found.read_at < _FRESH_S:
+            return found
+        with self._lock:
+            found = self._loaded.get(campaign_id)
+            if found and self.clock() - found.read_at < _FRESH_S:
+                return found
+            info = self.registry.get(campaign_id)
+            if found and found.info.version == info.version:
+                fresh = LoadedCampaign(info, found.campaign, found.compiled, self.clock())
+            else:
+                campaign = Campaign.from_canonical_json(info.definition)
+                compiled = compile_campaign(campaign, info.columns, info.file)
+                fresh = LoadedCampaign(info, campaign, compiled, self.clock())
+            self._loaded[campaign_id] = fresh
+            return fresh
+
+    def claim(self) -> Claim:
+        """Make a claim's token."""
+        return Claim(token=uuid4().hex, owner=self.owner, lease_ms=int((self.request_s + _ROOM_S) * 1000))

@@ -1,0 +1,92 @@
+"""Keeps the broker's window filled: due rows, no more than the pace can use, campaigns in turn."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from math import ceil
+
+from worker.ledger.registry import CampaignInfo
+from worker.ledger.states import State
+from worker.pipeline import pace, reconcile
+from worker.pipeline.bench import LoadedCampaign, Workbench
+
+AHEAD_S = 1.0
+"""How much work lies ahead of the workers: queued, or waiting for a slot that is reserved already."""
+OLD_ROWS = 64
+"""How many opened or doubtful rows of a campaign are queued at once; they don't wait for the pace of Interactions."""
+MOST_DOUBTS = 1_500
+"""Rows in doubt from which on no new row is opened: about what can be looked up in a minute."""
+
+Publish = Callable[[str, str, Sequence[int]], None]
+"""Queues a task: its name (`send_rows` or `reconcile_rows`), the campaign, the rows."""
+
+
+def dispatch(bench: Workbench, publish: Publish, turn: int) -> int:
+    """Queue what is due, of every active campaign; how many rows. `turn` moves the campaign that is first."""
+    infos = [info for name in bench.registry.active() if (info := bench.registry.find(name))]
+    shares = fair_shares(_room(bench, infos), [_wish(bench, info) for info in infos], turn)
+    queued = 0
+    for info, fresh in zip(infos, shares, strict=True):
+        if fresh or _has_old(info):
+            queued += _queue(bench, publish, info.id, fresh)
+    return queued
+
+
+def fair_shares(room: int, wishes: Sequence[int], turn: int) -> list[int]:
+    """Deal `room` rows to campaigns one by one in turn, none more than it wishes."""
+    shares = [0] * len(wishes)
+    order = [(turn + at) % len(wishes) for at in range(len(wishes))]
+    wanting = [at for at in order if wishes[at] > 0]
+    while room > 0 and wanting:
+        each = max(1, room // len(wanting))
+        for at in wanting:
+            given = min(each, wishes[at] - shares[at], room)
+            shares[at] += given
+            room -= given
+        wanting = [at for at in wanting if shares[at] < wishes[at]]
+    return shares
+
+
+def _room(bench: Workbench, infos: Sequence[CampaignInfo]) -> int:
+    """Say how many more rows the account's pace can use within AHEAD_S."""
+    if sum(info.in_doubt for info in infos) > MOST_DOUBTS:
+        return 0
+    (account,) = bench.pacer.peek([pace.account_bucket(bench)])
+    queued = sum(info.counts[State.QUEUED] for info in infos)
+    return _free(account.per_s, account.reserved_ahead_ms, queued)
+
+
+def _free(pace_per_s: float, ahead_ms: float, queued: int) -> int:
+    return max(0, ceil(pace_per_s * (AHEAD_S - ahead_ms / 1000)) - queued)
+
+
+def _wish(bench: Workbench, info: CampaignInfo) -> int:
+    """Say how many new rows a campaign could use now: those it has, within its own ceiling."""
+    if info.state != "running":
+        return 0
+    due_now = info.next_due_ms is not None and info.next_due_ms <= info.now_ms
+    if info.cursor >= info.rows and not due_now:
+        return 0
+    most = info.counts[State.PENDING]
+    ceiling = pace.ceiling_bucket(_loaded(bench, info))
+    if ceiling is not None:
+        (state,) = bench.pacer.peek([ceiling])
+        most = min(most, _free(state.per_s, state.reserved_ahead_ms, info.counts[State.QUEUED]))
+    return most
+
+
+def _loaded(bench: Workbench, info: CampaignInfo) -> LoadedCampaign:
+    return bench.campaign(info.id)
+
+
+def _has_old(info: CampaignInfo) -> bool:
+    return info.next_later_ms is not None and info.next_later_ms <= info.now_ms
+
+
+def _queue(bench: Workbench, publish: Publish, campaign_id: str, fresh: int) -> int:
+    due = bench.ledger.dispatch(campaign_id, fresh=fresh, old=OLD_ROWS)
+    for row in (*due.open, *due.fresh):
+        publish("send_rows", campaign_id, [row])
+    for at in range(0, len(due.doubt), reconcile.BATCH):
+        publish("reconcile_rows", campaign_id, due.doubt[at : at + reconcile.BATCH])
+    return len(due.open) + len(due.fresh) + len(due.doubt)

@@ -1,0 +1,176 @@
+"""From a queued row to an opened Interaction."""
+
+from __future__ import annotations
+
+from campaigns.recipients import Recipient
+from worker.gateway import codes
+from worker.gateway.outcome import Accepted, Deferred, Rejected, Unanswered, Unknown
+from worker.gateway.seen import FlexTaskSeen
+from worker.ledger import keys
+from worker.ledger.ledger import Claim
+from worker.ledger.row import Row
+from worker.ledger.scripts import Reply, retrying
+from worker.ledger.states import Reason, State
+from worker.pacing.pacer import Wait
+from worker.pipeline import pace, pair
+from worker.pipeline.bench import LoadedCampaign, Workbench
+
+PAIR_AGAIN_MS = 30_000
+_NEEDED_S = 1.0
+
+
+def open_row(bench: Workbench, loaded: LoadedCampaign, row: Row, recipient: Recipient) -> Claim | None:
+    """Create the row's Interaction: slot, claim, POST. The claim comes back where the row is OPEN now and still held."""
+    campaign_id = loaded.info.id
+    if row.hand.waiting and not _is_pair_free(bench, loaded, row, recipient):
+        return None
+    buckets = pace.opening_buckets(bench, loaded)
+    slot = pace.take(bench, buckets)
+    if isinstance(slot, Wait):
+        bench.ledger.defer_queued(campaign_id, row.number, slot.ms)
+        return None
+    claim, claimed_at = bench.claim(), bench.clock()
+    pair_key = keys.pair(bench.ledger.prefix, recipient.pair)
+    if not bench.ledger.claim_opening(campaign_id, row.number, claim, pair_key).ok:
+        return None
+    lease_until = claimed_at + claim.lease_ms / 1000
+    if not pace.arrive(bench, buckets, slot) or not has_time(bench, lease_until):
+        bench.ledger.give_up_slot(campaign_id, row.number, claim.token, 0)
+        return None
+    outcome = bench.gateway.create_interaction(recipient, loaded.key(row.number, row.record.send))
+    return _record(bench, loaded, row, recipient, claim, lease_until, outcome)
+
+
+def has_time(bench: Workbench, lease_until: float) -> bool:
+    """Tell whether a request may still be started: its whole deadline must fit into the lease."""
+    return bench.clock() + bench.request_s + _NEEDED_S <= lease_until
+
+
+def stops_campaign(code: int) -> bool:
+    """Tell whether a code speaks against the whole campaign."""
+    return codes.lookup(code).kind in ("campaign", "pause")
+
+
+def _record(
+    bench: Workbench,
+    loaded: LoadedCampaign,
+    row: Row,
+    recipient: Recipient,
+    claim: Claim,
+    lease_until: float,
+    outcome: object,
+) -> Claim | None:
+    campaign_id, number, token = loaded.info.id, row.number, claim.token
+    ledger = bench.ledger
+
+    def write(reply_of: Reply | None) -> bool:
+        return reply_of is not None and reply_of.ok
+
+    match outcome:
+        case Accepted(value=opened):
+            reply = retrying(
+                lambda: ledger.opened(
+                    campaign_id,
+                    number,
+                    token,
+                    interaction=opened.interaction_sid,
+                    conversation=opened.conversation_sid or "",
+                    channel=opened.channel_sid or "",
+                    flex_task=opened.flex_task_sid or "",
+                ),
+                lease_until,
+                bench.sleep,
+            )
+            return claim if write(reply) else None
+        case Deferred():
+            pace.slow_down(bench, pace.opening_buckets(bench, loaded), outcome)
+            code = outcome.code or (Reason.THROTTLED if outcome.throttled else Reason.NOT_REACHED)
+            wait_ms = pace.backoff_ms(bench, row.hand.tries, outcome.retry_after_s)
+            retrying(
+                lambda: ledger.defer_opening(campaign_id, number, token, wait_ms, int(code)), lease_until
+            )
+        case Unanswered():
+            first_ms = int(bench.settings.settle_s[0] * 1000)
+            code = outcome.code or Reason.NO_ANSWER
+            retrying(
+                lambda: ledger.doubt_opening(campaign_id, number, token, first_ms, int(code)), lease_until
+            )
+        case Rejected() if codes.lookup(outcome.code).kind == "pair_busy":
+            return _pair_is_busy(bench, loaded, row, recipient, claim, outcome.conversation_sid)
+        case Rejected():
+            stop = stops_campaign(outcome.code)
+            retrying(
+                lambda: ledger.reject_opening(campaign_id, number, token, outcome.code, stop=stop),
+                lease_until,
+            )
+    return None
+
+
+def _pair_is_busy(
+    bench: Workbench,
+    loaded: LoadedCampaign,
+    row: Row,
+    recipient: Recipient,
+    claim: Claim,
+    conversation_sid: str | None,
+) -> Claim | None:
+    """Twilio refused: the pair has an open conversation. Ours, or the campaign's rule decides."""
+    campaign_id, number, token = loaded.info.id, row.number, claim.token
+    found = pair.find_busy(bench, loaded, row, recipient, conversation_sid)
+    if found is None:  # it could not be found out: later, without an attempt burnt
+        bench.ledger.wait_opening(campaign_id, number, token, int(Reason.PAIR_BUSY), PAIR_AGAIN_MS // 6)
+        return None
+    if found.ours is not None:
+        return claim if adopt(bench, loaded, number, token, found.ours, found.conversation_sid).ok else None
+    rule = loaded.campaign.pair_busy
+    if rule == "use" and found.conversation_sid:
+        used = bench.ledger.use_conversation(campaign_id, number, token, found.conversation_sid)
+        return claim if used.ok else None
+    if rule == "wait" and not pair.wait_is_over(bench, loaded, row):
+        bench.ledger.wait_opening(campaign_id, number, token, int(Reason.PAIR_BUSY), PAIR_AGAIN_MS)
+    else:
+        over = Reason.PAIR_WAIT_OVER if rule == "wait" else Reason.PAIR_BUSY
+        bench.ledger.skip_opening(campaign_id, number, token, int(over))
+    return None
+
+
+def adopt(
+    bench: Workbench,
+    loaded: LoadedCampaign,
+    number: int,
+    token: str,
+    task: FlexTaskSeen,
+    conversation_sid: str = "",
+) -> Reply:
+    """Take a Flex task with our own key for the row's Interaction."""
+    return bench.ledger.adopt_opening(
+        loaded.info.id,
+        number,
+        token,
+        interaction=task.interaction_sid or "",
+        conversation=conversation_sid or task.conversation_sid or "",
+        channel=task.channel_sid or "",
+        flex_task=task.sid,
+    )
+
+
+def _is_pair_free(bench: Workbench, loaded: LoadedCampaign, row: Row, recipient: Recipient) -> bool:
+    """Ask by address, without opening anything, whether the pair of a waiting row is free by now."""
+    seen = bench.gateway.find_conversations(recipient.address)
+    campaign_id = loaded.info.id
+    if isinstance(seen, Unknown):
+        bench.ledger.defer_queued(
+            campaign_id, row.number, PAIR_AGAIN_MS // 6, int(Reason.PAIR_BUSY), waits=True
+        )
+        return False
+    if not pair.open_ones(seen.value, recipient):
+        return True
+    if (
+        loaded.campaign.pair_busy != "wait"
+    ):  # the rule may have been changed meanwhile: let Twilio's answer decide
+        return True
+    if pair.wait_is_over(bench, loaded, row):
+        bench.ledger.end_queued(campaign_id, row.number, State.SKIPPED, int(Reason.PAIR_WAIT_OVER))
+    else:
+        bench.ledger.defer_queued(campaign_id, row.number, PAIR_AGAIN_MS, int(Reason.PAIR_BUSY), waits=True)
+    return False

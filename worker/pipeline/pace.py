@@ -1,0 +1,110 @@
+"""Which buckets a call is taken from, and how a thread waits for its slot."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from hashlib import blake2b
+from typing import TypeVar
+
+from worker.gateway.outcome import Answer, Deferred, Unknown
+from worker.ledger.states import Reason
+from worker.pacing.pacer import Bucket, Granted, Wait
+from worker.pipeline.bench import LoadedCampaign, Workbench
+
+T = TypeVar("T")
+
+MAX_WAIT_MS = 1_250
+"""How long a thread waits for a slot; a row whose slot is further off goes back to the ledger."""
+
+LOOK_UPS_PER_S = 3.0  # https://www.twilio.com/docs/taskrouter/api/task, changelog of 2024-10-18
+_BACKOFF_CAP_MS = 60_000
+
+
+def account_bucket(bench: Workbench) -> Bucket:
+    """Give the account's bucket for creating Interactions."""
+    per_s = bench.settings.account_interactions_per_s
+    return Bucket("interactions", per_s, f"the account's pace of {per_s:g} Interactions a second")
+
+
+def ceiling_bucket(loaded: LoadedCampaign) -> Bucket | None:
+    """Give the campaign's own bucket, where its definition sets a ceiling."""
+    per_s = loaded.campaign.pacing.interactions_per_second
+    if per_s is None:
+        return None
+    return Bucket(
+        f"campaign:{loaded.info.id}", per_s, f"the campaign's own pace of {per_s:g} Interactions a second"
+    )
+
+
+def opening_buckets(bench: Workbench, loaded: LoadedCampaign) -> list[Bucket]:
+    """List the buckets an Interaction is taken from."""
+    ceiling = ceiling_bucket(loaded)
+    return [account_bucket(bench)] + ([ceiling] if ceiling else [])
+
+
+def sending_buckets(loaded: LoadedCampaign, sender: str) -> list[Bucket]:
+    """List the buckets a message is taken from: its sender's, where it has a limit."""
+    per_s = loaded.campaign.sender_messages_per_s
+    if per_s is None or not sender:
+        return []
+    digest = blake2b(sender.encode(), digest_size=6).hexdigest()
+    return [Bucket(f"sender:{digest}", per_s, f"the sender's pace of {per_s:g} messages a second")]
+
+
+def task_look_ups() -> Bucket:
+    """Give the account's bucket for looking Flex tasks up by attribute."""
+    return Bucket(
+        "task_look_ups", LOOK_UPS_PER_S, f"Twilio's limit of {LOOK_UPS_PER_S:g} task look-ups a second"
+    )
+
+
+def flex(bench: Workbench, endpoint: str) -> Bucket:
+    """Give the bucket of another Flex endpoint; each has the account's limit for itself."""
+    per_s = bench.settings.account_interactions_per_s
+    return Bucket(
+        f"flex:{endpoint}", per_s, f"the account's pace of {per_s:g} calls a second to Flex's {endpoint}"
+    )
+
+
+def take(bench: Workbench, buckets: Sequence[Bucket]) -> Granted | Wait:
+    """Reserve a slot within MAX_WAIT_MS in all of `buckets`, or say how long it would take."""
+    return bench.pacer.acquire(buckets, MAX_WAIT_MS) if buckets else Granted(0, bench.clock())
+
+
+def arrive(bench: Workbench, buckets: Sequence[Bucket], slot: Granted) -> bool:
+    """Sleep until the slot; one that was reached late is taken anew. False: give the row back."""
+    for _ in range(8 if buckets else 0):
+        if bench.pacer.wait(slot):
+            return True
+        again = take(bench, buckets)
+        if isinstance(again, Wait):
+            return False
+        slot = again
+    return not buckets
+
+
+def ask(bench: Workbench, bucket: Bucket | None, call: Callable[[], Answer[T]]) -> Answer[T]:
+    """Make a look-up at its pace; one that would have to wait long is Unknown, for it proves nothing."""
+    if bucket is not None:
+        slot = take(bench, [bucket])
+        if isinstance(slot, Wait) or not arrive(bench, [bucket], slot):
+            return Unknown(
+                int(Reason.THROTTLED), bucket.label, slot.ms / 1000 if isinstance(slot, Wait) else 1.0
+            )
+    answer = call()
+    if bucket is not None and isinstance(answer, Unknown) and answer.throttled:
+        bench.pacer.slow_down(bucket, answer.retry_after_s)
+    return answer
+
+
+def slow_down(bench: Workbench, buckets: Sequence[Bucket], outcome: Deferred) -> None:
+    """Slow the first of a call's buckets, Twilio's own, where Twilio asked for it."""
+    if outcome.throttled and buckets:
+        bench.pacer.slow_down(buckets[0], outcome.retry_after_s)
+
+
+def backoff_ms(bench: Workbench, tries: int, retry_after_s: float | None = None, base_ms: int = 1_000) -> int:
+    """Say when to try again: exponential with jitter, capped, never before Twilio's `Retry-After`."""
+    longest = min(_BACKOFF_CAP_MS, base_ms * 2 ** min(tries, 10))
+    wait_ms = bench.rng.uniform(longest / 2, longest)
+    return int(max(wait_ms, (retry_after_s or 0) * 1000))

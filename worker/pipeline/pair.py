@@ -1,0 +1,66 @@
+"""Whose open conversation keeps a (customer, sender) pair busy."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from campaigns.recipients import Recipient
+from worker.gateway.outcome import Accepted, Unknown
+from worker.gateway.seen import ConversationSeen, FlexTaskSeen
+from worker.ledger.row import Row
+from worker.pipeline import pace
+from worker.pipeline.bench import LoadedCampaign, Workbench
+
+
+@dataclass(frozen=True, slots=True)
+class Busy:
+    """An open conversation of the pair; `ours` is its Flex task where that carries the row's own key."""
+
+    conversation_sid: str
+    ours: FlexTaskSeen | None
+
+
+def open_ones(seen: Iterable[ConversationSeen], recipient: Recipient) -> list[ConversationSeen]:
+    """Keep the conversations that hold the pair: not closed, and with the same sender. Newest first."""
+    kept = [
+        each
+        for each in seen
+        if each.state != "closed" and (each.proxy_address is None or each.proxy_address == recipient.sender)
+    ]
+    return sorted(
+        kept, key=lambda each: each.created_at.timestamp() if each.created_at else 0.0, reverse=True
+    )
+
+
+def find_busy(
+    bench: Workbench, loaded: LoadedCampaign, row: Row, recipient: Recipient, conversation_sid: str | None
+) -> Busy | None:
+    """Find the conversation that holds the row's pair, and whether it is our own.
+
+    `conversation_sid` is the one that Twilio named, if it did. None: it could not be found out, or there is none.
+    """
+    if not conversation_sid:
+        seen = bench.gateway.find_conversations(recipient.address)
+        if isinstance(seen, Unknown):
+            return None
+        candidates = open_ones(seen.value, recipient)
+        if not candidates:
+            return None
+        conversation_sid = candidates[0].sid
+    sid = conversation_sid
+    workspace = recipient.routing.workspace_sid
+    tasks = pace.ask(
+        bench, pace.task_look_ups(), lambda: bench.gateway.find_flex_tasks_of_conversations(workspace, [sid])
+    )
+    if not isinstance(tasks, Accepted):
+        return None
+    key = loaded.key(row.number, row.record.send)
+    return Busy(sid, next((task for task in tasks.value if task.key == key), None))
+
+
+def wait_is_over(bench: Workbench, loaded: LoadedCampaign, row: Row) -> bool:
+    """Tell whether a row has waited for its pair as long as the campaign lets it."""
+    if not row.hand.waiting:
+        return False
+    return bench.ledger.now_ms() - row.hand.waiting >= loaded.campaign.pair_wait_max_s * 1000

@@ -1,0 +1,46 @@
+"""One row's turn on a worker: whatever state it is in, the next step."""
+
+from __future__ import annotations
+
+from campaigns.recipients import Recipient
+from worker.ledger.ledger import Claim
+from worker.ledger.row import Row
+from worker.ledger.states import Reason, State
+from worker.pipeline import opening, sending
+from worker.pipeline.bench import LoadedCampaign, Workbench
+
+
+def send_row(bench: Workbench, campaign_id: str, number: int) -> None:
+    """Open a queued row and send its message, or go on with an opened one.
+
+    A message of the broker may be late or doubled: a row in any other state is left as it is.
+    """
+    row = bench.ledger.get_row(campaign_id, number)
+    if row.state not in (State.QUEUED, State.OPEN):
+        return
+    loaded = bench.campaign(campaign_id)
+    recipient = loaded.compiled.recipient(number, row.cells)
+    if not isinstance(recipient, Recipient):
+        _end_unreadable(bench, loaded, row)
+        return
+    claim = _begin(bench, loaded, row, recipient)
+    if claim is not None:
+        opened = bench.ledger.get_row(campaign_id, number)
+        sending.carry_on(bench, loaded, opened, recipient, claim)
+
+
+def _begin(bench: Workbench, loaded: LoadedCampaign, row: Row, recipient: Recipient) -> Claim | None:
+    if row.state is State.QUEUED:
+        return opening.open_row(bench, loaded, row, recipient)
+    claim = bench.claim()
+    return claim if bench.ledger.take(loaded.info.id, row.number, claim).ok else None
+
+
+def _end_unreadable(bench: Workbench, loaded: LoadedCampaign, row: Row) -> None:
+    """End a row that its changed definition can't be applied to."""
+    if row.state is State.QUEUED:
+        bench.ledger.end_queued(loaded.info.id, row.number, State.FAILED, int(Reason.INVALID))
+        return
+    claim = bench.claim()
+    if bench.ledger.take(loaded.info.id, row.number, claim).ok:
+        bench.ledger.abandon_open(loaded.info.id, row.number, claim.token, State.FAILED, int(Reason.INVALID))

@@ -1,0 +1,115 @@
+"""The Celery application: its broker, its settings, and a worker's parts from start to stop."""
+
+from __future__ import annotations
+
+import atexit
+import os
+from contextlib import ExitStack
+from threading import Lock
+
+from celery import Celery
+from celery.signals import setup_logging, worker_ready, worker_shutdown, worker_shutting_down
+
+from worker import wiring
+from worker.errors import OutreachError
+from worker.logs import configure_logs
+from worker.pipeline.bench import Workbench
+from worker.tasks.command import PARENT_FD
+
+QUEUE = "outreach"
+
+
+class Parts:
+    """What a process has open: settings, Redis and the workbench; made when first asked for."""
+
+    def __init__(self) -> None:
+        self._stack = ExitStack()
+        self._lock = Lock()
+        self._bench: Workbench | None = None
+        self._url: str | None = None
+        self.settings = wiring.read_settings()
+
+    def url(self) -> str:
+        """Give the ledger's Redis URL; the embedded server is started where it must be."""
+        if self._url is None:
+            self._url = self._stack.enter_context(wiring.redis_url(self.settings))
+        return self._url
+
+    def bench(self) -> Workbench:
+        """Give the workbench."""
+        with self._lock:
+            if self._bench is None:
+                threads = int(app.conf.worker_concurrency or wiring.DEFAULT_CONCURRENCY)
+                client = wiring.connect(self.url(), connections=threads + 8)
+                self._bench = wiring.build(self.settings, client, connections=threads + 8)
+            return self._bench
+
+    def close(self) -> None:
+        """Let go of everything; the embedded server stops with its last user."""
+        self._stack.close()
+
+
+def _make() -> tuple[Celery, Parts]:
+    try:
+        parts = Parts()
+        broker = wiring.broker_url(parts.url())
+    except OutreachError as error:
+        raise SystemExit(f"outreach: {error}") from None
+    threads = parts.settings.concurrency or wiring.DEFAULT_CONCURRENCY
+    made = Celery("outreach", broker=broker, include=["worker.tasks.send", "worker.tasks.upkeep"])
+    made.conf.update(
+        worker_concurrency=threads,
+        worker_pool="threads",
+        task_default_queue=f"{QUEUE}:{parts.settings.account_tag}",
+        task_ignore_result=True,
+        task_store_errors_even_if_ignored=False,
+        task_acks_late=True,
+        task_reject_on_worker_lost=True,
+        worker_prefetch_multiplier=1,
+        worker_send_task_events=False,
+        worker_enable_remote_control=False,
+        worker_hijack_root_logger=False,
+        worker_eta_task_limit=1000,
+        worker_cancel_long_running_tasks_on_connection_loss=False,
+        broker_connection_retry_on_startup=True,
+        broker_connection_max_retries=None,
+        broker_transport_options={
+            "visibility_timeout": 600,
+            "max_connections": 1000,
+            "socket_timeout": 30,
+            "socket_connect_timeout": 5,
+            "socket_keepalive": True,
+            "health_check_interval": 10,
+        },
+    )
+    return made, parts
+
+
+app, parts = _make()
+atexit.register(parts.close)
+
+
+@setup_logging.connect  # type: ignore[untyped-decorator]
+def _set_up_logs(**_: object) -> None:
+    configure_logs(parts.settings)
+
+
+@worker_ready.connect  # type: ignore[untyped-decorator]
+def _start_upkeep(**_: object) -> None:
+    from worker.tasks import upkeep
+
+    upkeep.start(parts.bench(), os.environ.get(PARENT_FD))
+
+
+@worker_shutdown.connect  # type: ignore[untyped-decorator]
+def _stop_upkeep(**_: object) -> None:
+    from worker.tasks import upkeep
+
+    upkeep.stop()
+
+
+@worker_shutting_down.connect  # type: ignore[untyped-decorator]
+def _begin_no_more(**_: object) -> None:
+    from worker.tasks import upkeep
+
+    upkeep.stopping()

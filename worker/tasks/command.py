@@ -1,0 +1,17 @@
+"""The command line of a Celery worker, for those who start one; imports no Celery."""
+
+from __future__ import annotations
+
+import sys
+
+PARENT_FD = "OUTREACH_PARENT_FD"
+"""Names the read end of a pipe whose other end only the parent holds: when the parent is gone, so is its worker."""
+
+
+def worker_command(concurrency: int, log_level: str = "INFO") -> list[str]:
+    """Give the command of one worker process with `concurrency` threads."""
+    return [
+        *(sys.executable, "-m", "celery", "-A", "worker.tasks", "worker"),
+        *("-P", "threads", "-c", str(concurrency), "-l", log_level),
+        *("--without-gossip", "--without-mingle", "--without-heartbeat"),
+    ]

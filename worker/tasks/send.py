@@ -1,0 +1,50 @@
+"""The tasks that carry rows: each reads a name, calls one function, and returns nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from worker.errors import OutreachError
+from worker.logs import get_logger
+from worker.pipeline import send
+from worker.pipeline.reconcile import reconcile_rows as reconcile
+from worker.tasks.app import app, parts
+
+log = get_logger(__name__)
+
+
+class Stopping:
+    """Whether this worker is on its way out: rows that it has not begun go back."""
+
+    now = False
+
+
+@app.task(name="send_rows")  # type: ignore[untyped-decorator]
+def send_rows(campaign_id: str, rows: Sequence[int]) -> None:
+    """Give each of `rows` its next step."""
+    for row in rows:
+        _guarded(campaign_id, row)
+
+
+def _guarded(campaign_id: str, row: int) -> None:
+    """One bad row costs one row: what goes wrong with it is logged, and the ledger makes it due again."""
+    try:
+        if Stopping.now:
+            parts.bench().ledger.defer_queued(campaign_id, row, 0)
+        else:
+            send.send_row(parts.bench(), campaign_id, row)
+    except OutreachError as error:
+        log.warning("row.stopped", campaign=campaign_id, row=row, error=error.sentence)
+    except Exception:
+        log.exception("row.failed", campaign=campaign_id, row=row)
+
+
+@app.task(name="reconcile_rows")  # type: ignore[untyped-decorator]
+def reconcile_rows(campaign_id: str, rows: Sequence[int]) -> None:
+    """Look up rows whose request went unanswered."""
+    try:
+        reconcile(parts.bench(), campaign_id, rows)
+    except OutreachError as error:
+        log.warning("reconcile.stopped", campaign=campaign_id, rows=len(rows), error=error.sentence)
+    except Exception:
+        log.exception("reconcile.failed", campaign=campaign_id, rows=len(rows))

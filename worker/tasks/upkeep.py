@@ -1,0 +1,183 @@
+"""The tick of every worker: dispatch, rescue, closing, finishing, each done by one worker at a time."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from kombu.exceptions import OperationalError
+
+from worker import wiring
+from worker.errors import OutreachError
+from worker.logs import get_logger
+from worker.pipeline import closing, rescue
+from worker.pipeline.bench import Workbench
+from worker.pipeline.dispatch import dispatch
+from worker.tasks.app import app
+from worker.tasks.send import Stopping, reconcile_rows, send_rows
+
+log = get_logger(__name__)
+
+TICK_S = 0.1
+SEEN_S = 2.0
+RESCUE_S = 1.0
+CLOSING_S = 0.5
+STALE_WORKER_S = 3600
+PARENT_GONE_S = 30.0
+
+
+@dataclass
+class Upkeep:
+    """The tick's threads of one worker process."""
+
+    bench: Workbench
+    stopped: threading.Event = field(default_factory=threading.Event)
+    turn: int = 0
+    seen_at: float = 0.0
+    rescued_at: float = 0.0
+
+    def start(self) -> None:
+        """Start the threads."""
+        for target in (self._tick_loop, self._closing_loop):
+            threading.Thread(target=target, name=target.__name__, daemon=True).start()
+
+    def _tick_loop(self) -> None:
+        self._loop(TICK_S, self._tick)
+
+    def _closing_loop(self) -> None:
+        self._loop(CLOSING_S, self._close)
+
+    def _loop(self, every_s: float, act: Callable[[], None]) -> None:
+        silent = False
+        while not self.stopped.wait(every_s):
+            try:
+                act()
+                if silent:
+                    log.info("upkeep.back")
+                silent = False
+            except (OutreachError, OperationalError) as error:
+                if not silent:  # said once: it is waited for, and goes on by itself
+                    log.warning("upkeep.waits", error=str(error))
+                silent = True
+            except Exception:
+                log.exception("upkeep.failed")
+
+    def _tick(self) -> None:
+        bench, now = self.bench, time.monotonic()
+        if now - self.seen_at >= SEEN_S:
+            self.seen_at = now
+            bench.registry.see_worker(bench.owner, _facts())
+        if bench.registry.take_duty("dispatch", bench.owner, int(TICK_S * 900)):
+            self.turn += 1
+            with _Outbox() as outbox:
+                dispatch(bench, outbox.put, self.turn)
+        if now - self.rescued_at >= RESCUE_S:
+            self.rescued_at = now
+            if bench.registry.take_duty("rescue", bench.owner, int(RESCUE_S * 900)):
+                self._rescue()
+
+    def _rescue(self) -> None:
+        bench = self.bench
+        waits = _broker_waits()
+        for campaign_id in bench.registry.active():
+            info = bench.registry.find(campaign_id)
+            if info is None:
+                bench.registry.set_active(campaign_id, active=False)
+                continue
+            if info.state == "cancelled" and info.left:
+                bench.ledger.cancel_rows(campaign_id)
+            rescue.rescue(bench, campaign_id, broker_waits=waits, is_dead=_is_dead)
+            if info.state != "loading" and not info.left and not bench.ledger.to_close_count(campaign_id):
+                bench.registry.set_active(campaign_id, active=False)
+        for owner, facts in bench.registry.workers().items():
+            if facts["age_s"] > STALE_WORKER_S or wiring.is_gone(owner):
+                bench.registry.forget_worker(owner)
+
+    def _close(self) -> None:
+        bench = self.bench
+        if bench.registry.take_duty("closing", bench.owner, int(CLOSING_S * 900)):
+            for campaign_id in bench.registry.active():
+                closing.close_some(bench, campaign_id)
+
+
+class _Outbox:
+    """Collects a tick's messages and sends them in one batch: a round trip a message would cost the pace."""
+
+    def __init__(self) -> None:
+        self._messages: list[tuple[str, str, list[int]]] = []
+
+    def put(self, task: str, campaign_id: str, rows: Sequence[int]) -> None:
+        self._messages.append((task, campaign_id, list(rows)))
+
+    def __enter__(self) -> _Outbox:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        # What the ledger calls QUEUED is sent even if the tick stopped midway; what gets lost is rescued.
+        if not self._messages:
+            return
+        tasks = {"send_rows": send_rows, "reconcile_rows": reconcile_rows}
+        with app.producer_or_acquire() as producer, producer.batch(500):
+            for task, campaign_id, rows in self._messages:
+                tasks[task].apply_async(
+                    (campaign_id, rows), producer=producer, retry=False, argsrepr="", kwargsrepr=""
+                )
+
+
+def _facts() -> dict[str, Any]:
+    return {"pid": os.getpid(), "host": os.uname().nodename, "concurrency": app.conf.worker_concurrency}
+
+
+def _is_dead(owner: str, _facts: object) -> bool:
+    return wiring.is_gone(owner)
+
+
+def _broker_waits() -> bool:
+    with app.connection_for_read() as connection:
+        queue = app.conf.task_default_queue
+        return bool(connection.default_channel.client.llen(queue))
+
+
+_running: list[Upkeep] = []
+
+
+def start(bench: Workbench, parent_fd: str | None) -> None:
+    """Start this worker's tick; with `parent_fd`, end the worker when its parent is gone."""
+    upkeep = Upkeep(bench)
+    _running.append(upkeep)
+    upkeep.start()
+    if parent_fd is not None:
+        threading.Thread(target=_watch_parent, args=(int(parent_fd),), name="parent", daemon=True).start()
+
+
+def stopping() -> None:
+    """Begin no row any more: what is not claimed goes back to the ledger."""
+    Stopping.now = True
+    for upkeep in _running:
+        upkeep.stopped.set()
+
+
+def stop() -> None:
+    """Say that this worker is gone."""
+    for upkeep in _running:
+        upkeep.stopped.set()
+        try:
+            upkeep.bench.registry.forget_worker(upkeep.bench.owner)
+        except OutreachError:
+            log.warning("upkeep.not_signed_off")
+    _running.clear()
+
+
+def _watch_parent(fd: int) -> None:
+    """Wait for the end of the pipe that the parent holds open, whatever ends the parent."""
+    while os.read(fd, 1):
+        pass
+    log.warning("parent.gone")
+    os.kill(os.getpid(), signal.SIGTERM)
+    time.sleep(PARENT_GONE_S)
+    os._exit(1)

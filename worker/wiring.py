@@ -1,0 +1,160 @@
+"""Builds the parts from the settings; the only place where time, chance, Redis and Twilio come from."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from random import Random
+
+import psutil
+import redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
+
+from worker.errors import RedisUnavailableError
+from worker.gateway.caller import Credentials
+from worker.gateway.http import HttpOptions, PooledHttpClient
+from worker.gateway.twilio import TwilioGateway
+from worker.ledger.keys import prefix
+from worker.ledger.ledger import Ledger
+from worker.ledger.registry import Registry
+from worker.pacing.pacer import Pacer
+from worker.pipeline.bench import Workbench
+from worker.redis_server import EmbeddedRedis
+from worker.settings import Settings, load_settings, make_home
+
+DEFAULT_CONCURRENCY = 64
+BROKER_DB = 1
+
+
+def read_settings() -> Settings:
+    """Read the settings of this process from its environment and `.env` in its folder."""
+    return load_settings(os.environ, Path(".env"))
+
+
+def steady_clock() -> float:
+    """Give seconds that go on while the machine is suspended, so that a lease is never taken for longer than it is."""
+    boottime = getattr(time, "CLOCK_BOOTTIME", None)
+    return time.monotonic() if boottime is None else time.clock_gettime(boottime)
+
+
+@contextmanager
+def redis_url(settings: Settings) -> Iterator[str]:
+    """Give the URL of the ledger's Redis; the embedded server runs as long as somebody is in here."""
+    if settings.redis_url is not None:
+        yield settings.redis_url.get_secret_value()
+        return
+    make_home(settings.home)
+    with EmbeddedRedis(settings.home).hold() as url:
+        yield url
+
+
+def connect(url: str, connections: int = DEFAULT_CONCURRENCY) -> redis.Redis:
+    """Connect to Redis; threads wait for one of `connections` rather than fail.
+
+    Raises: RedisUnavailableError if it does not answer.
+    """
+    pool = redis.BlockingConnectionPool.from_url(
+        url,
+        max_connections=connections,
+        timeout=20,
+        socket_timeout=15,
+        socket_connect_timeout=5,
+        retry=Retry(NoBackoff(), 0),
+    )
+    client = redis.Redis(connection_pool=pool)
+    try:
+        client.ping()
+    except redis.RedisError as error:
+        raise RedisUnavailableError(
+            f"Redis does not answer: {type(error).__name__}.",
+            "Check OUTREACH_REDIS_URL, and that the server runs.",
+        ) from error
+    return client
+
+
+def broker_url(url: str) -> str:
+    """Give Celery's form of a Redis URL: the next database of the same server."""
+    base, _, query = url.partition("?")
+    if base.startswith("unix://"):
+        return f"redis+socket://{base.removeprefix('unix://')}?virtual_host={BROKER_DB}"
+    head, _, last = base.rpartition("/")
+    if last.isdigit():
+        return f"{head}/{int(last) + 1}" + (f"?{query}" if query else "")
+    return f"{base.rstrip('/')}/{BROKER_DB}" + (f"?{query}" if query else "")
+
+
+def owner_name() -> str:
+    """Name this process for good: no other process, on no machine, ever has the same name."""
+    return f"{host_name()}/{os.getpid()}/{_started(os.getpid())}"
+
+
+def host_name() -> str:
+    """Name this boot of this machine (or container): only here can be told whether a process still lives."""
+    try:
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+        space = Path("/proc/self/ns/pid").stat().st_ino
+    except OSError:
+        return f"{os.uname().nodename}-{psutil.boot_time():.0f}"
+    return f"{boot}-{space}"
+
+
+def is_gone(owner: str) -> bool:
+    """Tell whether an owner's process is certainly dead: it was on this machine, and its process is no more."""
+    host, pid, started = owner.split("/")
+    return host == host_name() and _started(int(pid)) != started
+
+
+def _started(pid: int) -> str:
+    """Tell when a process began, by a clock that nobody can set; empty where there is none, or only its remains."""
+    try:
+        stat = (
+            Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()
+        )
+        return "" if stat[0] in "ZX" else stat[19]
+    except OSError:
+        pass
+    try:
+        return "" if Path("/proc/self").exists() else f"{psutil.Process(pid).create_time():.2f}"
+    except psutil.NoSuchProcess:
+        return ""
+
+
+def build_gateway(settings: Settings, connections: int = DEFAULT_CONCURRENCY) -> TwilioGateway:
+    """Build the way to Twilio."""
+    secret = settings.https_proxy.get_secret_value() if settings.https_proxy else ""
+    options = HttpOptions(
+        pool_size=connections,
+        base_url=settings.twilio_base_url,
+        ca_file=settings.ssl_cert_file,
+        https_proxy=secret,
+        no_proxy=settings.no_proxy,
+    )
+    credentials = Credentials(
+        account_sid=settings.account_sid,
+        auth_token=settings.auth_token.get_secret_value(),
+        api_key=settings.api_key,
+        api_secret=settings.api_secret.get_secret_value(),
+    )
+    http = PooledHttpClient(options, steady_clock, time.time)
+    return TwilioGateway(credentials, http, time.time, settings.region, settings.edge)
+
+
+def build(settings: Settings, client: redis.Redis, connections: int = DEFAULT_CONCURRENCY) -> Workbench:
+    """Put the workbench together."""
+    tag = settings.account_tag
+    return Workbench(
+        settings=settings,
+        ledger=Ledger(client, tag),
+        registry=Registry(client, tag),
+        pacer=Pacer(client, prefix(tag), clock=steady_clock, sleep=time.sleep),
+        gateway=build_gateway(settings, connections),
+        owner=owner_name(),
+        request_s=HttpOptions().total_s,
+        clock=steady_clock,
+        sleep=time.sleep,
+        rng=Random(),
+    )
