@@ -44,9 +44,9 @@ def campaign(account_prefix: str, campaign_id: str) -> str:
     return f"{account_prefix}c:{campaign_id}"
 
 
-def pair(account_prefix: str, address: str, proxy_address: str | None) -> str:
-    """Name the lock of a (customer, sender) pair, without the number in it."""
-    digest = blake2b(f"{address}\n{proxy_address or ''}".encode(), digest_size=8).hexdigest()
+def pair(account_prefix: str, addresses: str) -> str:
+    """Name the lock of a (customer, sender) pair, without the numbers in it."""
+    digest = blake2b(addresses.encode(), digest_size=8).hexdigest()
     return f"{account_prefix}pair:{digest}"
 
 
