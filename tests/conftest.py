@@ -25,7 +25,24 @@ def start_simulator(tmp_path: Path) -> Iterator[Callable[..., SimulatorProcess]]
         one.stop()
 
 
+@pytest.fixture(scope="session")
+def shared_simulator() -> Iterator[list[SimulatorProcess]]:
+    """Hold the one simulator that tests take turns with; starting one for each would be most of their time."""
+    running: list[SimulatorProcess] = []
+    yield running
+    for one in running:
+        one.stop()
+
+
 @pytest.fixture
-def simulator(start_simulator: Callable[..., SimulatorProcess]) -> SimulatorProcess:
-    """Return a running simulator with its default settings."""
-    return start_simulator()
+def simulator(
+    shared_simulator: list[SimulatorProcess], tmp_path_factory: pytest.TempPathFactory
+) -> SimulatorProcess:
+    """Return a running simulator that has forgotten everything, with its default settings.
+
+    A test may kill it; the next one gets a new one.
+    """
+    if not shared_simulator or shared_simulator[-1].process.poll() is not None:
+        shared_simulator.append(SimulatorProcess(tmp_path_factory.mktemp("simulator")))
+    shared_simulator[-1].reset(settings=True)
+    return shared_simulator[-1]

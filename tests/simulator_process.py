@@ -34,7 +34,7 @@ class SimulatorProcess:
         self.url = line.removeprefix("listening on ")
 
     def stop(self) -> None:
-        """Stop it and wait for its end."""
+        """Stop it and wait for its end; nothing happens where it has ended."""
         self.process.terminate()
         try:
             self.process.wait(10)
@@ -64,9 +64,9 @@ class SimulatorProcess:
         """Change settings; return all of them."""
         return self.control("settings", values)
 
-    def reset(self) -> None:
-        """Make it forget everything but its settings."""
-        self.control("reset", {})
+    def reset(self, settings: bool = False) -> None:
+        """Make it forget everything but its settings, or these too."""
+        self.control("reset", {"settings": settings})
 
     def occupy(self, address: str, proxy_address: str, account: str | None = None) -> str:
         """Open somebody else's conversation with a customer; return its SID."""

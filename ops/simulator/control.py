@@ -1,5 +1,6 @@
 """The way in for tests and people: journal, statistics, settings, reset, and the page."""
 
+import json
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -8,6 +9,7 @@ from typing import Any
 from aiohttp import web
 
 from ops.simulator.opening import occupy
+from ops.simulator.page import page_data
 from ops.simulator.twin import Twin
 
 PAGE = Path(__file__).with_name("page.html")
@@ -18,6 +20,7 @@ def control_routes(twin: Twin) -> list[web.RouteDef]:
     control = _Control(twin)
     return [
         web.get("/", control.page),
+        web.get("/_sim/page", control.page_data),
         web.get("/_sim/journal", control.journal),
         web.get("/_sim/stats", control.stats),
         web.get("/_sim/settings", control.settings),
@@ -31,6 +34,10 @@ def control_routes(twin: Twin) -> list[web.RouteDef]:
 class _Control:
     def __init__(self, twin: Twin) -> None:
         self._twin = twin
+
+    async def page_data(self, request: web.Request) -> web.StreamResponse:
+        """Answer with what the page shows."""
+        return web.json_response(page_data(self._twin, f"http://{request.host}"))
 
     async def page(self, _: web.Request) -> web.StreamResponse:
         """Show the page."""
@@ -67,9 +74,10 @@ class _Control:
         self._twin.settings_changed()
         return web.json_response(self._twin.settings.as_dict())
 
-    async def reset(self, _: web.Request) -> web.StreamResponse:
-        """Forget everything but the settings."""
-        self._twin.reset()
+    async def reset(self, request: web.Request) -> web.StreamResponse:
+        """Forget everything but the settings; with `{"settings": true}` these too go back to the start's."""
+        text = await request.text()
+        self._twin.reset(bool(text and json.loads(text).get("settings")))
         return web.json_response({"reset": True})
 
     async def occupy(self, request: web.Request) -> web.StreamResponse:

@@ -18,6 +18,9 @@ class Journal:
         self.effects: list[dict[str, Any]] = []
         self.requests: list[tuple[float, str, int, str]] = []
         self.counts: Counter[str] = Counter()
+        self.fault_counts: Counter[str] = Counter()
+        self.status_counts: Counter[int] = Counter()
+        self.generation = 0
         self._latest: dict[str, deque[dict[str, Any]]] = {}
 
     def effect(self, kind: str, now: float, **facts: Any) -> None:
@@ -31,12 +34,15 @@ class Journal:
         }
         self.effects.append(entry)
         self.counts[kind] += 1
+        if kind == "fault":
+            self.fault_counts[str(facts["fault"])] += 1
         self._latest.setdefault(kind, deque(maxlen=30)).append(entry)
         self._write(entry)
 
     def request(self, arrived: float, endpoint: str, status: int, account: str) -> None:
         """Note a request: when it arrived and what it was answered; status 0 is a cut or a hang."""
         self.requests.append((arrived, endpoint, status, account))
+        self.status_counts[status] += 1
         self._write({"request": endpoint, "at": round(arrived, 6), "status": status, "account": account})
 
     def latest(self, kind: str) -> list[dict[str, Any]]:
@@ -47,7 +53,9 @@ class Journal:
         """Forget everything in memory; the file gets a line that says so."""
         self.effects.clear()
         self.requests.clear()
-        self.counts.clear()
+        for counter in (self.counts, self.fault_counts, self.status_counts):
+            counter.clear()
+        self.generation += 1
         self._latest.clear()
         self._write({"reset": True, "at": round(self._clock.now(), 6)})
 

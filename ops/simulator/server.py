@@ -51,7 +51,7 @@ class _Server:
         """Return the aiohttp handler of one endpoint."""
 
         async def handle(request: web.Request) -> web.StreamResponse:
-            arrived = self._twin.clock.now()
+            arrived, generation = self._twin.clock.now(), self._twin.journal.generation
             status, call_account = 0, ""
             self._running += 1
             try:
@@ -68,7 +68,8 @@ class _Server:
                 return web.Response()
             finally:
                 self._running -= 1
-                self._twin.journal.request(arrived, endpoint.name, status, call_account)
+                if generation == self._twin.journal.generation:
+                    self._twin.journal.request(arrived, endpoint.name, status, call_account)
             return response
 
         return handle

@@ -63,7 +63,7 @@ def fetch_workspace(twin: Twin, call: Call) -> Answer:
         ),
         "default_activity_name": "Offline",
         "default_activity_sid": _ACTIVITY_SID,
-        "event_callback_url": "",
+        "event_callback_url": None,
         "events_filter": None,
         "multi_task_enabled": True,
         "prioritize_queue_order": "FIFO",

@@ -1,5 +1,6 @@
 """The whole imitated account: settings, what exists, the journal, the limits."""
 
+from copy import deepcopy
 from pathlib import Path
 
 from ops.simulator.behaviour import Behaviour, Patterns
@@ -15,6 +16,7 @@ class Twin:
 
     def __init__(self, settings: Settings, clock: Clock, journal: Path | None = None) -> None:
         self.settings = settings
+        self._at_first = deepcopy(settings.as_dict())
         self.clock = clock
         self.journal = Journal(clock, journal)
         self.store = Store()
@@ -28,8 +30,11 @@ class Twin:
         self.patterns = Patterns(self.settings.patterns, self.settings.patterns_on)
         self.clock.skew_s = self.settings.clock_skew_s
 
-    def reset(self) -> None:
-        """Forget everything but the settings."""
+    def reset(self, settings_too: bool = False) -> None:
+        """Forget everything but the settings, or put these back to what they were at the start as well."""
+        if settings_too:
+            self.settings.change(deepcopy(self._at_first))
+            self.settings_changed()
         self.store = Store()
         self.windows.clear()
         self.seen.clear()
