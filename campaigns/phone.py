@@ -11,6 +11,8 @@ from campaigns.numbering import NumberingPlan, find_plan, plan_of_region
 from campaigns.row_error import RowError, quote
 
 _E164 = re.compile(r"\+[1-9][0-9]{6,14}")
+_USUAL = re.compile(r"\+?[0-9(][0-9 ()\-]{5,24}")
+_WITHOUT_DECORATION = str.maketrans("", "", " ()-")
 _INVISIBLE = re.compile("[\u00ad\u200b-\u200f\u202a-\u202e\u2060-\u2064\u2066-\u2069\ufeff]")
 _DASHES = re.compile("[\u2010-\u2015\u2043\u2212\ufe58\ufe63]")
 _ROUNDED = re.compile(r"[+-]?\d+(?:[.,]\d*)?E[+]?\d+", re.IGNORECASE)
@@ -21,7 +23,9 @@ _OPTIONAL_ZERO = re.compile(r"^(\+ ?[0-9]{1,3}|00[0-9]{1,3})[ .-]*\(0\)")
 _PLUS_IN_BRACKETS = re.compile(r"^\( ?\+ ?([0-9]{1,3}) ?\)")
 _DECORATION = re.compile(r"[ ().\-/]")
 
-_AS_TEXT = "format the column as text and fill the number in again from its source, as +44..."
+_AS_TEXT = (
+    "format the column as text and fill the numbers in again from their source, with + and the country code"
+)
 _INTERNATIONAL = "write it with + and the country code, such as +447900900123"
 
 
@@ -30,17 +34,8 @@ def normalise_phone(text: str, region: str | None) -> str | RowError:
 
     Numbers of a possible length pass even if the library does not know their range: ranges are newer than libraries.
     """
-    if _E164.fullmatch(text) and (plan := find_plan(text[1:])) is not None:
-        national = text[1 + len(plan.code) :]
-        if len(national) in plan.lengths and (plan.trunk is None or not plan.trunk.match(national)):
-            return text
-    if (
-        region is not None
-        and text.isascii()
-        and text.isdigit()
-        and (dialled := plan_of_region(region).find_dialled(text))
-    ):
-        return dialled
+    if quick := _read_usual(text, region):
+        return quick
     written = _clean(text)
     if isinstance(written, RowError):
         return written
@@ -51,6 +46,25 @@ def normalise_phone(text: str, region: str | None) -> str | RowError:
     if region is None:
         return _refuse_bare(written, text)
     return plan_of_region(region).find_dialled(written) or _read_national(written, text, region)
+
+
+def _read_usual(text: str, region: str | None) -> str | None:
+    """Read the forms that most rows have, without the library; None for all that needs a closer look."""
+    if not _E164.fullmatch(text):
+        if not _USUAL.fullmatch(text) or "(0)" in text:
+            return None
+        digits = text.translate(_WITHOUT_DECORATION)
+        if digits[0] != "+" and digits[:2] != "00":
+            return plan_of_region(region).find_dialled(digits) if region is not None else None
+        text = digits if digits[0] == "+" else f"+{digits[2:]}" if region is not None else ""
+        if not _E164.fullmatch(text):
+            return None
+    plan = find_plan(text[1:])
+    if plan is None:
+        return None
+    national = text[1 + len(plan.code) :]
+    is_clear = len(national) in plan.lengths and (plan.trunk is None or not plan.trunk.match(national))
+    return text if is_clear else None
 
 
 def find_phone_doubt(text: str, number: str, region: str | None) -> RowError | None:
@@ -75,7 +89,8 @@ def find_phone_doubt(text: str, number: str, region: str | None) -> RowError | N
 def _clean(text: str) -> str | RowError:
     """Take away what is only written around a number: an optional + and digits are left."""
     plain = _INVISIBLE.sub("", unicodedata.normalize("NFKC", text))
-    plain = "".join(str(unicodedata.decimal(char)) if char.isdecimal() else char for char in plain)
+    if not plain.isascii():
+        plain = "".join(str(unicodedata.decimal(char)) if char.isdecimal() else char for char in plain)
     plain = " ".join(_DASHES.sub("-", plain).split()).strip(BLANKS).lstrip("'`\u2019")
     if plain[:4].lower() in ("tel:", "sms:"):
         plain = plain[4:].strip()

@@ -44,6 +44,7 @@ class Filler:
     is_plain: bool
     program: jinja2.Template | None = None
     names: tuple[tuple[str, int], ...] = ()
+    only: int | None = None  # the one position, where the template is nothing but that column
 
     @property
     def constant(self) -> str | None:
@@ -57,10 +58,10 @@ class Filler:
 
         Raises: TemplateError if a filter or an expression of the template fails on these values.
         """
+        if self.only is not None:
+            return values[self.only]
         if self.program is not None:
             return _render(self.program, {name: values[position] for name, position in self.names})
-        if len(self.pieces) == 1 and type(piece := self.pieces[0]) is int:
-            return values[piece]
         return "".join([piece if type(piece) is str else values[piece] for piece in self.pieces])  # type: ignore[index]
 
 
@@ -112,7 +113,8 @@ class Template:
             elif part:
                 pieces.append(part)
         positions = tuple(dict.fromkeys(piece for piece in pieces if isinstance(piece, int)))
-        return Filler(pieces=tuple(pieces), positions=positions, is_plain=True)
+        only = pieces[0] if len(pieces) == 1 and isinstance(pieces[0], int) else None
+        return Filler(pieces=tuple(pieces), positions=positions, is_plain=True, only=only)
 
     def _bind_jinja(self, columns: Mapping[str, int]) -> Filler:
         tree = _parse(self.text)

@@ -1,0 +1,136 @@
+"""Reads from a row who at Flex takes the conversation, and when it may begin."""
+
+import json
+from collections.abc import Mapping
+
+from campaigns.campaign import Campaign
+from campaigns.fields import Binder, Field, Filling
+from campaigns.message import MAX_ATTRIBUTES_BYTES
+from campaigns.recipient import Routing
+from campaigns.row_error import RowError, quote
+from campaigns.schedule import is_timezone, parse_clock
+from campaigns.sids import find_sid_fault, sid_advice
+
+# A number of characters that stays within the limit whatever they are: at worst JSON writes twelve bytes for one.
+_SURELY_SMALL = MAX_ATTRIBUTES_BYTES // 16
+
+
+class RoutingReader:
+    """The routing of one row."""
+
+    def __init__(self, campaign: Campaign, binder: Binder) -> None:
+        routing = campaign.routing
+        self._workspace = binder.bind("routing.workspace_sid", routing.workspace_sid)
+        self._workflow = binder.bind("routing.workflow_sid", routing.workflow_sid)
+        self._queue = binder.bind("routing.queue_sid", routing.queue_sid)
+        if routing.agents:
+            self._agents = [binder.bind("routing.agents", agent) for agent in routing.agents]
+        else:
+            self._agents = [binder.bind("routing.worker_sid", routing.worker_sid or "")]
+        self._task_channel = binder.bind_optional("routing.task_channel", routing.task_channel)
+        self._priority = binder.bind_optional("routing.priority", _text_of(routing.priority))
+        self._timeout = binder.bind_optional("routing.timeout_s", _text_of(routing.timeout_s))
+        self._attributes = {
+            name: binder.bind(f"routing.attributes.{name}", text) for name, text in routing.attributes.items()
+        }
+
+    def read(self, filling: Filling, row: int) -> Routing:
+        """Give the routing of data row `row`; what is wrong with it is among the faults."""
+        attributes = {name: filling.fill(field) or "" for name, field in self._attributes.items()}
+        if sum(map(len, attributes.values())) > _SURELY_SMALL:
+            self._judge_size(filling, attributes)
+        # Dealt by row number: the same row gets the same agent however often the file is read.
+        agent = self._agents[(row - 1) % len(self._agents)]
+        return Routing(
+            read_sid(filling, self._workspace),
+            read_sid(filling, self._workflow),
+            read_sid(filling, self._queue),
+            read_sid(filling, agent),
+            filling.fill_optional(self._task_channel),
+            _read_number(filling, self._priority, 0),
+            _read_number(filling, self._timeout, 1),
+            attributes,
+        )
+
+    def _judge_size(self, filling: Filling, attributes: Mapping[str, str]) -> None:
+        size = len(json.dumps(attributes))
+        if size > MAX_ATTRIBUTES_BYTES:
+            longest = max(attributes, key=lambda name: len(attributes[name]))
+            sentence = (
+                f"routing.attributes take {size:,} bytes, and there is room for {MAX_ATTRIBUTES_BYTES:,}"
+            )
+            filling.blame(RowError("too_long", sentence, f"shorten {longest}"), self._attributes[longest])
+
+
+class InteractionReader:
+    """The optional parameters of an Interaction."""
+
+    def __init__(self, campaign: Campaign, binder: Binder) -> None:
+        self._context = binder.bind_optional("interaction.context_sid", campaign.interaction.context_sid)
+        self._webhook = binder.bind_optional("interaction.webhook_ttid", campaign.interaction.webhook_ttid)
+
+    def read(self, filling: Filling) -> tuple[str | None, str | None]:
+        """Give the context's SID and the webhook's id, where they are set and not empty."""
+        context = filling.fill_optional(self._context)
+        if context is not None and self._context is not None:
+            context = read_sid(filling, self._context)
+        return context, filling.fill_optional(self._webhook)
+
+
+class WindowReader:
+    """The window is acted on later; here its cells are judged."""
+
+    def __init__(self, campaign: Campaign, binder: Binder) -> None:
+        window = campaign.window
+        self._clocks: list[Field] = []
+        self._timezone: Field | None = None
+        if window is not None:
+            self._clocks = [
+                binder.bind("window.from", window.from_),
+                binder.bind("window.until", window.until),
+            ]
+            self._timezone = binder.bind("window.timezone", window.timezone)
+
+    def judge(self, filling: Filling) -> None:
+        """Find times of day and time zones that are none."""
+        for field in self._clocks:
+            text = filling.fill(field)
+            if field.constant is None and text is not None and parse_clock(text) is None:
+                sentence = f"{field.key} is {quote(text)}"
+                filling.blame(RowError("bad_window", sentence, "write a time of day, such as 08:00"), field)
+        self._judge_zone(filling)
+
+    def _judge_zone(self, filling: Filling) -> None:
+        zone = self._timezone
+        if zone is None or zone.constant is not None or (text := filling.fill(zone)) is None:
+            return
+        if not is_timezone(text):
+            sentence = f"{quote(text)} is no time zone"
+            filling.blame(RowError("bad_window", sentence, "write a name such as Europe/London"), zone)
+
+
+def read_sid(filling: Filling, field: Field) -> str:
+    """Fill a SID and judge its shape."""
+    if field.constant is not None:
+        return field.constant
+    text = filling.fill(field)
+    if text is None:
+        return ""
+    if fault := find_sid_fault(field.key, text):
+        filling.blame(RowError("bad_sid", fault, sid_advice(field.key)), field)
+    return text
+
+
+def _read_number(filling: Filling, field: Field | None, low: int) -> int | None:
+    text = filling.fill_optional(field)
+    if text is None or field is None:
+        return None
+    if text.isascii() and text.isdigit() and len(text) < 12 and low <= int(text) < 2**31:
+        return int(text)
+    advice = f"write a whole number from {low}, or leave the cell empty"
+    filling.blame(RowError("bad_value", f"{field.key} is {quote(text)}", advice), field)
+    return None
+
+
+def _text_of(value: int | str | None) -> str | None:
+    return None if value is None else str(value)

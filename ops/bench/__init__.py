@@ -1,0 +1,1 @@
+"""Hold the benchmarks, one file a question."""
