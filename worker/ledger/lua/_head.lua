@@ -42,6 +42,8 @@ end
 
 local function unhex(sid) -- 'KD…' with 32 hex digits -> 16 bytes; nothing -> NONE
   if not sid or sid == cjson.null or sid == '' then return NONE end
+  -- Raised before anything is written: half a transition would be worse than none.
+  if #sid ~= 34 or not string.find(sid, '^%u%u%x+$') then error('a SID is two letters and 32 hex digits') end
   return (string.gsub(string.sub(sid, 3), '%x%x', function(h) return string.char(tonumber(h, 16)) end))
 end
 local function hex(prefix, bytes)
