@@ -1,5 +1,6 @@
 """Why a row cannot be sent, or should be looked at: a value, not an exception."""
 
+import unicodedata
 from dataclasses import dataclass
 
 
@@ -16,4 +17,12 @@ class RowError:
 def quote(text: str, limit: int = 40) -> str:
     """Show a cell in a sentence: cut, and without what would disturb a line of text."""
     shown = text if len(text) <= limit else f"{text[: limit - 3]}..."
-    return '"' + "".join(char if char.isprintable() else "\ufffd" for char in shown) + '"'
+    return f'"{shown}"' if shown.isprintable() else f'"{"".join(map(_show, shown))}"'
+
+
+def _show(char: str) -> str:
+    if char.isprintable():
+        return char
+    if char.isspace():
+        return " "
+    return "" if unicodedata.category(char) == "Cf" else "\ufffd"
