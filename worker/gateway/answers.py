@@ -32,7 +32,7 @@ def refusal(received: Received, now_s: float) -> Refusal:
         return Deferred(code, retry_after_s(received.headers, now_s), throttled=True, detail=detail)
     if kind == "ambiguous":
         return Unanswered(detail, code)
-    return Rejected(code, detail, conversation_in_text(message))
+    return Rejected(code, detail, conversation_in_text(message) if kind == "pair_busy" else None)
 
 
 def unknown(received: Received, now_s: float) -> Unknown:

@@ -106,13 +106,13 @@ def follow(first: Callable[..., Any], key: str, **filters: Any) -> Iterator[Any]
     not seen to its end proves no absence.
     """
     page = first(**filters)
-    for _ in range(MAX_PAGES):
+    for pages_left in reversed(range(MAX_PAGES)):
         if not isinstance(page._payload.get(key), list):
-            raise UnreadableError(key)
+            break
         yield from page
-        page = page.next_page()
-        if page is None:
+        if not page.next_page_url:
             return
+        page = page.next_page() if pages_left else page
     raise UnreadableError(key)
 
 

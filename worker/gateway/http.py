@@ -31,8 +31,8 @@ MAX_BODY_BYTES = 32 * 1024 * 1024  # a page of 1,000 Flex tasks is about 4 MB
 REASONS: tuple[tuple[type[Exception], str], ...] = (
     (failures.ProxyError, "the proxy could not be used"),
     (failures.NameResolutionError, "the host name could not be resolved"),
-    (failures.ConnectTimeoutError, "the connection was not made in time"),
     (failures.NewConnectionError, "the connection was refused"),
+    (failures.ConnectTimeoutError, "the connection was not made in time"),
     (failures.SSLError, "TLS failed"),
     (ssl.SSLError, "TLS failed"),
     (failures.TimeoutError, "no complete answer came in time"),
@@ -134,7 +134,7 @@ class PooledHttpClient(HttpClient):  # type: ignore[misc]
         except ExchangeError:
             raise
         except (failures.HTTPError, HTTPException, OSError, ValueError) as error:
-            reason = next(words for kind, words in REASONS if isinstance(error, kind))
+            reason = _reason(error)
             # Not chained: the messages below hold URLs, and those hold phone numbers.
             raise (SentError if current.is_sent else NotSentError)(reason) from None
         self._note_skew(current.received)
@@ -167,6 +167,12 @@ class PooledHttpClient(HttpClient):  # type: ignore[misc]
             return
         # The header is cut to whole seconds: half of one is the best guess at what was cut.
         self.clock_skew_s = theirs + 0.5 - self._wall_clock()
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, failures.ProtocolError) and len(error.args) > 1:  # urllib3 wraps what the socket raised
+        error = error.args[1]
+    return next(words for kind, words in REASONS if isinstance(error, kind))
 
 
 def tls_context(ca_file: Path | None) -> ssl.SSLContext:

@@ -1,0 +1,49 @@
+"""Servers and gateways for faults on the wire."""
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from typing import Any
+
+import pytest
+from gateway_builders import gateway_over, http_client
+from raw_server import Act, RawServer
+
+from worker.gateway.http import PooledHttpClient
+from worker.gateway.twilio import TwilioGateway
+
+
+@pytest.fixture
+def stack() -> Iterator[ExitStack]:
+    """Close at the end what the test opened."""
+    with ExitStack() as opened:
+        yield opened
+
+
+@pytest.fixture
+def serve(stack: ExitStack) -> Callable[..., RawServer]:
+    """Start a server that plays the given acts."""
+
+    def start(*acts: Act, **options: Any) -> RawServer:
+        server = RawServer(*acts, **options)
+        stack.callback(server.close)
+        return server
+
+    return start
+
+
+@pytest.fixture
+def connect(stack: ExitStack) -> Callable[..., PooledHttpClient]:
+    """Make an HTTP client for a base URL."""
+
+    def make(base_url: str, **options: Any) -> PooledHttpClient:
+        client = http_client(base_url, **options)
+        stack.callback(client.close)
+        return client
+
+    return make
+
+
+@pytest.fixture
+def gateway_to(connect: Callable[..., PooledHttpClient]) -> Callable[..., TwilioGateway]:
+    """Make a gateway for a base URL."""
+    return lambda base_url, **options: gateway_over(connect(base_url, **options))

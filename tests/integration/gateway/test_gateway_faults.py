@@ -1,0 +1,303 @@
+"""The four outcomes on a real wire that breaks in every way: nothing that may have been processed is called unsent."""
+
+import gzip
+import json
+import socket
+import time
+
+import pytest
+from gateway_builders import KEY, MESSAGE, RECIPIENT, gateway_over, sid
+from raw_server import answer, drip, hang, raw, reset
+
+from worker.gateway.outcome import Accepted, Deferred, Rejected, Unanswered, Unknown
+
+CREATED = {
+    "sid": sid("KD"),
+    "channel": {"type": "whatsapp", "sid": sid("UO")},
+    "routing": {
+        "properties": {"sid": sid("WT"), "attributes": json.dumps({"conversationSid": sid("CH")})},
+    },
+}
+HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
+
+
+def test_refused_connection_is_deferred(gateway_to):
+    with socket.create_server(("127.0.0.1", 0)) as closed:
+        port = closed.getsockname()[1]
+
+    outcome = gateway_to(f"http://127.0.0.1:{port}").create_interaction(RECIPIENT, KEY)
+
+    assert outcome == Deferred(0, None, False, "the connection was refused")
+
+
+def test_host_name_that_cannot_be_resolved_is_deferred(gateway_to):
+    outcome = gateway_to("http://nowhere.invalid").create_interaction(RECIPIENT, KEY)
+
+    assert outcome == Deferred(0, None, False, "the host name could not be resolved")
+
+
+def test_connection_that_is_not_made_in_time_is_deferred(gateway_to):
+    with socket.socket() as full:
+        full.bind(("127.0.0.1", 0))
+        full.listen(0)
+        waiting = [socket.socket() for _ in range(4)]
+        for each in waiting:
+            each.setblocking(False)
+            each.connect_ex(full.getsockname())
+        started_at = time.monotonic()
+
+        outcome = gateway_to(f"http://127.0.0.1:{full.getsockname()[1]}", connect_s=0.3).create_interaction(
+            RECIPIENT, KEY
+        )
+
+        for each in waiting:
+            each.close()
+    assert outcome == Deferred(0, None, False, "the connection was not made in time")
+    assert time.monotonic() - started_at < 2
+
+
+@pytest.mark.parametrize(
+    "act",
+    [
+        reset,
+        raw(b""),
+        raw(HEAD + b"Content-Le"),
+        raw(HEAD + b'Content-Length: 400\r\n\r\n{"sid": "KD'),
+        raw(HEAD + b'Transfer-Encoding: chunked\r\n\r\n5\r\n{"sid\r\n'),
+        raw(HEAD + b"Transfer-Encoding: chunked\r\n\r\nzz\r\n"),
+        raw(HEAD + b"Content-Length: many\r\n\r\n{}"),
+        raw(HEAD + b"Content-Encoding: gzip\r\nContent-Length: 9\r\n\r\nnot gzip!"),
+        raw(HEAD + b"X-Bad: \r\n" * 300 + b"\r\n"),
+        raw(b"\x16\x03\x01 this is no HTTP\r\n\r\n"),
+        answer(200, b"<html>Welcome to the hotel</html>"),
+        answer(200, b"\xff\xfe\x00"),
+        answer(200, b""),
+        answer(200, []),
+        answer(200, "KD"),
+        answer(200, {"sid": "KDxx"}),
+        answer(200, b"[" * 100_000),
+        answer(302, b"", "Location: http://127.0.0.1:1/"),
+        answer(500, {"code": 20500, "message": "Internal"}),
+        answer(503, b"down", "Retry-After: 3"),
+        answer(409, {"code": 20409, "message": "Conflict"}),
+        answer(408),
+        answer(400, {"code": 45352, "message": "Downstream"}),
+    ],
+)
+def test_whatever_breaks_after_the_request_went_out_is_unanswered(serve, gateway_to, act):
+    server = serve(act)
+
+    outcome = gateway_to(server.url).create_interaction(RECIPIENT, KEY)
+
+    assert isinstance(outcome, Unanswered), outcome
+    assert len(server.requests) == 1
+
+
+def test_connection_reset_before_the_request_was_read_is_unanswered(serve, gateway_to):
+    def slam(connection: socket.socket) -> None:
+        reset(connection)
+        connection.close()
+        raise OSError
+
+    server = serve(reset, on_accept=slam)
+
+    outcome = gateway_to(server.url).create_interaction(RECIPIENT, KEY)
+
+    # Either the reset came first (nothing went out, so it may go out again), or it cannot be told.
+    assert isinstance(outcome, Deferred | Unanswered)
+    assert server.requests == []
+
+
+@pytest.mark.parametrize(
+    "act",
+    [
+        hang,
+        drip(b"", HEAD * 100, 0.05),
+        drip(HEAD + b"Content-Length: 100\r\n\r\n", b" " * 100, 0.05),
+        drip(HEAD + b"Connection: close\r\n\r\n", b" " * 100, 0.05),
+        drip(HEAD + b"Transfer-Encoding: chunked\r\n\r\n", b"1\r\n{\r\n" * 20, 0.05),
+    ],
+    ids=["hang", "headers", "body", "body until the end", "chunks"],
+)
+def test_an_answer_that_takes_too_long_in_all_is_given_up(serve, gateway_to, act):
+    server = serve(act)
+    started_at = time.monotonic()
+
+    outcome = gateway_to(server.url, total_s=0.4).create_interaction(RECIPIENT, KEY)
+
+    assert outcome == Unanswered("no complete answer came in time")
+    assert 0.3 < time.monotonic() - started_at < 1.5
+
+
+def test_request_that_cannot_be_sent_in_time_is_unanswered(serve, gateway_to):
+    def sleep_before_reading(connection: socket.socket) -> None:
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        time.sleep(1)
+
+    server = serve(answer(), on_accept=sleep_before_reading)
+    long = MESSAGE.__class__("a", "x" * 20_000_000, None, {}, None)
+
+    outcome = gateway_to(server.url, total_s=0.4).create_message(sid("CH"), long, KEY)
+
+    assert outcome == Unanswered("no complete answer came in time")
+
+
+def test_answer_without_end_is_given_up(serve, connect, monkeypatch):
+    monkeypatch.setattr("worker.gateway.http.MAX_BODY_BYTES", 1000)
+    server = serve(answer(200, b"x" * 2000))
+
+    outcome = gateway_over(connect(server.url)).create_interaction(RECIPIENT, KEY)
+
+    assert outcome == Unanswered("the answer was too long to be read")
+
+
+def test_packed_answer_is_read(serve, gateway_to):
+    server = serve(answer(200, gzip.compress(json.dumps(CREATED).encode()), "Content-Encoding: gzip"))
+
+    outcome = gateway_to(server.url).create_interaction(RECIPIENT, KEY)
+
+    assert isinstance(outcome, Accepted)
+    assert outcome.value.conversation_sid == sid("CH")
+    assert b"Accept-Encoding: gzip" in server.requests[0]
+
+
+@pytest.mark.parametrize(
+    ("header", "wait_s"),
+    [
+        ("Retry-After: 7", 7.0),
+        ("Date: Mon, 02 Mar 2026 10:00:00 GMT\r\nRetry-After: Mon, 02 Mar 2026 10:00:30 GMT", 30.0),
+        ("Retry-After: soon", None),
+        ("X-Other: 1", None),
+    ],
+)
+def test_429_is_deferred_with_the_wait_that_twilio_asks_for(serve, gateway_to, header, wait_s):
+    server = serve(answer(429, {"code": 20429, "message": "Too Many Requests", "status": 429}, header))
+
+    outcome = gateway_to(server.url).create_interaction(RECIPIENT, KEY)
+
+    assert outcome == Deferred(20429, wait_s, True, "HTTP 429, code 20429: Too Many Requests")
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"code": 21211, "message": "Invalid 'To'", "status": 400, "more_info": "page"},
+        {"type": "page", "title": "Invalid 'To'", "status": 400, "code": 21211, "detail": None},
+    ],
+    ids=["legacy", "RFC 9457"],
+)
+def test_verdict_is_read_in_both_of_twilios_forms(serve, gateway_to, body):
+    server = serve(answer(400, body))
+
+    outcome = gateway_to(server.url).create_interaction(RECIPIENT, KEY)
+
+    assert outcome == Rejected(21211, "HTTP 400, code 21211: Invalid 'To'")
+
+
+def test_busy_pair_names_the_conversation_that_is_open(serve, gateway_to):
+    text = f"A binding for this participant and proxy address already exists in Conversation {sid('CH', 7)}"
+    server = serve(answer(409, {"code": 50416, "message": text, "status": 409}))
+
+    outcome = gateway_to(server.url).create_interaction(RECIPIENT, KEY)
+
+    assert isinstance(outcome, Rejected)
+    assert (outcome.code, outcome.conversation_sid) == (50416, sid("CH", 7))
+
+
+def test_connection_is_used_again(serve, gateway_to):
+    server = serve(answer(200, CREATED))
+    gateway = gateway_to(server.url)
+
+    outcomes = [gateway.create_interaction(RECIPIENT, KEY) for _ in range(3)]
+
+    assert all(isinstance(each, Accepted) for each in outcomes)
+    assert server.connections == 1
+
+
+def test_connection_that_the_server_closed_while_it_rested_is_not_used(serve, gateway_to):
+    # Not announced by a header: the server just closes, as after its own idle time.
+    server = serve(
+        raw(HEAD + f"Content-Length: {len(json.dumps(CREATED))}\r\n\r\n{json.dumps(CREATED)}".encode())
+    )
+    gateway = gateway_to(server.url)
+    first = gateway.create_interaction(RECIPIENT, KEY)
+    time.sleep(0.05)
+
+    second = gateway.create_interaction(RECIPIENT, KEY)
+
+    assert isinstance(first, Accepted)
+    assert isinstance(second, Accepted)
+    assert server.connections == 2
+
+
+@pytest.mark.parametrize("status", [400, 403, 404, 405, 500, 503, 302])
+def test_look_up_that_fails_or_is_forbidden_proves_nothing(serve, gateway_to, status):
+    server = serve(answer(status, {"participants": []}))
+    gateway = gateway_to(server.url)
+
+    seen = [
+        gateway.has_participant(sid("CH"), "x"),
+        gateway.find_message(sid("CH"), KEY),
+        gateway.find_conversations("x"),
+        gateway.find_flex_tasks(sid("WS"), [KEY]),
+        gateway.fetch_channel(sid("KD")),
+        gateway.find_invite_conversation(sid("KD"), sid("UO")),
+        gateway.find_flex_task_conversation(sid("WS"), sid("WT")),
+        gateway.fetch_conversation_state(sid("CH")),
+        gateway.fetch_template(sid("HX")),
+    ]
+
+    assert [each for each in seen if not isinstance(each, Unknown)] == []
+    assert {each.code for each in seen} == {status}
+
+
+def test_look_up_that_hangs_or_is_refused_proves_nothing(serve, gateway_to):
+    server = serve(hang)
+
+    assert gateway_to(server.url, total_s=0.2).find_message(sid("CH"), KEY) == Unknown(
+        0, "no complete answer came in time"
+    )
+    assert isinstance(gateway_to("http://127.0.0.1:1").find_message(sid("CH"), KEY), Unknown)
+
+
+def test_throttled_look_up_says_how_long_to_wait(serve, gateway_to):
+    server = serve(answer(429, {"code": 20429, "message": "Slow"}, "Retry-After: 2"))
+
+    seen = gateway_to(server.url).find_flex_tasks(sid("WS"), [KEY])
+
+    assert seen == Unknown(20429, "HTTP 429, code 20429: Slow", 2.0, True)
+
+
+def test_next_page_on_a_foreign_host_is_not_fetched(serve, gateway_to):
+    page = {"meta": {"key": "messages", "next_page_url": "https://collector.example/v1/x"}, "messages": []}
+    server = serve(answer(200, page))
+
+    seen = gateway_to(server.url).find_message(sid("CH"), KEY)
+
+    assert seen == Unknown(0, "the address is neither Twilio's nor the configured base URL's")
+
+
+def test_list_without_end_proves_no_absence(serve, gateway_to):
+    page = {
+        "meta": {"key": "messages", "next_page_url": "https://conversations.twilio.com/v1/next"},
+        "messages": [],
+    }
+    server = serve(answer(200, page))
+
+    seen = gateway_to(server.url).find_message(sid("CH"), KEY)
+
+    assert isinstance(seen, Unknown)
+    assert len(server.requests) == 20
+    assert server.requests[1].startswith(b"GET /conversations/v1/next HTTP/1.1\r\n")
+
+
+def test_clock_skew_is_read_from_the_date_of_an_answer(serve, gateway_to):
+    server = serve(
+        answer(200, CREATED, "Date: Thu, 01 Jan 1970 00:00:10 GMT"), answer(200, CREATED, "Date: never")
+    )
+    gateway = gateway_to(server.url)
+
+    gateway.create_interaction(RECIPIENT, KEY)
+    gateway.create_interaction(RECIPIENT, KEY)
+
+    assert gateway.clock_skew_s == pytest.approx(10.5 - time.time(), abs=5)

@@ -1,0 +1,207 @@
+"""TLS and a company's proxy: one trusted context, and nothing sent to a server that is not trusted."""
+
+import base64
+import shutil
+import socket
+import ssl
+import subprocess
+import threading
+
+import pytest
+from gateway_builders import KEY, MESSAGE, sid
+from raw_server import answer, drip, hang, raw
+
+from worker.errors import SettingsError
+from worker.gateway.http import tls_context
+from worker.gateway.outcome import Accepted, Deferred, Unanswered
+
+pytestmark = pytest.mark.skipif(
+    shutil.which("openssl") is None, reason="needs the openssl command for a certificate"
+)
+
+
+@pytest.fixture(scope="module")
+def certificate(tmp_path_factory):
+    """Make a certificate for 127.0.0.1 that signs itself: `(certificate file, server's context)`."""
+    folder = tmp_path_factory.mktemp("tls")
+    key, cert = folder / "key.pem", folder / "cert.pem"
+    subprocess.run(
+        ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=localhost",
+         "-addext", "subjectAltName=IP:127.0.0.1", "-keyout", key, "-out", cert],
+        check=True, capture_output=True,
+    )  # fmt: skip
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(cert, key)
+    return cert, context
+
+
+class Proxy:
+    """A proxy that answers CONNECT with `status` and then passes bytes both ways."""
+
+    def __init__(self, status: str = "200 Established") -> None:
+        self.asked: list[bytes] = []
+        self._status = status
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self._threads = [threading.Thread(target=self._accept, daemon=True)]
+        self._threads[0].start()
+        self.address = f"127.0.0.1:{self._listener.getsockname()[1]}"
+
+    def close(self) -> None:
+        self._listener.shutdown(socket.SHUT_RDWR)
+        self._listener.close()
+        for thread in self._threads:
+            thread.join(10)
+
+    def _accept(self) -> None:
+        while True:
+            try:
+                client, _ = self._listener.accept()
+            except OSError:
+                return
+            self._threads.append(threading.Thread(target=self._serve, args=(client,), daemon=True))
+            self._threads[-1].start()
+
+    def _serve(self, client: socket.socket) -> None:
+        with client:
+            request = client.recv(65536)
+            self.asked.append(request)
+            client.sendall(f"HTTP/1.1 {self._status}\r\n\r\n".encode())
+            if not self._status.startswith("200"):
+                return
+            host, port = request.split()[1].decode().split(":")
+            with socket.create_connection((host, int(port))) as server:
+                back = threading.Thread(target=_pass_on, args=(server, client), daemon=True)
+                back.start()
+                _pass_on(client, server)
+                back.join(10)
+
+
+def _pass_on(source: socket.socket, target: socket.socket) -> None:
+    try:
+        while chunk := source.recv(65536):
+            target.sendall(chunk)
+        target.shutdown(socket.SHUT_WR)
+    except OSError:
+        pass
+
+
+@pytest.fixture
+def proxy(stack):
+    """Start a proxy with a given answer to CONNECT."""
+
+    def start(*arguments: str) -> Proxy:
+        started = Proxy(*arguments)
+        stack.callback(started.close)
+        return started
+
+    return start
+
+
+ANSWER = answer(201, {"sid": sid("IM")})
+
+
+def send(gateway):
+    return gateway.create_message(sid("CH"), MESSAGE, KEY)
+
+
+def test_own_certificate_authority_is_trusted(serve, gateway_to, certificate):
+    cert, context = certificate
+    server = serve(ANSWER, tls=context)
+    gateway = gateway_to(server.url, ca_file=cert)
+
+    outcomes = [send(gateway) for _ in range(3)]
+
+    assert outcomes == [Accepted(sid("IM"))] * 3
+    assert server.connections == 1
+
+
+def test_nothing_is_sent_to_a_server_that_is_not_trusted(serve, gateway_to, certificate):
+    server = serve(ANSWER, tls=certificate[1])
+
+    outcome = send(gateway_to(server.url))
+
+    assert outcome == Deferred(0, None, False, "TLS failed")
+    assert server.requests == []
+
+
+def test_nothing_is_sent_where_no_tls_is_spoken(serve, gateway_to, certificate):
+    server = serve(ANSWER)
+
+    outcome = send(gateway_to(server.url.replace("http:", "https:"), ca_file=certificate[0], total_s=0.5))
+
+    assert isinstance(outcome, Deferred)
+
+
+@pytest.mark.parametrize(
+    "act",
+    [hang, raw(b"HTTP/1.1 200"), drip(b"HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\n", b" " * 99, 0.05)],
+)
+def test_tls_answer_that_breaks_or_takes_too_long_is_unanswered(serve, gateway_to, certificate, act):
+    cert, context = certificate
+    server = serve(act, tls=context)
+
+    outcome = send(gateway_to(server.url, ca_file=cert, total_s=0.5))
+
+    assert isinstance(outcome, Unanswered)
+
+
+def test_certificate_file_that_is_missing_or_wrong_is_explained(tmp_path):
+    (tmp_path / "empty.pem").write_text("nothing")
+
+    for name in ("absent.pem", "empty.pem"):
+        with pytest.raises(SettingsError, match="SSL_CERT_FILE must name"):
+            tls_context(tmp_path / name)
+
+
+def test_proxy_is_used_with_its_credentials(serve, gateway_to, certificate, proxy):
+    cert, context = certificate
+    server, between = serve(ANSWER, tls=context), proxy()
+
+    outcome = send(gateway_to(server.url, ca_file=cert, https_proxy=f"http://jo:p%40ss@{between.address}"))
+
+    assert outcome == Accepted(sid("IM"))
+    assert between.asked[0].startswith(f"CONNECT 127.0.0.1:{server.port} ".encode())
+    assert base64.b64encode(b"jo:p@ss") in between.asked[0]
+    assert KEY.encode() not in between.asked[0]
+
+
+def test_proxy_is_left_out_for_hosts_named_in_no_proxy(serve, gateway_to, certificate, proxy):
+    cert, context = certificate
+    server, between = serve(ANSWER, tls=context), proxy()
+    proxy_url = f"http://{between.address}"
+
+    outcome = send(
+        gateway_to(server.url, ca_file=cert, https_proxy=proxy_url, no_proxy="example.com,127.0.0.1")
+    )
+
+    assert outcome == Accepted(sid("IM"))
+    assert between.asked == []
+
+
+def test_proxy_is_left_out_for_a_base_url_without_tls(serve, gateway_to, proxy):
+    server, between = serve(ANSWER), proxy()
+
+    outcome = send(gateway_to(server.url, https_proxy=f"http://{between.address}"))
+
+    assert outcome == Accepted(sid("IM"))
+    assert between.asked == []
+
+
+@pytest.mark.parametrize("status", ["407 Proxy Authentication Required", "502 Bad Gateway"])
+def test_proxy_that_refuses_means_that_nothing_was_sent(serve, gateway_to, certificate, proxy, status):
+    cert, context = certificate
+    server, between = serve(ANSWER, tls=context), proxy(status)
+
+    outcome = send(gateway_to(server.url, ca_file=cert, https_proxy=f"http://{between.address}"))
+
+    assert outcome == Deferred(0, None, False, "the proxy could not be used")
+    assert server.requests == []
+
+
+def test_proxy_that_is_not_there_means_that_nothing_was_sent(serve, gateway_to, certificate):
+    cert, context = certificate
+    server = serve(ANSWER, tls=context)
+
+    outcome = send(gateway_to(server.url, ca_file=cert, https_proxy="http://127.0.0.1:1"))
+
+    assert outcome == Deferred(0, None, False, "the proxy could not be used")

@@ -1,0 +1,98 @@
+"""Where a conversation's SID hides, and that nothing of another shape is taken for it."""
+
+import json
+
+import pytest
+from gateway_builders import KEY, sid
+from hypothesis import given
+from test_answers import JSON
+
+from worker.gateway import reading
+from worker.gateway.seen import FlexTaskSeen, Opened
+
+CH = sid("CH", 9)
+
+
+@pytest.mark.parametrize(
+    "attributes",
+    [
+        {"conversationSid": CH},
+        {"conversations": {"media": [{"type": "ChatTranscript", "sid": CH}]}},
+        {"conversations": {"media": [{"conversation_sid": CH}]}},
+        {"media": [{"conversation_sid": CH}]},
+        {"conversationSid": sid("UO"), "conversations": {"media": [None, {"sid": "x"}, {"sid": CH}]}},
+    ],
+)
+@pytest.mark.parametrize("shape", [dict, json.dumps])
+def test_conversation_is_found_in_each_place(attributes, shape):
+    assert reading.conversation_in_attributes(shape(attributes)) == CH
+
+
+@pytest.mark.parametrize(
+    "attributes",
+    [
+        None,
+        "",
+        "{",
+        [],
+        5,
+        {},
+        {"conversationSid": None},
+        {"conversationSid": CH + "0"},
+        {"conversationSid": f"{CH}\n"},
+        {"conversationSid": "CHxx"},
+        {"conversationSid": sid("UO")},
+        {"conversations": [CH]},
+        {"conversations": {"media": {"sid": CH}}},
+        {"media": [[CH]]},
+    ],
+)
+def test_nothing_else_is_taken_for_a_conversation(attributes):
+    assert reading.conversation_in_attributes(attributes) is None
+
+
+def test_created_interaction_is_read_whole():
+    attributes = {"conversationSid": CH, "flexInteractionChannelSid": sid("UO", 2)}
+    routing = {"properties": {"sid": sid("WT"), "attributes": json.dumps(attributes)}}
+
+    assert reading.opened(sid("KD"), {"sid": sid("UO")}, routing) == Opened(
+        sid("KD"), sid("UO"), sid("WT"), CH
+    )
+    assert reading.opened(sid("KD"), {}, routing) == Opened(sid("KD"), sid("UO", 2), sid("WT"), CH)
+    assert reading.opened(sid("KD"), None, None) == Opened(sid("KD"), None, None, None)
+    assert reading.opened("KD", {"sid": sid("UO")}, routing) is None
+
+
+def test_flex_task_is_read_whole():
+    attributes = {
+        "outreach_key": KEY,
+        "conversationSid": CH,
+        "flexInteractionSid": sid("KD"),
+        "flexInteractionChannelSid": sid("UO"),
+    }
+
+    assert reading.flex_task(sid("WT"), json.dumps(attributes), "pending") == FlexTaskSeen(
+        sid("WT"), KEY, CH, sid("KD"), sid("UO"), "pending"
+    )
+    assert reading.flex_task(sid("WT"), "nonsense", None) == FlexTaskSeen(
+        sid("WT"), None, None, None, None, ""
+    )
+    assert reading.flex_task("WT", "{}", "pending") is None
+
+
+@given(JSON, JSON, JSON)
+def test_nothing_in_a_body_raises(first, second, third):
+    reading.opened(first, second, third)
+    reading.opened(sid("KD"), second, third)
+    reading.opened(sid("KD"), second, {"properties": {"attributes": json.dumps(third)}})
+    reading.flex_task(sid("WT"), first, second)
+    reading.moment_of(first)
+    reading.key_of(first)
+
+
+def test_moment_without_a_zone_is_taken_for_utc():
+    from datetime import UTC, datetime
+
+    assert reading.moment_of(datetime(2026, 3, 2)) == datetime(2026, 3, 2, tzinfo=UTC)  # noqa: DTZ001
+    assert reading.moment_of(datetime(2026, 3, 2, tzinfo=UTC)) == datetime(2026, 3, 2, tzinfo=UTC)
+    assert reading.moment_of("2026-03-02") is None
