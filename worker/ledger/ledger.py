@@ -426,6 +426,19 @@ class Ledger:
                         _note(own_words) if own_words else None,
                     )
 
+    def address_hashes(self, campaign_id: str, rows: int, state: State) -> Iterator[bytes]:
+        """Read the address hashes of all rows in `state`, without their cells."""
+        for _, record, _, _ in self.iter_rows(campaign_id, rows, cells=False):
+            if record.state is state:
+                yield record.address_hash
+
+    def recent_outcomes(self, campaign_id: str, since_ms: int, most: int = 20_000) -> list[tuple[int, State]]:
+        """Read the sends that ended since `since_ms` (Redis's clock), the newest first: when, and how."""
+        found = self._call(
+            lambda: self.client.xrevrange(self.key(campaign_id, "out"), "+", str(since_ms), count=most)
+        )
+        return [(int(entry.split(b"-")[0]), State(int(fields[b"s"]))) for entry, fields in found]
+
     def queued_count(self, campaign_id: str) -> int:
         """Count the rows in the broker's window."""
         return int(self._call(lambda: self.client.zcard(self.key(campaign_id, "queued"))))
