@@ -1,0 +1,258 @@
+"""Take a definition and a customers' file in: decide which campaign they are, and load what is not loaded yet."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from itertools import count
+from pathlib import Path
+from typing import Literal
+
+from campaigns.definition import Campaign, difference, load_definition
+from campaigns.identity import campaign_identity
+from campaigns.problems import Problem, RefusedError
+from campaigns.table import file_sha256, open_table
+from worker.ledger.ledger import Ledger
+from worker.ledger.registry import CampaignInfo, Registry
+from worker.pipeline.contacted import find_contacted
+from worker.pipeline.loading import Loaded, Progress, check_again, load_file
+from worker.pipeline.results import is_known_by_results
+from worker.settings import Settings
+
+What = Literal["new", "loading", "unfinished", "updated", "finished", "cancelled"]
+
+# They decide who is contacted, and rows are told apart by them: another one could contact somebody twice.
+_FIXED = ("to", "channel", "default_region")
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """Which campaign a definition and a file are, and what is to be done.
+
+    `what`: `new` and `loading` (a load that was interrupted) are to be loaded; `updated` has a changed definition to
+    apply; `unfinished` goes on as it is; `finished` and `cancelled` send nothing more.
+    """
+
+    what: What
+    campaign_id: str
+    campaign: Campaign
+    definition_file: Path
+    customers_file: Path
+    file_sha256: str
+    generation: int
+    info: CampaignInfo | None = None
+    difference: tuple[str, ...] = ()
+    warnings: tuple[Problem, ...] = ()
+
+    @property
+    def begins(self) -> bool:
+        """Tell whether rows are to be loaded, so that Twilio should be asked first whether all stands."""
+        return self.what in ("new", "loading")
+
+
+@dataclass(frozen=True, slots=True)
+class Intake:
+    """What was done. `counts` are the results file's words; `problems` the first ones of `problem_count`."""
+
+    what: What
+    campaign_id: str
+    rows: int
+    counts: Mapping[str, int]
+    problems: tuple[Problem, ...] = ()
+    problem_count: int = 0
+    warnings: tuple[Problem, ...] = ()
+    difference: tuple[str, ...] = ()
+
+
+def take_in(
+    ledger: Ledger,
+    registry: Registry,
+    settings: Settings,
+    definition: Path,
+    customers: Path,
+    *,
+    again: bool = False,
+    update: bool = False,
+    results_dir: Path | None = None,
+    progress: Progress | None = None,
+) -> Intake:
+    """Decide, and carry it out. Raises: as `decide` and `carry_out`."""
+    decision = decide(
+        registry, settings, definition, customers, again=again, update=update, results_dir=results_dir
+    )
+    return carry_out(ledger, registry, settings, decision, progress)
+
+
+def decide(
+    registry: Registry,
+    settings: Settings,
+    definition: Path,
+    customers: Path,
+    *,
+    again: bool = False,
+    update: bool = False,
+    results_dir: Path | None = None,
+) -> Decision:
+    """Find the campaign that a definition and a file are; changes nothing.
+
+    Raises: RefusedError where either can't be used, where the definition of an unfinished campaign has changed and
+    `update` is not given, or where a results file knows of a campaign that the ledger has lost.
+    """
+    campaign = load_definition(definition)
+    digest = _hash(customers)
+    folder = results_dir or settings.results_dir_or_default
+    named = list(_generations(registry, settings, campaign.name, digest, folder))
+    generation, campaign_id, info = named[-1] if named else (0, "", None)
+    decision = Decision("new", campaign_id, campaign, definition, customers, digest, generation, info)
+    if not named or (again and (info is None or info.stands in ("finished", "cancelled"))):
+        return _begin(decision, settings, again=again)
+    if info is None:
+        raise _lost(customers, folder, campaign_id)
+    decision = _compare(replace(decision, what=_what(info)), info, update=update)
+    return _warn_of_again(decision) if again else decision
+
+
+def carry_out(
+    ledger: Ledger,
+    registry: Registry,
+    settings: Settings,
+    decision: Decision,
+    progress: Progress | None = None,
+) -> Intake:
+    """Load, complete or update the campaign of `decision`, and start it; where nothing is to be done, say how it stands.
+
+    Raises: RefusedError where the file is refused as a whole, or no row of it can be sent; nothing of it is left then.
+    """
+    loaded = Loaded()
+    warnings = list(decision.warnings)
+    if decision.begins:
+        contacted, unfinished = find_contacted(ledger, registry, decision.campaign.name, decision.campaign_id)
+        warnings += [_say_unfinished(decision, other) for other in unfinished]
+        loaded = load_file(
+            ledger,
+            registry,
+            decision.campaign_id,
+            decision.campaign,
+            decision.customers_file,
+            _fields(decision, settings),
+            contacted if decision.generation == 0 else None,
+            progress,
+        )
+    elif decision.what == "updated" and decision.info is not None:
+        loaded = check_again(decision.campaign, decision.customers_file, progress)
+        _update(registry, decision, decision.info)
+    info = registry.get(decision.campaign_id)
+    return Intake(
+        what=decision.what,
+        campaign_id=decision.campaign_id,
+        rows=info.rows,
+        counts=info.status_counts(),
+        problems=tuple(loaded.problems),
+        problem_count=loaded.problem_count,
+        warnings=(*warnings, *loaded.warnings),
+        difference=decision.difference,
+    )
+
+
+def _generations(
+    registry: Registry, settings: Settings, name: str, digest: str, folder: Path
+) -> Iterator[tuple[int, str, CampaignInfo | None]]:
+    """Go through the campaigns that this name and file have been; generation 0 is missing where `--again` was first."""
+    for generation in count():
+        campaign_id = campaign_identity(settings.account, settings.base_url, name, digest, generation)
+        info = registry.find(campaign_id)
+        if info is not None or is_known_by_results(folder, campaign_id):
+            yield generation, campaign_id, info
+        elif generation > 0:
+            return
+
+
+def _begin(decision: Decision, settings: Settings, *, again: bool) -> Decision:
+    # A generation above 0 says that nobody is left out for having been contacted before.
+    generation = decision.generation + 1 if decision.campaign_id or again else 0
+    name, digest = decision.campaign.name, decision.file_sha256
+    campaign_id = campaign_identity(settings.account, settings.base_url, name, digest, generation)
+    return replace(decision, what="new", generation=generation, campaign_id=campaign_id, info=None)
+
+
+def _what(info: CampaignInfo) -> What:
+    known: dict[str, What] = {"loading": "loading", "finished": "finished", "cancelled": "cancelled"}
+    return known.get(info.stands, "unfinished")
+
+
+def _compare(decision: Decision, info: CampaignInfo, *, update: bool) -> Decision:
+    """Look at what changed in the definition since the campaign was begun."""
+    changes = tuple(difference(Campaign.from_canonical_json(info.definition), decision.campaign))
+    if not changes:
+        return decision
+    decision = replace(decision, difference=changes)
+    file, campaign_id = str(decision.definition_file), decision.campaign_id
+    if decision.what in ("finished", "cancelled"):
+        what = f"the campaign {campaign_id} is {decision.what}; it ran with another definition"
+        advice = "`--again` begins a new campaign with this one"
+        return replace(decision, warnings=(Problem(file, None, None, what, advice, "warning"),))
+    if not update:
+        what = f"the definition has changed since the unfinished campaign {campaign_id} was begun: "
+        advice = "`--update` applies it to the rows not opened yet, or put the definition back"
+        raise RefusedError([Problem(file, None, None, what + "; ".join(changes), advice)])
+    fixed = [line for line in changes if line.split(":", 1)[0] in _FIXED]
+    if fixed:
+        what = f"this cannot change while the campaign {campaign_id} is unfinished: {'; '.join(fixed)}"
+        advice = "put it back, or cancel the campaign and begin a new one under another name"
+        raise RefusedError([Problem(file, None, None, what, advice)])
+    return replace(decision, what="updated")
+
+
+def _update(registry: Registry, decision: Decision, info: CampaignInfo) -> None:
+    reply = registry.update_definition(info.id, decision.campaign.canonical_json(), info.version)
+    if not reply.ok:
+        file = str(decision.definition_file)
+        what = f"another command has changed the definition of {info.id} at the same time"
+        raise RefusedError([Problem(file, None, None, what, "look at it and give the command again")])
+
+
+def _fields(decision: Decision, settings: Settings) -> dict[str, str]:
+    return {
+        "name": decision.campaign.name,
+        "definition": decision.campaign.canonical_json(),
+        "file": decision.customers_file.name,
+        "file_sha256": decision.file_sha256,
+        "generation": str(decision.generation),
+        "base_url": settings.base_url,
+        "account": settings.account,
+    }
+
+
+def _hash(customers: Path) -> str:
+    try:
+        return file_sha256(customers)
+    except OSError:
+        with open_table(customers):  # which says in words what is wrong with the file
+            raise
+
+
+def _warn_of_again(decision: Decision) -> Decision:
+    what = f"the campaign {decision.campaign_id} of this file is unfinished, so `--again` goes on with it"
+    advice = "cancel it first to begin a new one"
+    warning = Problem(str(decision.customers_file), None, None, what, advice, "warning")
+    return replace(decision, warnings=(*decision.warnings, warning))
+
+
+def _say_unfinished(decision: Decision, other: CampaignInfo) -> Problem:
+    what = f"the campaign {other.id} of the same name is unfinished, with {other.left} rows left"
+    advice = "cancel one of the two if the same customers stand in both files"
+    return Problem(str(decision.customers_file), None, None, what, advice, "warning")
+
+
+def _lost(customers: Path, folder: Path, campaign_id: str) -> RefusedError:
+    what = (
+        f"{folder / f'{campaign_id}.csv'} says that this campaign was begun, and the ledger does not know it"
+    )
+    advice = (
+        "check that OUTREACH_REDIS_URL and OUTREACH_HOME are those it was begun with; "
+        "`--again` contacts everybody once more"
+    )
+    return RefusedError([Problem(str(customers), None, None, what, advice)])
+
+
+__all__ = ["Decision", "Intake", "Progress", "carry_out", "decide", "take_in"]

@@ -1,0 +1,192 @@
+"""Load a customers' file into the ledger in one streamed pass, 64 rows at a time, and start the campaign."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from itertools import islice
+from pathlib import Path
+from typing import TypeAlias
+
+from campaigns.check import CheckedRow, check_rows
+from campaigns.definition import Campaign
+from campaigns.duplicates import AddressHashes, Duplicates
+from campaigns.identity import address_hash
+from campaigns.problems import Problem, RefusedError
+from campaigns.recipients import compile_campaign
+from campaigns.table import open_table
+from worker.errors import RefusedHereError
+from worker.ledger import keys
+from worker.ledger.ledger import Ledger, LoadRow
+from worker.ledger.registry import Registry
+from worker.ledger.row import pack_new
+from worker.ledger.states import Reason, State
+
+Progress: TypeAlias = Callable[[int, int], None]
+"""Called with the rows and, nearly, the bytes of the file read so far."""
+
+PROBLEMS_KEPT = 1_000
+_STATES = {"ready": State.PENDING, "invalid": State.INVALID, "skipped": State.SKIPPED}
+_REASONS = {"duplicate": Reason.DUPLICATE, "already_contacted": Reason.ALREADY_CONTACTED}
+_NO_HASH = b"\0" * 8
+
+
+@dataclass(slots=True)
+class Loaded:
+    """What a pass over a file has seen."""
+
+    rows: int = 0
+    size: int = 0
+    verdicts: dict[str, int] = field(default_factory=dict)
+    problems: list[Problem] = field(default_factory=list)
+    problem_count: int = 0
+    warnings: list[Problem] = field(default_factory=list)
+
+    def see(self, bucket: Iterable[CheckedRow]) -> None:
+        """Count some rows and keep their problems, as far as there is room."""
+        for row in bucket:
+            self.rows += 1
+            self.size += sum(map(len, row.cells)) + len(row.cells)
+            self.verdicts[row.verdict] = self.verdicts.get(row.verdict, 0) + 1
+            if row.problems:
+                self.problem_count += len(row.problems)
+                self.problems += row.problems[: PROBLEMS_KEPT - len(self.problems)]
+
+
+def load_file(
+    ledger: Ledger,
+    registry: Registry,
+    campaign_id: str,
+    campaign: Campaign,
+    path: Path,
+    fields: Mapping[str, str],
+    contacted: AddressHashes | None,
+    progress: Progress | None = None,
+) -> Loaded:
+    """Load the whole file, or the rest of it, and start the campaign.
+
+    Any number of loaders may do this at once, and each may be killed anywhere: a bucket is taken from the first that
+    has it, all of them check the same rows, and the campaign starts once, when every row is there.
+
+    Raises: RefusedError where the file turns out to be broken, changes meanwhile, or holds no row that can be sent.
+    """
+    before = _identity_of(path)
+    with open_table(path) as table, Duplicates(contacted) as seen:
+        loaded = Loaded(warnings=list(table.warnings))
+        compiled = compile_campaign(campaign, table.columns, table.file)
+        registry.create(campaign_id, {**fields, "columns": json.dumps(table.columns, ensure_ascii=False)})
+        there = registry.get(campaign_id).loaded
+        try:
+            for bucket in _buckets(check_rows(compiled, table, seen)):
+                first = loaded.rows + 1
+                loaded.see(bucket)
+                if loaded.rows > there:
+                    there = _load_bucket(ledger, campaign_id, first, bucket)
+                if progress is not None:
+                    progress(loaded.rows, loaded.size)
+            _refuse_changed(path, before)
+            _refuse_empty(path, loaded, len(contacted or ()))
+        except RefusedError:
+            registry.discard(campaign_id)
+            raise
+    _start(registry, campaign_id, loaded.rows)
+    return loaded
+
+
+def check_again(campaign: Campaign, path: Path, progress: Progress | None = None) -> Loaded:
+    """Check all rows against a changed definition, without loading them.
+
+    Raises: RefusedError as `load_file`.
+    """
+    with open_table(path) as table, Duplicates() as seen:
+        loaded = Loaded(warnings=list(table.warnings))
+        compiled = compile_campaign(campaign, table.columns, table.file)
+        for bucket in _buckets(check_rows(compiled, table, seen)):
+            loaded.see(bucket)
+            if progress is not None:
+                progress(loaded.rows, loaded.size)
+    _refuse_empty(path, loaded, 0)
+    return loaded
+
+
+def _buckets(rows: Iterator[CheckedRow]) -> Iterator[list[CheckedRow]]:
+    while bucket := list(islice(rows, keys.BUCKET)):
+        yield bucket
+
+
+def _load_bucket(ledger: Ledger, campaign_id: str, first: int, bucket: list[CheckedRow]) -> int:
+    """Load a bucket; give how many rows are in the ledger now, by whomever."""
+    reply = ledger.load_rows(campaign_id, first, [_load_row(row) for row in bucket])
+    there = int(reply.values[0] if reply.ok else reply.why or 0)
+    if there < first - 1 + len(bucket):
+        raise RefusedHereError(
+            f"The load of {campaign_id} was taken away by another command.",
+            "See what that command said; then give this one again.",
+        )
+    return there
+
+
+def _load_row(row: CheckedRow) -> LoadRow:
+    state = _STATES[row.verdict]
+    if row.recipient is not None:
+        return LoadRow(row.cells, pack_new(state, address_hash(row.recipient.address)))
+    code = _REASONS.get(row.code, Reason.INVALID)
+    has_own_words = code is Reason.INVALID
+    note = (row.code, _sentence(row.sentence), _sentence(row.advice)) if has_own_words else None
+    return LoadRow(row.cells, pack_new(state, _NO_HASH, int(code), row.duplicate_of or 0), note)
+
+
+def _start(registry: Registry, campaign_id: str, rows: int) -> None:
+    if registry.start(campaign_id, rows).ok:
+        return
+    info = registry.get(campaign_id)
+    if info.state == "loading":
+        raise RefusedHereError(
+            f"{info.loaded} rows of {campaign_id} are in the ledger, and the file has {rows}.",
+            "Give the command again with the file unchanged.",
+        )
+
+
+def _refuse_changed(path: Path, before: tuple[int, ...]) -> None:
+    if _identity_of(path) != before:
+        raise _refused(
+            path, "the file changed while it was read", "save it, wait, and give the command again"
+        )
+
+
+def _refuse_empty(path: Path, loaded: Loaded, contacted: int) -> None:
+    if loaded.verdicts.get("ready"):
+        return
+    invalid, skipped = loaded.verdicts.get("invalid", 0), loaded.verdicts.get("skipped", 0)
+    if not loaded.rows:
+        raise _refused(
+            path, "the file holds a header and no rows", "export it again, with the customers in it"
+        )
+    what = f"no row can be sent: {invalid} invalid, {skipped} skipped"
+    advice = (
+        "correct the rows"
+        if invalid
+        else "`--again` contacts everybody once more"
+        if contacted
+        else "correct them"
+    )
+    problem = Problem(str(path), None, None, what, advice)
+    raise RefusedError([problem, *loaded.problems])
+
+
+def _refused(path: Path, what: str, advice: str) -> RefusedError:
+    return RefusedError([Problem(str(path), None, None, what, advice)])
+
+
+def _identity_of(path: Path) -> tuple[int, ...]:
+    try:
+        found = path.stat()
+    except OSError:
+        return ()
+    return (found.st_ino, found.st_size, found.st_mtime_ns)
+
+
+def _sentence(text: str) -> str:
+    """Make a sentence of what reads `file:line: what, advice` among problems."""
+    return f"{text[:1].upper()}{text[1:]}{'' if text[-1:] in '.?!' else '.'}"

@@ -1,0 +1,222 @@
+"""Ask Twilio, before anything is sent, whether what a campaign names exists and may be used."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Iterable
+from dataclasses import dataclass, field
+from functools import partial
+from typing import TypeVar
+
+from campaigns.check import template_problems
+from campaigns.definition import Campaign
+from campaigns.problems import Problem, Severity
+from campaigns.recipients import Recipient
+from worker.errors import TwilioUnavailableError
+from worker.gateway.outcome import Accepted, Answer, Unknown
+from worker.gateway.seen import TemplateSeen
+from worker.gateway.twilio import TwilioGateway
+
+MOST_OF_A_KIND = 50
+"""So many different SIDs of a kind are asked about; of a column that holds more, the rest is warned of."""
+
+_AT_ONCE = 20
+_BETWEEN_S = 0.1
+_AGAIN_S = (0.5, 1.5)
+_REFUSED_CREDENTIALS = frozenset({401, 20003})
+
+T = TypeVar("T")
+K = TypeVar("K", bound=Hashable)
+Sid = tuple[str, str]
+
+
+@dataclass(slots=True)
+class Named:
+    """What the rows of a campaign name at Twilio: a few of each kind, each with the first row that names it."""
+
+    workflows: dict[Sid, int] = field(default_factory=dict)
+    queues: dict[Sid, int] = field(default_factory=dict)
+    agents: dict[Sid, int] = field(default_factory=dict)
+    templates: dict[str, int] = field(default_factory=dict)
+    senders: dict[str, int] = field(default_factory=dict)
+    left_out: set[str] = field(default_factory=set)
+
+    def see(self, recipient: Recipient) -> None:
+        """Note what one row names."""
+        routing, row = recipient.routing, recipient.row
+        self._add("workflows", self.workflows, (routing.workspace_sid, routing.workflow_sid), row)
+        self._add("queues", self.queues, (routing.workspace_sid, routing.queue_sid), row)
+        self._add("agents", self.agents, (routing.workspace_sid, routing.worker_sid), row)
+        if recipient.message.content_sid:
+            self._add("templates", self.templates, recipient.message.content_sid, row)
+        if recipient.proxy_address:
+            self._add("senders", self.senders, recipient.proxy_address, row)
+
+    def _add(self, kind: str, known: dict[K, int], name: K, row: int) -> None:
+        if name in known:
+            return
+        if len(known) < MOST_OF_A_KIND:
+            known[name] = row
+        else:
+            self.left_out.add(kind)
+
+
+def see_all(recipients: Iterable[Recipient]) -> Named:
+    """Note what all of `recipients` name."""
+    named = Named()
+    for recipient in recipients:
+        named.see(recipient)
+    return named
+
+
+def ask_twilio(
+    gateway: TwilioGateway, campaign: Campaign, named: Named, sleep: Callable[[float], None], file: str
+) -> list[Problem]:
+    """Check all that the campaign names; `file` is the definition, where the problems are told.
+
+    Returns: errors for what is certainly wrong, warnings for what Twilio would not say.
+    Raises: TwilioUnavailableError where Twilio can't be reached at all, or refuses the credentials.
+    """
+    asker = _Asker(gateway, campaign, sleep, file)
+    asker.check_credentials()
+    asker.check_routing(named)
+    for content_sid, row in named.templates.items():
+        asker.check_template(content_sid, row)
+    for sender, row in named.senders.items():
+        asker.check_sender(sender, row)
+    for kind in sorted(named.left_out):
+        asker.say(
+            f"only the first {MOST_OF_A_KIND} different {kind} of the file were checked at Twilio",
+            "",
+            "warning",
+        )
+    return asker.problems
+
+
+class _Asker:
+    """Asks one thing after another, patiently and without haste, and keeps what is wrong."""
+
+    def __init__(
+        self, gateway: TwilioGateway, campaign: Campaign, sleep: Callable[[float], None], file: str
+    ) -> None:
+        self._gateway = gateway
+        self._campaign = campaign
+        self._sleep = sleep
+        self._file = file
+        self._asked = 0
+        self.problems: list[Problem] = []
+
+    def say(self, what: str, advice: str, severity: Severity = "error", row: int | None = None) -> None:
+        self.problems.append(Problem(self._file, None, None, what, advice, severity, row))
+
+    def check_credentials(self) -> None:
+        answer = self._ask(self._gateway.check_credentials)
+        refused = answer == Accepted(False) or (
+            isinstance(answer, Unknown) and answer.code in _REFUSED_CREDENTIALS
+        )
+        if refused:
+            raise TwilioUnavailableError(
+                "Twilio refuses the credentials.",
+                "Check TWILIO_ACCOUNT_SID with TWILIO_AUTH_TOKEN, or TWILIO_API_KEY with TWILIO_API_SECRET.",
+            )
+        if isinstance(answer, Unknown) and _is_down(answer):
+            raise TwilioUnavailableError(
+                f"Twilio cannot be reached: {answer.detail or f'it answers {answer.code}'}.",
+                "Check the network, HTTPS_PROXY and OUTREACH_TWILIO_BASE_URL, then give the command again.",
+            )
+        if isinstance(answer, Unknown):
+            self._say_unknown("the credentials", answer)
+
+    def check_routing(self, named: Named) -> None:
+        missing = set()
+        for workspace, row in _first_of({**named.workflows, **named.queues, **named.agents}).items():
+            answer = self._ask(partial(self._gateway.fetch_workspace, workspace))
+            if not self._exists(
+                "routing.workspace_sid", f"the workspace {workspace}", "the account", answer, row
+            ):
+                missing.add(workspace)
+        for key, what, fetch, sids in (
+            ("routing.workflow_sid", "workflow", self._gateway.fetch_workflow, named.workflows),
+            ("routing.queue_sid", "queue", self._gateway.fetch_queue, named.queues),
+            ("routing.worker_sid", "agent", self._gateway.fetch_worker, named.agents),
+        ):
+            for (workspace, sid), row in sids.items():
+                if workspace not in missing:
+                    answer = self._ask(partial(fetch, workspace, sid))
+                    self._exists(key, f"the {what} {sid}", f"the workspace {workspace}", answer, row)
+
+    def check_template(self, content_sid: str, row: int) -> None:
+        answer = self._ask(lambda: self._gateway.fetch_template(content_sid))
+        name = f"the template {content_sid}"
+        if isinstance(answer, Unknown):
+            self._say_unknown(name, answer)
+        elif answer.value is None:
+            self.say(
+                f"message.content_sid: {name} does not exist in the account",
+                "copy its SID from Content Template Builder",
+                row=row,
+            )
+        else:
+            self._judge_template(answer.value, row)
+
+    def check_sender(self, sender: str, row: int) -> None:
+        # Asked once: where Twilio has no list of such senders, that is no passing fault.
+        answer = self._paced(lambda: self._gateway.has_sender(self._campaign.channel, sender))
+        self._exists("from", f"the sender {sender}", "the account", answer, row)
+
+    def _judge_template(self, template: TemplateSeen, row: int) -> None:
+        status = template.approval_status or "unsubmitted"
+        if self._campaign.channel == "whatsapp" and status != "approved":
+            why = f", with the reason: {template.rejection_reason}" if template.rejection_reason else ""
+            what = f"message.content_sid: WhatsApp has not approved the template {template.sid}; it is {status}{why}"
+            self.say(
+                what, "get it approved, or name another one; nothing else can begin a conversation", row=row
+            )
+        self.problems += template_problems(self._campaign, template.variables, self._file)
+
+    def _exists(self, key: str, name: str, where: str, answer: Answer[bool], row: int) -> bool:
+        if isinstance(answer, Unknown):
+            self._say_unknown(name, answer)
+        elif not answer.value:
+            self.say(
+                f"{key}: {name} does not exist in {where} (row {row})",
+                "copy it from Twilio's console",
+                row=row,
+            )
+            return False
+        return True
+
+    def _say_unknown(self, name: str, answer: Unknown) -> None:
+        why = f" ({answer.code})" if answer.code else f" ({answer.detail})" if answer.detail else ""
+        self.say(
+            f"{name} could not be checked: Twilio does not say{why}",
+            "check it in Twilio's console",
+            "warning",
+        )
+
+    def _ask(self, call: Callable[[], Answer[T]]) -> Answer[T]:
+        """Ask, at most 10 times a second after the first few; what may be a passing fault is asked again."""
+        answer = self._paced(call)
+        for wait_s in _AGAIN_S:
+            if not isinstance(answer, Unknown) or not (answer.throttled or _is_down(answer)):
+                break
+            self._sleep(max(wait_s, min(5.0, answer.retry_after_s or 0.0)))
+            answer = self._paced(call)
+        return answer
+
+    def _paced(self, call: Callable[[], Answer[T]]) -> Answer[T]:
+        self._asked += 1
+        if self._asked > _AT_ONCE:
+            self._sleep(_BETWEEN_S)
+        return call()
+
+
+def _is_down(answer: Unknown) -> bool:
+    return answer.code == 0 or 500 <= answer.code < 600
+
+
+def _first_of(sids: dict[Sid, int]) -> dict[str, int]:
+    """Give each workspace with the first row that names it."""
+    found: dict[str, int] = {}
+    for (workspace, _), row in sids.items():
+        found[workspace] = min(row, found.get(workspace, row))
+    return found

@@ -1,0 +1,151 @@
+"""Write the results file: every row once, in input order, the customer's columns as they came and then what became of it."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import Any, TextIO
+
+from campaigns.names import fold_name
+from campaigns.results_cells import escape_cell
+from worker.ledger.ledger import Ledger
+from worker.ledger.registry import CampaignInfo, Registry
+from worker.ledger.row import Record
+from worker.ledger.states import status_word
+from worker.pipeline.reasons import words_of
+from worker.pipeline.results_files import ResultsFile
+from worker.settings import Settings
+
+OUTREACH_COLUMNS = (
+    "outreach_row",
+    "outreach_status",
+    "outreach_code",
+    "outreach_reason",
+    "outreach_advice",
+    "interaction_sid",
+    "conversation_sid",
+    "message_sid",
+    "delivery_status",
+    "delivery_code",
+    "answered_at",
+    "follow_ups",
+    "attempts",
+    "finished_at",
+)
+
+REFRESH_S = 10.0
+_REST = 10.0
+
+
+class RefreshSchedule:
+    """Say when a running campaign's file is due again: every 10 s, or ten times as long as the last writing took."""
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self._clock = clock
+        self._next = clock() + REFRESH_S
+
+    @property
+    def is_due(self) -> bool:
+        """Tell whether it is time."""
+        return self._clock() >= self._next
+
+    def wrote(self, took_s: float) -> None:
+        """Note that the file was written just now, and how long that took."""
+        self._next = self._clock() + max(REFRESH_S, _REST * took_s)
+
+
+def results_path(settings: Settings, campaign_id: str) -> Path:
+    """Name the results file of a campaign."""
+    return settings.results_dir_or_default / f"{campaign_id}.csv"
+
+
+def is_known_by_results(folder: Path, campaign_id: str) -> bool:
+    """Tell whether a results file of ours says that this campaign was begun."""
+    return ResultsFile(folder / f"{campaign_id}.csv", campaign_id).is_ours
+
+
+def write_results(
+    ledger: Ledger, registry: Registry, campaign_id: str, path: Path, *, wait: bool = True
+) -> bool:
+    """Write the results file, aside and then renamed; False where it was left as it is.
+
+    It is left where it holds a newer state than the ledger, and, without `wait`, where somebody writes it just now.
+    Raises: RefusedHereError where it can't be written; NotFoundError where there is no such campaign.
+    """
+    file = ResultsFile(path, campaign_id)
+    with file.turn(wait=wait) as has_turn:
+        if not has_turn:
+            return False
+        # Read before the rows: whatever changes meanwhile makes the file newer than it says, never older.
+        info = registry.get(campaign_id)
+        if info.seq < file.seq:
+            return False
+        with file.replacing(info.seq) as stream:
+            stream_results(ledger, info, stream)
+    return True
+
+
+def stream_results(ledger: Ledger, info: CampaignInfo, stream: TextIO) -> int:
+    """Write all rows loaded so far to `stream` (opened with newline=""); return how many."""
+    kept = _kept_columns(info.columns)
+    # CRLF, as the format's own description has it; the writer then quotes a lone CR or LF inside a cell too.
+    writer = csv.writer(stream)
+    writer.writerow([*(escape_cell(info.columns[at]) for at in kept), *OUTREACH_COLUMNS])
+    rows = 0
+    for chunk in _chunks(_lines(ledger, info, kept)):
+        writer.writerows(chunk)
+        rows += len(chunk)
+    return rows
+
+
+def _lines(ledger: Ledger, info: CampaignInfo, kept: Sequence[int]) -> Iterator[list[Any]]:
+    for number, record, cells, note in ledger.iter_rows(info.id, info.rows):
+        line: list[Any] = [escape_cell(cells[at]) for at in kept]
+        line += outcome_cells(info.id, number, record, note)
+        yield line
+
+
+def outcome_cells(
+    campaign_id: str, number: int, record: Record, note: tuple[str, str, str] | None
+) -> list[Any]:
+    """Give the cells of OUTREACH_COLUMNS for one row."""
+    words = words_of(record, note, campaign_id, number)
+    return [
+        number,
+        status_word(record.state),
+        words.code,
+        escape_cell(words.sentence),
+        escape_cell(words.advice),
+        record.interaction_sid,
+        record.conversation_sid,
+        record.message_sid,
+        "",
+        record.delivery_code or "",
+        "",
+        0,
+        record.attempts,
+        say_moment(record.finished_at),
+    ]
+
+
+def say_moment(moment: datetime | None) -> str:
+    """Write a moment as the results file does: UTC, ISO 8601, whole seconds."""
+    return "" if moment is None else f"{moment:%Y-%m-%dT%H:%M:%SZ}"
+
+
+def _kept_columns(columns: Sequence[str]) -> list[int]:
+    """Find the columns that are the customer's own: those of a results file that was fed back are written anew."""
+    ours = {fold_name(name) for name in OUTREACH_COLUMNS}
+    return [at for at, name in enumerate(columns) if fold_name(name) not in ours]
+
+
+def _chunks(lines: Iterable[list[Any]], size: int = 512) -> Iterator[list[list[Any]]]:
+    chunk: list[list[Any]] = []
+    for line in lines:
+        chunk.append(line)
+        if len(chunk) == size:
+            yield chunk
+            chunk = []
+    yield chunk

@@ -1,0 +1,100 @@
+"""Replace a results file safely: one writer at a time, written aside, never by an older state."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TextIO
+
+from worker.errors import RefusedHereError
+
+
+class ResultsFile:
+    """A results file and, hidden beside it, the sequence number of the state that it holds.
+
+    The hidden file is also the lock of those who write. It is raised before the file is renamed: where a crash comes
+    between the two, the file is older than it says, and the next writing puts that right.
+    """
+
+    def __init__(self, path: Path, campaign_id: str) -> None:
+        self.path = path
+        self.seq = 0
+        self._hidden = path.parent / f".{campaign_id}.seq"
+        self._lock = -1
+
+    @property
+    def is_ours(self) -> bool:
+        """Tell whether the file is there, and was written by us."""
+        return self.path.exists() and self._hidden.exists()
+
+    @contextlib.contextmanager
+    def turn(self, *, wait: bool) -> Iterator[bool]:
+        """Be the only writer meanwhile; False, without `wait`, where another is."""
+        with self._in_words():
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            self._lock = os.open(self._hidden, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            with self._in_words():
+                has_turn = self._try_lock(wait=wait)
+                self.seq = self._read() if has_turn else 0
+            yield has_turn
+        finally:
+            os.close(self._lock)
+
+    @contextlib.contextmanager
+    def replacing(self, seq: int) -> Iterator[TextIO]:
+        """Write a new version aside; when it is whole and on disk, it takes the file's place."""
+        with self._in_words():
+            handle, name = tempfile.mkstemp(
+                prefix=f".{self.path.name}.", suffix=".part", dir=self.path.parent
+            )
+        try:
+            with self._in_words():
+                with os.fdopen(handle, "w", encoding="utf-8", newline="", buffering=1 << 18) as stream:
+                    yield stream
+                    stream.flush()
+                    os.fsync(stream.fileno())
+                self._write(seq)
+                Path(name).replace(self.path)
+                self._sync_folder()
+        except BaseException:
+            with contextlib.suppress(OSError):
+                Path(name).unlink()
+            raise
+
+    def _try_lock(self, *, wait: bool) -> bool:
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+        except BlockingIOError:
+            return False
+        return True
+
+    def _read(self) -> int:
+        text = os.pread(self._lock, 32, 0).strip()
+        return int(text) if text.isdigit() else 0
+
+    def _write(self, seq: int) -> None:
+        # In place, in one write of always the same length, so that there is never half a number.
+        os.pwrite(self._lock, b"%020d\n" % seq, 0)
+        os.fsync(self._lock)
+
+    def _sync_folder(self) -> None:
+        folder = os.open(self.path.parent, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
+
+    @contextlib.contextmanager
+    def _in_words(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            raise RefusedHereError(
+                f"The results file {self.path} cannot be written: {(error.strerror or str(error)).lower()}.",
+                "See that there is room and that this user may write there; the ledger has lost nothing.",
+            ) from error

@@ -1,0 +1,134 @@
+"""Take a snapshot of a campaign: how many rows stand where, how fast they go, what is waited for."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from math import ceil
+from typing import Any
+
+from worker.ledger.registry import CampaignInfo
+from worker.ledger.states import State
+from worker.pacing.pacer import BucketState
+from worker.pipeline import pace
+from worker.pipeline.bench import Workbench
+from worker.pipeline.reasons import code_words
+from worker.pipeline.results import say_moment
+from worker.pipeline.waiting import waiting_for
+
+RATE_WINDOW_S = 10.0
+WORKER_ALIVE_S = 15
+
+
+def snapshot(bench: Workbench, campaign_id: str) -> dict[str, Any]:
+    """Describe a campaign as `status --json` gives it. Raises: NotFoundError where there is no such campaign."""
+    info = bench.registry.get(campaign_id)
+    paces = bench.pacer.peek(pace.opening_buckets(bench, bench.campaign(campaign_id)))
+    workers = alive_workers(bench)
+    in_doubt = sum(other.in_doubt for other in _active(bench, info))
+    rate_per_s = _rate(bench, info)
+    slowest = min(paces, key=lambda state: state.per_s)
+    return {
+        "id": info.id,
+        "name": info.name,
+        "state": info.stands,
+        "rows": info.rows,
+        "counts": info.status_counts(),
+        "left": info.left,
+        "in_flight": info.in_flight,
+        "in_doubt": info.in_doubt,
+        "rate_per_s": rate_per_s,
+        "eta_s": eta_s(info, rate_per_s, slowest.per_s, is_worked_on=bool(workers)),
+        "waiting_for": waiting_for(info, paces, workers=len(workers), in_doubt_overall=in_doubt),
+        "paused": _paused(info),
+        "pace": [_describe(state) for state in paces],
+        "to_close": bench.ledger.to_close_count(campaign_id),
+        "workers": [_describe_worker(owner, facts) for owner, facts in workers.items()],
+        "file": info.file,
+        "generation": info.generation,
+        "created_at": say_moment(info.created_at),
+        "started_at": say_moment(info.started_at),
+    }
+
+
+def overview(bench: Workbench) -> list[dict[str, Any]]:
+    """List all campaigns, the newest first, in the keys that cost one look each."""
+    found = (bench.registry.find(campaign_id) for campaign_id in bench.registry.ids())
+    return [
+        {
+            "id": info.id,
+            "name": info.name,
+            "state": info.stands,
+            "rows": info.rows,
+            "counts": info.status_counts(),
+            "left": info.left,
+            "in_flight": info.in_flight,
+            "in_doubt": info.in_doubt,
+            "paused": _paused(info),
+            "created_at": say_moment(info.created_at),
+            "started_at": say_moment(info.started_at),
+        }
+        for info in found
+        if info is not None
+    ]
+
+
+def alive_workers(bench: Workbench) -> dict[str, dict[str, Any]]:
+    """Give the workers that were seen within WORKER_ALIVE_S."""
+    return {
+        owner: facts for owner, facts in bench.registry.workers().items() if facts["age_s"] <= WORKER_ALIVE_S
+    }
+
+
+def eta_s(info: CampaignInfo, rate_per_s: float, pace_per_s: float, *, is_worked_on: bool) -> int | None:
+    """Foretell in how many seconds all rows have ended; None where nobody can know."""
+    if info.left == 0 and info.state != "loading":
+        return 0
+    if info.stands not in ("running", "waiting") or not is_worked_on:
+        return None
+    # New rows go at the pace, those that wait for something end when that comes: the longer of the two.
+    waits_s = max(
+        (due - info.now_ms) / 1000 for due in (info.next_due_ms, info.next_later_ms, info.now_ms) if due
+    )
+    behind = info.rows - info.cursor + info.counts.get(State.QUEUED, 0)
+    speed = rate_per_s if 0 < rate_per_s < pace_per_s and behind > pace_per_s * RATE_WINDOW_S else pace_per_s
+    return ceil(max(info.left / speed, waits_s))
+
+
+def _rate(bench: Workbench, info: CampaignInfo) -> float:
+    """Count the sends that ended a second, over the last ten seconds or since the start where that is shorter."""
+    began_ms = int(info.started_at.timestamp() * 1000) if info.started_at else info.now_ms
+    since_ms = max(began_ms, info.now_ms - int(RATE_WINDOW_S * 1000))
+    ended = bench.ledger.recent_outcomes(info.id, since_ms)
+    span_s = max(1.0, (info.now_ms - since_ms) / 1000)
+    return round(sum(state is not State.CANCELLED for _, state in ended) / span_s, 2)
+
+
+def _active(bench: Workbench, info: CampaignInfo) -> Sequence[CampaignInfo]:
+    others = (bench.registry.find(each) for each in bench.registry.active() if each != info.id)
+    return [info, *(other for other in others if other is not None)]
+
+
+def _paused(info: CampaignInfo) -> dict[str, Any] | None:
+    if info.state != "paused":
+        return None
+    words = code_words(info.reason_code) if info.reason_code else None
+    return {
+        "by": info.paused_by,
+        "code": info.reason_code or None,
+        "reason": words.sentence if words else "",
+        "advice": words.advice if words else "",
+    }
+
+
+def _describe(state: BucketState) -> dict[str, Any]:
+    return {
+        "label": state.bucket.label,
+        "per_s": round(state.per_s, 3),
+        "configured_per_s": state.bucket.per_s,
+        "why": state.why,
+        "blocked_s": round(state.blocked_ms / 1000, 1),
+    }
+
+
+def _describe_worker(owner: str, facts: Mapping[str, Any]) -> dict[str, Any]:
+    return {"owner": owner, **facts}

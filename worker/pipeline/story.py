@@ -1,0 +1,114 @@
+"""Tell one row's whole story, all its sends, in plain lines for `explain`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+
+from worker.errors import NotFoundError
+from worker.ledger.ledger import Ledger
+from worker.ledger.registry import Registry
+from worker.ledger.row import Record, Row, Story
+from worker.ledger.states import Event, status_word
+from worker.pipeline.reasons import Words, code_words, outreach_key, words_of
+
+
+@dataclass(frozen=True, slots=True)
+class StoryLine:
+    """One thing that happened to a row."""
+
+    at: datetime
+    send: int
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class RowStory:
+    """A row as `explain` shows it: where it stands, why, and how it came there."""
+
+    campaign_id: str
+    row: int
+    status: str
+    words: Words
+    key: str
+    record: Record
+    columns: tuple[str, ...]
+    cells: tuple[str, ...]
+    lines: tuple[StoryLine, ...]
+
+
+_TEXTS: dict[Event, str] = {
+    Event.OPENING: "Asked Twilio for an Interaction",
+    Event.OPENED: "Twilio took the Interaction on",
+    Event.SENDING: "Sent the message to Twilio",
+    Event.ACCEPTED: "Twilio accepted the message",
+    Event.OPENING_DEFERRED: "Twilio did not process the Interaction; it will be asked for again",
+    Event.SENDING_DEFERRED: "Twilio did not process the message; it will be sent again",
+    Event.FAILED: "Failed",
+    Event.OPENING_UNANSWERED: "The answer about the Interaction was lost: in doubt, to be looked up",
+    Event.SENDING_UNANSWERED: "The answer about the message was lost: in doubt, to be looked up",
+    Event.FOUND_OPEN: "Found at Twilio by our key: the Interaction had been opened",
+    Event.FOUND_SENT: "Found at Twilio by our key: the message had been accepted",
+    Event.ABSENT_OPEN: "Looked up: Twilio never opened an Interaction",
+    Event.ABSENT_SENT: "Looked up: Twilio never took the message",
+    Event.LOOKED: "Looked for it at Twilio: nothing settled yet",
+    Event.NEEDS_REVIEW: "Left to a person: what became of the request could not be found out",
+    Event.WAITING: "Waits for the customer's open conversation to end",
+    Event.SKIPPED: "Skipped",
+    Event.PUT_BACK: "Put back when the campaign paused: the reason was not this row's",
+    Event.NEW_SEND: "A new send begins",
+    Event.CANCELLED: "Cancelled",
+    Event.GIVEN_UP: "Gave its turn back before anything was sent",
+    Event.REOPENED: "Begun anew: its conversation could not carry the message",
+    Event.USED: "Goes into the conversation that the customer has open already",
+    Event.LEASE_OVER: "The worker that had it in hand was lost: in doubt, to be looked up",
+}
+# Codes of these say how an operator decided, or nothing that the sentence does not say already.
+_VERDICTS = {1: "An operator says: it was sent", 2: "An operator says: it was not sent"}
+
+
+def explain(ledger: Ledger, registry: Registry, campaign_id: str, number: int) -> RowStory:
+    """Collect a row's story. Raises: NotFoundError where there is no such campaign or row."""
+    info = registry.get(campaign_id)
+    row = get_row(ledger, campaign_id, number, info.rows)
+    note = ledger.get_note(campaign_id, number)
+    return RowStory(
+        campaign_id=campaign_id,
+        row=number,
+        status=status_word(row.state),
+        words=words_of(row.record, note, campaign_id, number),
+        key=outreach_key(campaign_id, number, row.record.send),
+        record=row.record,
+        columns=info.columns,
+        cells=row.cells,
+        lines=tuple(tell_story([*ledger.get_past(campaign_id, number), row.record])),
+    )
+
+
+def get_row(ledger: Ledger, campaign_id: str, number: int, rows: int) -> Row:
+    """Read a row. Raises: NotFoundError, saying which rows there are."""
+    try:
+        return ledger.get_row(campaign_id, number)
+    except KeyError:
+        raise NotFoundError(
+            f"{campaign_id} has no row {number}.",
+            f"Its rows are 1 to {rows}; 1 is the first after the header.",
+        ) from None
+
+
+def tell_story(records: list[Record]) -> Iterator[StoryLine]:
+    """Put the events of a row's sends into words, the oldest first."""
+    for record in records:
+        for event in record.story:
+            yield StoryLine(event.at, record.send, _say(event))
+
+
+def _say(event: Story) -> str:
+    if event.event is Event.VERDICT:
+        return f"{_VERDICTS.get(event.code, 'An operator gave a verdict')}."
+    text = _TEXTS[event.event]
+    if not event.code:
+        return f"{text}."
+    words = code_words(event.code)
+    return f"{text}: {words.code}, {words.sentence[:1].lower()}{words.sentence[1:]}"

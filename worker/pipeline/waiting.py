@@ -1,0 +1,98 @@
+"""Say in a plain sentence what a campaign waits for, and until when: nothing waits in silence."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+
+from worker.ledger.registry import CampaignInfo
+from worker.ledger.states import State
+from worker.pacing.pacer import BucketState
+from worker.pipeline.dispatch import MOST_DOUBTS
+from worker.pipeline.reasons import code_words
+
+
+def waiting_for(
+    info: CampaignInfo, paces: Sequence[BucketState], *, workers: int, in_doubt_overall: int = 0
+) -> str | None:
+    """Name whom the campaign waits for; None where nothing is waited for.
+
+    `paces` are the buckets that an Interaction is taken from; `in_doubt_overall` counts the account's rows in doubt.
+    """
+    stands = info.stands
+    if stands == "loading":
+        return (
+            f"its rows to be loaded: {info.loaded} so far; where that was interrupted, give the command again"
+        )
+    if info.left == 0:
+        return None
+    if stands == "paused":
+        return _paused(info)
+    if not workers:
+        return "a worker: none is running; `outreach run` or `outreach worker` starts some"
+    if stands == "cancelled":
+        return f"{info.left} rows that were in hand when it was cancelled" if info.left else None
+    return (
+        _blocked(paces, info.now_ms)
+        or _doubts(info, in_doubt_overall)
+        or _due_later(info)
+        or _pace(info, paces)
+    )
+
+
+def _paused(info: CampaignInfo) -> str:
+    by = info.paused_by or "somebody"
+    if info.reason_code:
+        words = code_words(info.reason_code)
+        return f"`outreach resume {info.id}`: paused by the {by}: {words.code} {words.sentence} {words.advice}".strip()
+    return f"`outreach resume {info.id}`: paused by {by}"
+
+
+def _blocked(paces: Sequence[BucketState], now_ms: int) -> str | None:
+    for state in paces:
+        if state.blocked_ms > 0:
+            until = say_clock(now_ms + state.blocked_ms)
+            return f"Twilio, which asked to slow down until {until} ({state.bucket.label})"
+    return None
+
+
+def _doubts(info: CampaignInfo, overall: int) -> str | None:
+    next_look = f", next look at {say_clock(info.next_later_ms)}" if info.next_later_ms else ""
+    if overall > MOST_DOUBTS:
+        return f"{overall} rows in doubt to be looked up first, before any new row is opened{next_look}"
+    only_doubts = info.left == info.in_doubt
+    if not info.in_doubt or not (only_doubts or info.is_idle):
+        return None
+    rows = "1 row in doubt is" if info.in_doubt == 1 else f"{info.in_doubt} rows in doubt are"
+    return f"the truth about rows whose answer was lost: {rows} being looked up{next_look}"
+
+
+def _due_later(info: CampaignInfo) -> str | None:
+    if not info.is_idle:
+        return None
+    pending, opened = info.counts.get(State.PENDING, 0), info.waiting_open
+    if pending and info.next_due_ms and info.next_due_ms > info.now_ms:
+        return f"{_rows(pending)} to be due again, the first at {say_clock(info.next_due_ms)}"
+    if opened and info.next_later_ms:
+        what = f"{_rows(opened)} opened whose customer or slot isn't there yet"
+        return f"{what}, next look at {say_clock(info.next_later_ms)}"
+    return None
+
+
+def _pace(info: CampaignInfo, paces: Sequence[BucketState]) -> str | None:
+    """Name the slowest pace, where rows are held back by it."""
+    if info.counts.get(State.PENDING, 0) + info.counts.get(State.QUEUED, 0) == 0 or not paces:
+        return None
+    slowest = min(paces, key=lambda state: state.per_s)
+    if slowest.why:
+        return f"{slowest.bucket.label}, slowed to {slowest.per_s:.3g} a second since Twilio asked for it"
+    return slowest.bucket.label
+
+
+def _rows(count: int) -> str:
+    return "1 row" if count == 1 else f"{count} rows"
+
+
+def say_clock(at_ms: int) -> str:
+    """Write a moment of Redis's clock for people, with the day where it isn't today's."""
+    return f"{datetime.fromtimestamp(at_ms / 1000, tz=UTC):%H:%M:%S} UTC"
