@@ -190,9 +190,13 @@ class Ledger:
         *,
         conversation: str = "",
         counted: bool = False,
+        seen: bool = False,
     ) -> Reply:
-        """Let an opened row go until `due_in_ms`; `counted`: a check found that it isn't ready."""
-        args = {"conversation": conversation, "counted": counted or None}
+        """Let an opened row go until `due_in_ms`.
+
+        `counted`: a check found that it isn't ready; `seen`: the customer is in it, only the message's slot is far off.
+        """
+        args = {"conversation": conversation, "counted": counted or None, "seen": seen or None}
         return self._run("wait_open", campaign_id, row=row, token=token, due_in_ms=due_in_ms, **args)
 
     def use_conversation(self, campaign_id: str, row: int, token: str, conversation: str) -> Reply:

@@ -65,6 +65,7 @@ class Hand:
     closing: str = ""
     pair: str = ""
     used: bool = False
+    seen: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,7 +29,7 @@ def carry_on(bench: Workbench, loaded: LoadedCampaign, row: Row, recipient: Reci
     if not conversation:
         _not_ready(bench, loaded, row, recipient, claim)
         return
-    if row.hand.used:
+    if row.hand.used or row.hand.seen:
         _send(bench, loaded, row, recipient, claim, conversation)
         return
     address = recipient.identity or recipient.address
@@ -183,7 +183,7 @@ def _send(
     buckets = pace.sending_buckets(loaded, recipient.sender)
     slot = pace.take(bench, buckets)
     if isinstance(slot, Wait):
-        ledger.wait_open(campaign_id, number, token, slot.ms, conversation=conversation)
+        ledger.wait_open(campaign_id, number, token, slot.ms, conversation=conversation, seen=True)
         return
     claimed_at = bench.clock()
     if not ledger.claim_sending(campaign_id, number, claim, conversation).ok:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import logging
 import os
 from contextlib import ExitStack
 from threading import Lock
@@ -92,6 +93,9 @@ atexit.register(parts.close)
 @setup_logging.connect  # type: ignore[untyped-decorator]
 def _set_up_logs(**_: object) -> None:
     configure_logs(parts.settings)
+    # Two lines a row would drown what matters; the ledger tells every row's story.
+    for name in ("celery.app.trace", "celery.worker.strategy"):
+        logging.getLogger(name).setLevel(logging.WARNING)
 
 
 @worker_ready.connect  # type: ignore[untyped-decorator]

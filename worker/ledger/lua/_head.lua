@@ -150,7 +150,7 @@ local function back(r, h, in_ms, event, code)
   unlock_pair(r.row, h)
   redis.call('ZREM', key('later'), int(r.row))
   forget_sids(r)
-  h.channel, h.flex_task, h.doubt, h.checks = nil, nil, nil, nil
+  h.channel, h.flex_task, h.doubt, h.checks, h.seen, h.used = nil, nil, nil, nil, nil, nil
   move(r, STATE.PENDING, event, code)
   save(r)
   keep(r.row, h)

@@ -5,7 +5,7 @@
 local r, h = read(A.row), hand(A.row)
 if not held(r, h, STATE.OPEN) then return refused(r and r.state) end
 r.interaction, r.conversation = unhex(A.interaction), unhex(A.conversation)
-h.channel, h.flex_task, h.checks, h.opened = A.channel, A.flex_task, 0, NOW
+h.channel, h.flex_task, h.checks, h.seen, h.opened = A.channel, A.flex_task, 0, nil, NOW
 let_go(A.row, h)
 tell(r, EVENT.FOUND_OPEN)
 redis.call('HINCRBY', BASE, 'seq', 1)
