@@ -63,13 +63,13 @@ def find_contents(path: Path) -> Contents:
         if head.startswith(magic):
             raise _refused(path, f"the file is {kind}, not a table", "save it as CSV or .xlsx")
     encoding = next((name for bom, name in _BOMS if head.startswith(bom)), None) or _guess_utf16(head)
+    _refuse_binary(path, head, encoding or "latin-1")
     if encoding is None:
         encoding = "utf-8" if _find_undecodable(path, "utf-8") is None else _settle_for_windows(path)
     elif (offset := _find_undecodable(path, encoding)) is not None:
         where = _line_at(path, offset, encoding)
         what = f"the file says it is {NAMES[encoding]}, and here it is not"
         raise RefusedError([Problem(str(path), where, None, what, "save it as UTF-8 and try again")])
-    _refuse_binary(path, head, encoding)
     return Contents("text", encoding)
 
 

@@ -9,7 +9,8 @@ from campaigns.problems import Problem, RefusedError
 from campaigns.records import MAX_CELL_LENGTH
 from campaigns.row_error import quote
 
-_LIKE_A_NUMBER = re.compile(r"'?\+?[\d ()./\-]{9,}(?:\.0)?|\d[.,]\d+E\+?\d+", re.IGNORECASE)
+_LIKE_A_NUMBER = re.compile(r"'?\+?[\d ()./\-]{9,}(?:\.0)?")
+_ROUNDED = re.compile(r"\d[.,]\d+E\+?\d+", re.IGNORECASE)
 _LIKE_AN_EMAIL = re.compile(r"[^@\s]+@[^@\s]+\.[^@\s]+")
 
 
@@ -45,7 +46,8 @@ def _say_twice(places: list[int], columns: Sequence[str], line: int, file: str) 
 def _refuse_data(columns: Sequence[str], line: int, file: str) -> None:
     for place, name in enumerate(columns, start=1):
         digits = sum(char.isdigit() for char in name)
-        if (_LIKE_A_NUMBER.fullmatch(name) and digits >= 9) or _LIKE_AN_EMAIL.fullmatch(name):
+        is_number = _ROUNDED.fullmatch(name) or (digits >= 9 and _LIKE_A_NUMBER.fullmatch(name))
+        if is_number or _LIKE_AN_EMAIL.fullmatch(name):
             what = f"the first line is a customer and not a header: it holds {quote(name)}"
             advice = "put a line with the names of the columns above it"
             raise RefusedError([Problem(file, line, place, what, advice)])

@@ -24,11 +24,19 @@ def find_near_miss(wanted: str, known: Iterable[str]) -> str | None:
     folded = fold_name(wanted)
     if close := difflib.get_close_matches(folded, by_fold, n=1, cutoff=0.7):
         return by_fold[close[0]]
+    # "date due" for "due date": the same words in another order.
+    for name in by_fold.values():
+        if sorted(_words(name)) == sorted(_words(wanted)):
+            return name
     # "phone" for "phone number": one is the beginning or the end of the other.
     for fold, name in by_fold.items():
         if min(len(fold), len(folded)) >= 4 and (folded in fold or fold in folded):
             return name
     return None
+
+
+def _words(name: str) -> list[str]:
+    return re.findall(r"[^\W_]+", name.casefold())
 
 
 def say_names(names: Iterable[str], limit: int = 12) -> str:
