@@ -2,6 +2,8 @@
 
 import argparse
 import asyncio
+import gc
+import json
 import logging
 import os
 import signal
@@ -86,6 +88,9 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--sender", action="append", dest="senders", metavar="ADDRESS", help="only these are senders"
     )
+    parser.add_argument(
+        "--set", action="append", type=_setting, metavar="NAME=JSON", help="any setting, see the README"
+    )
     parser.add_argument("--missing-sid", action="append", dest="missing_sids", metavar="SID")
     return parser
 
@@ -105,6 +110,7 @@ def chosen_settings(options: argparse.Namespace) -> dict[str, Any]:
             chosen[name] = dict(value)
     if value := given.pop("pattern", None):
         chosen["patterns"] = {**Settings().patterns, **dict(value)}
+    chosen |= dict(given.pop("set", ()))
     return {**given, **chosen}
 
 
@@ -113,6 +119,14 @@ def _pair(text: str) -> tuple[str, str]:
     if not name or not value:
         raise argparse.ArgumentTypeError(f"{text!r} is not NAME=VALUE")
     return name, value
+
+
+def _setting(text: str) -> tuple[str, Any]:
+    name, value = _pair(text)
+    try:
+        return name, json.loads(value)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{value!r} in {text!r} is not JSON") from None
 
 
 def _share(text: str) -> tuple[str, float]:
@@ -124,6 +138,8 @@ def _share(text: str) -> tuple[str, float]:
 
 
 async def _serve(options: argparse.Namespace, twin: Twin) -> None:
+    # Nearly everything here lives as long as the process; a full collection over it would stop the limits' clock.
+    gc.set_threshold(20_000, 50, 1000)
     runner = web.AppRunner(build_app(twin), access_log=None, shutdown_timeout=0.5)
     await runner.setup()
     stop = asyncio.Event()

@@ -22,7 +22,7 @@ def fault_for(twin: Twin, call: Call) -> str | None:
     source = "pattern"
     found = _by_pattern(twin, kind, address)
     if found is None and shares:
-        source, whom = "chance", key or address or call.path
+        source, whom = "chance", address or key or call.path
         found = draw(shares, chance(settings.seed, kind, whom, twin.nth(f"chance {kind}", whom)))
     if found is not None:
         twin.journal.effect(

@@ -1,6 +1,5 @@
 """What the page at `/` shows: counters, the last minute's pace, the latest of everything, numbers masked."""
 
-import re
 from collections import Counter
 from typing import Any
 
@@ -39,11 +38,7 @@ def page_data(twin: Twin, base: str) -> dict[str, Any]:
 
 def mask(address: str | None) -> str:
     """Return an address with only its last two digits, or its last two characters, to be seen."""
-    if not address:
-        return ""
-    prefix, colon, rest = address.rpartition(":")
-    hidden = re.sub(r"[^@.+]", "•", rest[:-2])
-    return f"{prefix}{colon}{hidden}{rest[-2:]}"
+    return f"•••{address[-2:]}" if address else ""
 
 
 def _counts(twin: Twin) -> dict[str, int]:
@@ -94,4 +89,4 @@ def _delivery(twin: Twin, effect: dict[str, Any], now: float) -> str:
         if message.sid == effect["message_sid"] and message.receipts:
             _, status, code = message.receipts[0].at(now)
             return f"{status or 'accepted'} {code or ''}".strip()
-    return "nobody"
+    return "reached nobody"

@@ -103,7 +103,7 @@ class _Server:
         return call.account
 
     async def _answer(self, request: web.Request, call: Call) -> web.StreamResponse:
-        twin, settings = self._twin, self._twin.settings
+        twin = self._twin
         self._check_limits(call)
         pause_s = self._pause_s(call)
         if pause_s:
@@ -119,8 +119,6 @@ class _Server:
             response = await self._after(request, fault, response)
         if pause_s:
             await asyncio.sleep(pause_s / 2)
-        if settings.clock_skew_s:
-            response.headers["Date"] = twin.clock.rfc2822(twin.clock.now())
         return response
 
     def _pause_s(self, call: Call) -> float:
@@ -192,6 +190,8 @@ class _Server:
         response = web.Response(status=status, text=text, content_type="application/json")
         response.headers["Twilio-Request-Id"] = "RQ" + secrets.token_hex(16)
         response.headers["Twilio-Concurrent-Requests"] = str(self._running)
+        if self._twin.settings.clock_skew_s:
+            response.headers["Date"] = self._twin.clock.rfc2822(self._twin.clock.now())
         return response
 
     def _refusal(self, request: web.Request, refused: Refused) -> web.Response:

@@ -9,6 +9,8 @@ import pytest
 from simulator_calls import Calls, attributes_of
 from simulator_process import PROJECT, SimulatorProcess
 
+from ops.simulator.behaviour import FAULT_KINDS
+
 ANN = "whatsapp:+12025550101"
 OPEN = "POST flex-api/v1/Interactions"
 
@@ -76,13 +78,62 @@ def test_setting_that_makes_no_sense_is_refused_by_name_and_nothing_changes(
     assert simulator.settings() == before
 
 
-def test_command_line_says_what_is_wrong_with_it() -> None:
-    command = [sys.executable, "-m", "ops.simulator", "--fault", "boom=1"]
+def test_command_line_reaches_every_setting(start_simulator: Callable[..., SimulatorProcess]) -> None:
+    shares = ("--fault", "429=0.1", "--fault-getters", "503=0.2", "--fault-close", "500_after=0.3")
+    others = (
+        "--pattern",
+        "0101=pair:silent",
+        "--receipt-failure",
+        "30003=0.1",
+        "--channel-failure",
+        "50407=0.1",
+    )
+    given = (
+        *shares,
+        *others,
+        "--sender",
+        "+12025550100",
+        "--no-patterns",
+        "--set",
+        "read_s=9",
+        "--seed",
+        "7",
+    )
+
+    found = start_simulator(*given).settings()
+
+    assert (found["fault"], found["fault_getters"], found["fault_close"]) == (
+        {"429": 0.1},
+        {"503": 0.2},
+        {"500_after": 0.3},
+    )
+    assert (found["receipt_failures"], found["channel_failures"]) == ({"30003": 0.1}, {"50407": 0.1})
+    assert found["patterns"]["0101"] == "pair:silent"
+    assert (found["senders"], found["patterns_on"], found["read_s"], found["seed"]) == (
+        ["+12025550100"],
+        False,
+        9,
+        7,
+    )
+
+
+@pytest.mark.parametrize(
+    ("arguments", "word"),
+    [
+        (["--fault", "boom=1"], "there is no fault 'boom'"),
+        (["--fault", "429=often"], "'often'"),
+        (["--fault", "429"], "NAME=VALUE"),
+        (["--set", "read_s=soon"], "not JSON"),
+        (["--set", "speed=3"], "there is no setting 'speed'"),
+    ],
+)
+def test_command_line_says_what_is_wrong_with_it(arguments: list[str], word: str) -> None:
+    command = [sys.executable, "-m", "ops.simulator", *arguments]
 
     ended = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, timeout=30, check=False)
 
     assert ended.returncode == 2
-    assert "there is no fault 'boom'" in ended.stderr
+    assert word in ended.stderr
     assert "Traceback" not in ended.stderr
 
 
@@ -153,3 +204,13 @@ def test_page_and_statistics_work_before_anything_has_happened(
 
 def test_file_of_the_journal_is_for_its_owner_only(simulator: SimulatorProcess) -> None:
     assert simulator.journal_file.stat().st_mode & 0o077 == 0
+
+
+def test_readme_names_every_pattern_fault_and_setting(simulator: SimulatorProcess) -> None:
+    readme = (PROJECT / "ops" / "simulator" / "README.md").read_text()
+
+    settings = simulator.settings()
+
+    rows = [f"| {suffix} | `{behaviour}` |" for suffix, behaviour in settings["patterns"].items()]
+    names = [f"`{name}`" for name in (*settings, *FAULT_KINDS)]
+    assert [one for one in (*rows, *names) if one not in readme] == []
