@@ -8,7 +8,7 @@ All keys of an account share one hash tag, so that pacing, pair locks and campai
 | `o:{tag}:active` | SET | ids of campaigns with rows or closings left |
 | `o:{tag}:workers` | HASH | session -> JSON {host, pid, started, concurrency, seen_ms}; dropped when its process is gone |
 | `o:{tag}:tick:<duty>` | STRING | who does a duty of the tick now; PX some seconds |
-| `o:{tag}:pair:<hash>` | STRING | row that has a (customer, sender) pair in hand; PX `pair_ms` |
+| `o:{tag}:pair:<hash>` | STRING | row that has a (customer, sender) pair in hand, or an Interaction of it to be closed; PX `pair_ms` |
 | `o:{tag}:c:<id>` | HASH | the campaign: state, definition, columns, counts `n<state>`, `seq`, `cursor`, `loaded`, … |
 | `…:in:<bucket>` | HASH | field row-in-bucket -> JSON list of the customer's cells |
 | `…:rw:<bucket>` | HASH | field -> packed record, see `row.py`; 64 rows a bucket, so that Redis keeps it as a listpack |
@@ -20,9 +20,10 @@ All keys of an account share one hash tag, so that pacing, pair locks and campai
 | `…:queued` | ZSET | row in the broker's window -> since, ms |
 | `…:lease` | ZSET | row in hand -> lease's end, ms |
 | `…:out` | STREAM | r row, s state, c code: one entry for every send that ended |
-| `…:close` | HASH | Interaction SID -> JSON {row, channel, since}: to be closed |
+| `…:close` | HASH | Interaction SID -> JSON {row, channel, since, pair}: to be closed |
 | `…:closing` | ZSET | Interaction SID -> next attempt, ms |
 | `…:rej:<code>` | LIST | rows rejected with that code since the last resume |
+| `…:back` | ZSET | code -> how many of its list the breaker still has to put back; gone when it has |
 | `…:rejcodes` | SET | codes that have such a list |
 """
 

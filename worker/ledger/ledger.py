@@ -488,9 +488,8 @@ class Ledger:
         return (int(due[0][1]) if due else None, int(later[0][1]) if later else None)
 
     def now_ms(self) -> int:
-        """Read Redis's own clock."""
-        seconds, micros = self._call(self.client.time)
-        return int(seconds) * 1000 + int(micros) // 1000
+        """Read the clock that the scripts go by: Redis's own, unless another was passed in."""
+        return self.scripts.now_ms(self._call(self.client.time))
 
     def _hget(self, key: str, name: str) -> bytes | None:
         found: bytes | None = self._call(lambda: self.client.hget(key, name))

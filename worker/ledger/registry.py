@@ -42,11 +42,12 @@ class CampaignInfo:
     next_later_ms: int | None
     queued: int
     now_ms: int
+    putting_back: int = 0
 
     @property
     def left(self) -> int:
-        """Count the rows whose send has not ended."""
-        return sum(n for state, n in self.counts.items() if not state.is_ended)
+        """Count the rows whose send has not ended, and those that the breaker is still putting back."""
+        return sum(n for state, n in self.counts.items() if not state.is_ended) + self.putting_back
 
     @property
     def in_flight(self) -> int:
@@ -137,10 +138,11 @@ class Registry:
                 pipe.zrange(f"{base}:due", 0, 0, withscores=True)
                 pipe.zrange(f"{base}:later", 0, 0, withscores=True)
                 pipe.zcard(f"{base}:queued")
+                pipe.zrange(f"{base}:back", 0, -1, withscores=True)
                 pipe.time()
                 return list(pipe.execute())
 
-        found, due, later, queued, moment = self._call(read)
+        found, due, later, queued, back, moment = self._call(read)
         if not found:
             return None
         field = {name.decode(): value.decode() for name, value in found.items()}
@@ -166,7 +168,8 @@ class Registry:
             next_due_ms=int(due[0][1]) if due else None,
             next_later_ms=int(later[0][1]) if later else None,
             queued=int(queued),
-            now_ms=int(moment[0]) * 1000 + int(moment[1]) // 1000,
+            now_ms=self.scripts.now_ms(moment),
+            putting_back=sum(int(rows) for _, rows in back),
         )
 
     def get(self, campaign_id: str) -> CampaignInfo:
@@ -193,27 +196,22 @@ class Registry:
         )
 
     def set_active(self, campaign_id: str, *, active: bool) -> None:
-        """Note whether a campaign has anything left for the tick to look after."""
-        act = self.client.sadd if active else self.client.srem
-        self._call(lambda: act(f"{self.prefix}active", campaign_id))
+        """Note whether a campaign has anything left for the tick to look after; where it has, it stays active."""
+        name = f"{self.prefix}active"
+        if active:
+            self._call(lambda: self.client.sadd(name, campaign_id))
+        else:
+            where = (keys.campaign(self.prefix, campaign_id), name)
+            self.scripts.run("deactivate", where, id=campaign_id)
 
     def discard(self, campaign_id: str) -> None:
-        """Remove a campaign that never started, with all its rows."""
-        info = self.get(campaign_id)
-        base = keys.campaign(self.prefix, campaign_id)
-        last = (info.loaded + keys.BUCKET - 1) // keys.BUCKET
+        """Remove a campaign that never started, with all its rows.
 
-        def remove() -> None:
-            with self.client.pipeline(transaction=False) as pipe:
-                for bucket in range(last):
-                    pipe.unlink(*(f"{base}:{name}:{bucket}" for name in ("in", "rw", "nt")))
-                pipe.zrem(f"{self.prefix}campaigns", campaign_id)
-                pipe.srem(f"{self.prefix}active", campaign_id)
-                pipe.unlink(base)
-                pipe.execute()
-
-        if info.state == "loading":
-            self._call(remove)
+        Raises: NotFoundError where there is none of this id.
+        """
+        self.get(campaign_id)
+        where = (keys.campaign(self.prefix, campaign_id), f"{self.prefix}campaigns", f"{self.prefix}active")
+        self.scripts.run("discard", where, id=campaign_id)
 
     # Workers ------------------------------------------------------------------------------------------------
 

@@ -54,6 +54,10 @@ class Scripts:
         self.client = client
         self._now_ms = now_ms
 
+    def now_ms(self, moment: tuple[int, int]) -> int:
+        """Give the time the scripts go by, where Redis's own clock says `moment` (s, us)."""
+        return self._now_ms() if self._now_ms else int(moment[0]) * 1000 + int(moment[1]) // 1000
+
     def arguments(self, args: dict[str, Any]) -> str:
         """Encode named arguments; those that are None are left out, for Lua knows no null."""
         given = {name: value for name, value in args.items() if value is not None}

@@ -154,4 +154,4 @@ _line(
 _line("rescue_queued", (_S.QUEUED,), (_S.PENDING,))
 _line("cancel_rows", (_S.PENDING, _S.QUEUED), (_S.CANCELLED,))
 _line("new_send", (_S.FAILED,), (_S.PENDING,))
-_line("verdict", (_S.NEEDS_REVIEW,), (_S.ACCEPTED, _S.NEEDS_REVIEW, _S.PENDING))
+_line("verdict", (_S.NEEDS_REVIEW,), (_S.ACCEPTED, _S.NEEDS_REVIEW, _S.PENDING, _S.CANCELLED))

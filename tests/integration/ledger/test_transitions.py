@@ -1,12 +1,12 @@
 """Run every method of the ledger against a row in every state: the table is the specification."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pytest
 from builders import LedgerRig, opened_sids, sid
 
-from worker.ledger.ledger import LoadRow
+from worker.ledger.ledger import Claim, LoadRow
 from worker.ledger.row import pack_new
 from worker.ledger.scripts import Reply
 from worker.ledger.states import TRANSITIONS, Reason, State
@@ -33,9 +33,10 @@ class Case:
         return {source: source if self.target is None else self.target for source in sources}
 
 
-def claim_of(rig: LedgerRig, token: str) -> object:
+def claim_of(rig: LedgerRig, token: str) -> Claim:
+    """Give the claim of an OPEN row's holder; of another otherwise, for a repeat of a claim is no second one."""
     claim = rig.claim()
-    return type(claim)(token, claim.owner, claim.lease_ms) if token else claim
+    return replace(claim, token=token) if rig.state(ID) is State.OPEN else claim
 
 
 def pause(rig: LedgerRig) -> None:
@@ -75,7 +76,7 @@ CASES = {
     "end_queued, failed": Case(
         "end_queued", lambda g, t: g.ledger.end_queued(ID, 1, S.FAILED, Reason.UNREADABLE), S.FAILED
     ),
-    "opened": Case("opened", lambda g, t: g.ledger.opened(ID, 1, t, **opened_sids()), S.OPEN),
+    "opened": Case("opened", lambda g, t: g.ledger.opened(ID, 1, t, **opened_sids(2)), S.OPEN),
     "defer_opening": Case(
         "defer_opening", lambda g, t: g.ledger.defer_opening(ID, 1, t, 5000, 429), S.PENDING
     ),
@@ -194,6 +195,9 @@ CASES = {
         lambda g, t: g.ledger.verdict(ID, 1, 1, "sent", code=Reason.SENT_SAYS_OPERATOR),
         S.NEEDS_REVIEW,
     ),
+    "verdict, not sent, cancelled": Case(
+        "verdict", lambda g, t: g.ledger.verdict(ID, 1, 1, "not_sent"), S.CANCELLED, before=cancel
+    ),
     "verdict, not sent": Case("verdict", lambda g, t: g.ledger.verdict(ID, 1, 1, "not_sent"), S.PENDING),
 }
 NAMES_A_TOKEN = (
@@ -306,6 +310,24 @@ def test_holder_who_lost_the_row_to_another_changes_nothing(rig: LedgerRig, name
         assert is_refused(CASES[name].act(rig, stale))
 
         assert rig.dump() == before
+
+
+def test_claim_whose_answer_was_lost_is_answered_again(rig: LedgerRig) -> None:
+    rig.load(ID, 1)
+    claim = rig.claim()
+    rig.opening(ID, 1, claim)
+    story = rig.row(ID).record.story
+
+    assert rig.ledger.claim_opening(ID, 1, claim, rig.pair()).ok
+    assert rig.row(ID).record.story == story
+    assert rig.ledger.opened(ID, 1, claim.token, **opened_sids()).ok
+    assert rig.ledger.opened(ID, 1, claim.token, **opened_sids()).ok
+    assert rig.ledger.take(ID, 1, claim).ok
+    for _ in range(2):
+        assert rig.ledger.claim_sending(ID, 1, claim, sid("CH", 1)).ok
+
+    assert [each.event.name for each in rig.row(ID).record.story] == ["OPENING", "OPENED", "SENDING"]
+    assert rig.row(ID).record.attempts == 1
 
 
 def test_row_that_is_not_there_is_refused_by_every_method(rig: LedgerRig) -> None:

@@ -13,6 +13,9 @@ local NONE = string.rep('\0', 16)
 local STORY = '>BI4I3'
 local STORY_FIRST, STORY_LAST = 8 * 8, 8 * 90
 local STREAK_LIMIT = 20
+local PAIR_MS = 600000 -- lease of a pair's lock, begun anew whenever its row is held
+local CLOSING_MS = 30000 -- a row whose Interaction is being closed is due again by then; at once when it is closed
+local PIECE = 1000 -- rows that one script puts back at most: some ms
 
 local STATE = { PENDING = 0, QUEUED = 1, OPENING = 2, DOUBT_OPENING = 3, OPEN = 4, SENDING = 5, DOUBT_SENDING = 6,
   ACCEPTED = 7, FAILED = 8, INVALID = 9, SKIPPED = 10, NEEDS_REVIEW = 11, CANCELLED = 12 }
@@ -73,7 +76,7 @@ end
 
 -- The story is bounded: where it is full, what lies between its beginning and its end is dropped.
 local function tell(r, event, code)
-  local since = math.max(0, math.floor((NOW - number('created_ms')) / 10))
+  local since = math.min(4294967295, math.max(0, math.floor((NOW - number('created_ms')) / 10)))
   r.story = r.story .. struct.pack(STORY, event, since, code or 0)
   if #r.story > STORY_FIRST + STORY_LAST then
     r.story = string.sub(r.story, 1, STORY_FIRST) .. string.sub(r.story, -(STORY_LAST - 8))
@@ -98,12 +101,28 @@ local function hand(row)
   local value = redis.call('HGET', key('hand'), int(row))
   return value and cjson.decode(value) or {}
 end
-local function keep(row, h) redis.call('HSET', key('hand'), int(row), cjson.encode(h)) end
+local function keep(row, h)
+  if next(h) then
+    redis.call('HSET', key('hand'), int(row), cjson.encode(h))
+  else
+    redis.call('HDEL', key('hand'), int(row))
+  end
+end
+
+local function mine(row) return BASE .. ':' .. int(row) end
+local function lock_pair(row, h) -- a lock that was lost meanwhile to another row stays that row's
+  local who = h.pair and redis.call('GET', h.pair)
+  if h.pair and (not who or who == mine(row)) then redis.call('SET', h.pair, mine(row), 'PX', int(A.pair_ms or PAIR_MS)) end
+end
+local function free_pair(row, pair)
+  if pair and redis.call('GET', pair) == mine(row) then redis.call('DEL', pair) end
+end
 
 local function hold(row, h) -- the caller becomes the holder, until its lease is over
   redis.call('ZREM', key('queued'), int(row))
   redis.call('ZREM', key('later'), int(row))
   h.token, h.owner = A.token, A.owner
+  lock_pair(row, h)
   redis.call('ZADD', key('lease'), int(NOW + A.lease_ms), int(row))
 end
 local function let_go(row, h)
@@ -113,22 +132,23 @@ local function let_go(row, h)
 end
 local function held(r, h, state) return r and r.state == state and h.token and h.token == A.token end
 
-local function unlock_pair(row, h)
-  if h.pair and redis.call('GET', h.pair) == BASE .. ':' .. int(row) then redis.call('DEL', h.pair) end
-  h.pair = nil
-end
-
 local function due(row, in_ms) redis.call('ZADD', key('due'), int(NOW + (in_ms or 0)), int(row)) end
 local function later(row, in_ms) redis.call('ZADD', key('later'), int(NOW + (in_ms or 0)), int(row)) end
 
 -- An Interaction that was opened and gets no message is closed, so that no agent keeps an empty task.
-local function owe_close(r, h)
+-- It holds the pair at Twilio until then, so the pair's lock passes on to it; unless the row `goes_on` with the pair.
+local function owe_close(r, h, goes_on)
   local sid = hex('KD', r.interaction)
   if not sid then return end
-  redis.call('HSET', key('close'), sid, cjson.encode({ row = r.row, channel = h.channel, since = NOW }))
+  local pair
+  if not goes_on then
+    lock_pair(r.row, h)
+    pair, h.pair, h.closing = h.pair, nil, sid
+  end
+  redis.call('HSET', key('close'), sid, cjson.encode({ row = r.row, channel = h.channel, since = NOW, pair = pair }))
   redis.call('ZADD', key('closing'), int(NOW), sid)
-  h.closing = sid
 end
+local function is_closing(sid) return sid and redis.call('HEXISTS', key('close'), sid) == 1 end
 
 local function forget_sids(r)
   r.interaction, r.conversation, r.message = NONE, NONE, NONE
@@ -137,44 +157,92 @@ end
 -- End a send: nobody holds the row, nothing is due.
 local function finish(r, h)
   let_go(r.row, h)
-  unlock_pair(r.row, h)
+  free_pair(r.row, h.pair)
   redis.call('ZREM', key('due'), int(r.row))
   redis.call('ZREM', key('later'), int(r.row))
   redis.call('HDEL', key('hand'), int(r.row))
   save(r)
 end
 
--- Give a row back to PENDING, due in `in_ms`; what it must wait for stays in its hand.
+-- Give a row back to PENDING, due in `in_ms`, and not before its earlier Interaction is closed;
+-- what it must wait for, and which Interaction that is, stays in its hand.
 local function back(r, h, in_ms, event, code)
   let_go(r.row, h)
-  unlock_pair(r.row, h)
+  free_pair(r.row, h.pair)
   redis.call('ZREM', key('later'), int(r.row))
   forget_sids(r)
-  h.channel, h.flex_task, h.doubt, h.checks, h.seen, h.used = nil, nil, nil, nil, nil, nil
+  in_ms, h.after = in_ms or 0, nil
+  if is_closing(h.closing) then h.after, in_ms = NOW + in_ms, math.max(in_ms, CLOSING_MS) end
+  h.pair, h.channel, h.flex_task, h.used, h.seen = nil, nil, nil, nil, nil
+  h.began, h.opened, h.doubt, h.asked, h.checks = nil, nil, nil, nil, nil
   move(r, STATE.PENDING, event, code)
   save(r)
   keep(r.row, h)
   due(r.row, in_ms)
 end
 
--- The breaker opens: the campaign pauses with the reason named; what was rejected for it goes back to PENDING.
-local function trip(code)
-  if campaign('state') == 'running' then
-    redis.call('HSET', BASE, 'state', 'paused', 'paused_by', 'breaker', 'reason_code', int(code), 'paused_ms', int(NOW))
-  end
-  local list = key('rej:' .. int(code))
-  for _, row in ipairs(redis.call('LRANGE', list, 0, -1)) do
+local function cancel(r, h)
+  r.code, r.arg = 0, 0
+  move(r, STATE.CANCELLED, EVENT.CANCELLED)
+  finish(r, h)
+end
+
+-- How many rows' sends have not ended.
+local function left()
+  local n = 0
+  for state = 0, FIRST_ENDED - 1 do n = n + number('n' .. int(state)) end
+  return n
+end
+
+-- Begin a new send of a row that has ended; the record of the earlier one is kept.
+local function begin_anew(r, h)
+  local bucket, field = place(r.row)
+  local past = key('past:' .. bucket)
+  save(r)
+  local record = redis.call('HGET', key('rw:' .. bucket), field)
+  redis.call('HSET', past, field, (redis.call('HGET', past, field) or '') .. struct.pack('>I2', #record) .. record)
+  r.send, r.attempts, r.looks, r.code, r.arg, r.delivery, r.delivery_code, r.story = r.send + 1, 0, 0, 0, 0, 0, 0, ''
+  back(r, h, 0, EVENT.NEW_SEND)
+  -- The campaign may have been finished, and out of the tick's sight.
+  local account, id = string.match(BASE, '^(.-:)c:(.+)$')
+  redis.call('SADD', account .. 'active', id)
+end
+
+-- Put back a piece of what was rejected with `code` until the breaker opened; the tick goes on with the rest.
+local function put_back(code)
+  local list, owed = key('rej:' .. int(code)), tonumber(redis.call('ZSCORE', key('back'), int(code)) or 0)
+  local n = math.min(owed, PIECE)
+  local rows = n > 0 and redis.call('LRANGE', list, 0, n - 1) or {}
+  redis.call('LTRIM', list, n, -1)
+  for _, row in ipairs(rows) do
     local r = read(tonumber(row))
     if r and r.state == STATE.FAILED and r.code == code then
       local h = hand(r.row)
-      local sid = hex('KD', r.interaction)
-      if sid and redis.call('HEXISTS', key('close'), sid) == 1 then h.closing = sid end
+      h.closing = hex('KD', r.interaction)
       r.code, r.arg, r.attempts = 0, 0, 0 -- it was not this row's fault
       back(r, h, 0, EVENT.PUT_BACK, code)
     end
   end
-  redis.call('DEL', list)
-  redis.call('SREM', key('rejcodes'), int(code))
+  if owed > n then
+    redis.call('ZADD', key('back'), int(owed - n), int(code))
+  else
+    redis.call('ZREM', key('back'), int(code))
+    if redis.call('EXISTS', list) == 0 then redis.call('SREM', key('rejcodes'), int(code)) end
+  end
+end
+local function put_back_more()
+  for _, code in ipairs(redis.call('ZRANGE', key('back'), 0, 0)) do put_back(tonumber(code)) end
+end
+
+-- The breaker opens: the campaign pauses with the reason named; what was rejected for it goes back to PENDING.
+local function trip(code)
+  local state = campaign('state')
+  if state ~= 'running' and state ~= 'paused' then return end
+  if state == 'running' or campaign('paused_by') ~= 'breaker' then
+    redis.call('HSET', BASE, 'state', 'paused', 'paused_by', 'breaker', 'reason_code', int(code), 'paused_ms', int(NOW))
+  end
+  redis.call('ZADD', key('back'), redis.call('LLEN', key('rej:' .. int(code))), int(code))
+  put_back(code)
 end
 
 -- A send is rejected; `A.stop` = the code speaks against the whole campaign.
@@ -188,5 +256,7 @@ local function fail(r, h, code, event)
   r.code = code
   move(r, STATE.FAILED, event, code)
   finish(r, h)
-  if A.stop == true or n >= STREAK_LIMIT then trip(code) end
+  -- A rejection that was on its way when the breaker opened for this code goes back as well.
+  local paused_for = campaign('paused_by') == 'breaker' and number('reason_code') == code
+  if A.stop == true or n >= STREAK_LIMIT or paused_for then trip(code) end
 end

@@ -6,8 +6,7 @@ local r, h = read(A.row), hand(A.row)
 if not held(r, h, STATE.DOUBT_OPENING) then return refused(r and r.state) end
 tell(r, EVENT.ABSENT_OPEN)
 if campaign('state') == 'cancelled' then
-  move(r, STATE.CANCELLED, EVENT.CANCELLED)
-  finish(r, h)
+  cancel(r, h)
 elseif r.attempts >= A.max_attempts then
   fail(r, h, A.code, EVENT.FAILED)
 else

@@ -11,7 +11,7 @@ if r.attempts >= A.max_attempts then
   return { 'ok' }
 end
 h.doubt = nil
-r.attempts = r.attempts + 1
+r.attempts = math.min(255, r.attempts + 1)
 let_go(A.row, h)
 move(r, STATE.OPEN)
 save(r)

@@ -1,26 +1,25 @@
 -- End some more rows of a cancelled campaign that were not opened yet.
 -- from PENDING | QUEUED to CANCELLED
--- ARGV[1] most (how many rows to look at)
--- Returns {'ok', how many rows are left to look at} | {'refused', state}
+-- ARGV[1] most (how many rows to end at once)
+-- Returns {'ok', how many rows are left to be ended} | {'refused', state}
 if campaign('state') ~= 'cancelled' then return refused(campaign('state')) end
-local function cancel(row)
+local most = A.most
+local function look(row)
   local r = read(row)
   if r and (r.state == STATE.PENDING or r.state == STATE.QUEUED) then
-    move(r, STATE.CANCELLED, EVENT.CANCELLED)
-    finish(r, hand(row))
+    cancel(r, hand(row))
+    most = most - 1
   end
 end
-local left = A.most
-for _, name in ipairs({ 'due', 'queued' }) do
-  for _, member in ipairs(left > 0 and redis.call('ZRANGE', key(name), 0, left - 1) or {}) do
-    cancel(tonumber(member))
-    left = left - 1
-  end
+for _, member in ipairs(redis.call('ZRANGE', key('due'), 0, most - 1)) do look(tonumber(member)) end
+-- The whole window, for what is opened stays in it; it is small.
+for _, member in ipairs(most > 0 and redis.call('ZRANGE', key('queued'), 0, -1) or {}) do
+  if most > 0 then look(tonumber(member)) end
 end
-local cursor, rows = number('cursor'), number('rows')
-while left > 0 and cursor < rows do
-  cursor, left = cursor + 1, left - 1
-  cancel(cursor)
+local cursor, rows, steps = number('cursor'), number('rows'), 0
+while most > 0 and cursor < rows and steps < 2000 do
+  cursor, steps = cursor + 1, steps + 1
+  look(cursor)
 end
 redis.call('HSET', BASE, 'cursor', int(cursor))
 return { 'ok', int(number('n0') + number('n1')) }

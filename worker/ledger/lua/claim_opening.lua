@@ -3,12 +3,15 @@
 -- KEYS[2] the lock of the pair (customer's address, sender's address)
 -- ARGV[1] row, token, owner, lease_ms, pair_ms (lease of the pair lock), again_ms (when to try anew)
 -- Returns {'ok', now in ms} | {'refused', 'paused' | 'cancelled' | 'closing' | 'pair' | state}
-local r = read(A.row)
+local r, h = read(A.row), hand(A.row)
+if held(r, h, STATE.OPENING) then -- the same claim again: its first answer was lost on the way
+  hold(A.row, h)
+  return { 'ok', int(NOW) }
+end
 if not r or r.state ~= STATE.QUEUED then return refused(r and r.state) end
-local h, status = hand(A.row), campaign('state')
+local status = campaign('state')
 if status == 'cancelled' then
-  move(r, STATE.CANCELLED, EVENT.CANCELLED)
-  finish(r, h)
+  cancel(r, h)
   return refused('cancelled')
 end
 if status ~= 'running' then
@@ -16,18 +19,16 @@ if status ~= 'running' then
   return refused('paused')
 end
 -- An earlier Interaction of this row still holds the pair: first it is closed.
-if h.closing and redis.call('HEXISTS', key('close'), h.closing) == 1 then
+if is_closing(h.closing) then
   back(r, h, A.again_ms)
   return refused('closing')
 end
-local mine = BASE .. ':' .. int(A.row)
 local who = redis.call('GET', KEYS[2])
-if who and who ~= mine then
+if who and who ~= mine(A.row) then
   back(r, h, A.again_ms)
   return refused('pair')
 end
-redis.call('SET', KEYS[2], mine, 'PX', int(A.pair_ms))
-h.pair, h.began, h.closing = KEYS[2], NOW, nil
+h.pair, h.began, h.after = KEYS[2], NOW, nil
 hold(A.row, h)
 r.looks = 0
 move(r, STATE.OPENING, EVENT.OPENING)

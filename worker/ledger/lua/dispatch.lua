@@ -3,6 +3,7 @@
 -- ARGV[1] fresh: how many PENDING rows at most; old: how many opened or doubtful rows at most
 -- Returns {'ok', PENDING rows now QUEUED [..], OPEN rows [..], rows in doubt [..]}
 local fresh, open, doubt = {}, {}, {}
+put_back_more()
 local function queue(row) redis.call('ZADD', key('queued'), int(NOW), int(row)) end
 
 for _, member in ipairs(redis.call('ZRANGEBYSCORE', key('later'), '-inf', int(NOW), 'LIMIT', 0, A.old)) do

@@ -3,9 +3,9 @@
 -- ARGV[1] first (row number); counts {state: n}; ARGV[2] n, then n times: field, cells, record, note ('' = none)
 -- Returns {'ok', rows loaded so far} | {'refused', rows loaded so far}: another loader was here, or the campaign has started.
 local loaded = number('loaded')
-if campaign('state') ~= 'loading' or loaded ~= A.first - 1 then return refused(int(loaded)) end
-local bucket = place(A.first)
+local bucket, field = place(A.first)
 local n = tonumber(ARGV[2])
+if campaign('state') ~= 'loading' or loaded ~= A.first - 1 or field ~= '0' or n > BUCKET then return refused(int(loaded)) end
 for i = 0, n - 1 do
   local at = 3 + i * 4
   redis.call('HSET', key('in:' .. bucket), ARGV[at], ARGV[at + 1])

@@ -3,6 +3,7 @@
 -- ARGV[1] row, token, interaction, conversation, channel, flex_task (SIDs; '' = not known yet)
 -- Returns {'ok'} | {'refused', state}
 local r, h = read(A.row), hand(A.row)
+if held(r, h, STATE.OPEN) and r.interaction == unhex(A.interaction) then return { 'ok' } end -- a lost answer's repeat
 if not held(r, h, STATE.OPENING) then return refused(r and r.state) end
 r.interaction, r.conversation = unhex(A.interaction), unhex(A.conversation)
 r.attempts = math.min(255, r.attempts + 1)

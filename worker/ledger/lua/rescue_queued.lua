@@ -1,7 +1,8 @@
--- Make rows due again whose message the broker has lost.
+-- Make rows due again whose message the broker has lost; and put back some more of what the breaker owes.
 -- from QUEUED to PENDING; OPEN and DOUBT_* are due again
 -- ARGV[1] older_ms (age in the window from which a row counts as lost), most (how many at once)
 -- Returns {'ok', how many}
+put_back_more()
 local lost = redis.call('ZRANGEBYSCORE', key('queued'), '-inf', int(NOW - A.older_ms), 'LIMIT', 0, A.most)
 for _, member in ipairs(lost) do
   local row = tonumber(member)

@@ -7,7 +7,7 @@ if not r or (r.state ~= STATE.OPEN and r.state ~= STATE.DOUBT_OPENING and r.stat
   return refused(r and r.state)
 end
 local lease = redis.call('ZSCORE', key('lease'), int(A.row))
-if h.token and lease and tonumber(lease) > NOW then return refused('held') end
+if h.token and h.token ~= A.token and lease and tonumber(lease) > NOW then return refused('held') end
 hold(A.row, h)
 redis.call('HINCRBY', BASE, 'seq', 1)
 keep(A.row, h)

@@ -5,8 +5,8 @@
 local r, h = read(A.row), hand(A.row)
 if not held(r, h, STATE.OPENING) and not held(r, h, STATE.OPEN) then return refused(r and r.state) end
 r.conversation = unhex(A.conversation)
-owe_close(r, h)
-h.closing, h.channel, h.flex_task, h.used, h.opened = nil, nil, nil, true, h.opened or NOW
+owe_close(r, h, true)
+h.channel, h.flex_task, h.used, h.opened = nil, nil, true, h.opened or NOW
 r.interaction = NONE
 move(r, STATE.OPEN, EVENT.USED)
 save(r)

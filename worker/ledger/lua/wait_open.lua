@@ -8,7 +8,6 @@ if A.conversation and A.conversation ~= '' then r.conversation = unhex(A.convers
 if A.seen then h.seen = true end
 if A.counted then h.checks = (h.checks or 0) + 1 end
 let_go(A.row, h)
-if h.pair then redis.call('PEXPIRE', h.pair, 600000) end
 redis.call('HINCRBY', BASE, 'seq', 1)
 save(r)
 keep(A.row, h)
