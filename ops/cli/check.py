@@ -1,0 +1,114 @@
+"""The command `check`: everything that can be known before a campaign is sent; it sends nothing."""
+
+import time
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from ops.cli import failures, options, screen, words
+from ops.cli.session import read_settings, set_up_logs
+from worker.errors import RefusedHereError
+
+if TYPE_CHECKING:
+    from campaigns.problems import Problem
+    from ops.cli.checking import Checking
+
+_SHOWN = 20
+
+
+def check(
+    campaign: options.CampaignFile,
+    customers: options.CustomersFile,
+    problems: Annotated[
+        Path | None,
+        typer.Option("--problems", metavar="FILE", help="Write all problems as CSV.", show_default=False),
+    ] = None,
+    as_json: options.Json = False,
+) -> None:
+    """Check a campaign, every row of its file, and what it names at Twilio; send nothing.
+
+    Exits with 1 if rows are invalid, with 2 if it could not be sent at all.
+
+    Example: outreach check campaign.toml customers.csv --problems problems.csv
+    """
+    from ops.cli.progress import reading
+
+    checking = _begin(campaign, customers)
+    shown: deque[Problem] = deque()
+    with reading(customers, "checking") as progress:
+        found = _keep_first(checking.problems(progress), shown)
+        count = _write(found, problems) if problems else sum(1 for _ in found)
+    failures.show_problems(list(shown), total=count, file=problems)
+    if as_json:
+        listed = [asdict(problem) for problem in shown]
+        screen.answer_json({**checking.as_dict(), "problems": count, "first_problems": listed})
+    else:
+        _print(checking)
+    if checking.unreachable is not None:
+        screen.say(f"error: {checking.unreachable}", "red")
+    raise typer.Exit(checking.exit_code)
+
+
+def _begin(campaign: Path, customers: Path) -> "Checking":
+    from campaigns.definition import load_definition
+
+    settings = read_settings()
+    set_up_logs(settings)
+    definition = load_definition(campaign)
+    from ops.cli.checking import Checking
+    from worker import wiring
+
+    gateway = wiring.build_gateway(settings) if settings.has_credentials else None
+    return Checking(settings, definition, campaign, customers, gateway, time.sleep)
+
+
+def _keep_first(found: Iterator["Problem"], shown: "deque[Problem]") -> Iterator["Problem"]:
+    for problem in found:
+        if len(shown) < _SHOWN:
+            shown.append(problem)
+        yield problem
+
+
+def _write(found: Iterator["Problem"], path: Path) -> int:
+    from campaigns.problems import write_problems
+
+    # What is wrong with a row may quote the customer's data.
+    try:
+        path.touch(mode=0o600)
+    except OSError as error:
+        raise RefusedHereError(f"{path} can't be written: {error.strerror}.", "Name another file.") from None
+    return write_problems(found, path)
+
+
+def _print(checking: "Checking") -> None:
+    by_verdict, ready = checking.by_verdict, checking.by_verdict["ready"]
+    verdicts = ", ".join(f"{words.number(n)} {verdict}" for verdict, n in by_verdict.items())
+    screen.answer(
+        f"{checking.customers} ({checking.file_format}): {words.number(checking.rows)} rows: {verdicts}"
+    )
+    screen.answer(
+        f"Forecast: about {words.duration(checking.duration_s)} for {words.number(ready)} first messages"
+    )
+    if checking.campaign.channel == "sms" and checking.forecast.segments:
+        forecast = checking.forecast
+        unicode = f", {words.number(forecast.unicode_rows)} rows in Unicode" if forecast.unicode_rows else ""
+        screen.answer(
+            f"Segments: {words.number(forecast.segments)}, at most {forecast.longest} a message{unicode}"
+        )
+    screen.answer(_twilio_line(checking))
+    if not ready:
+        screen.say("error: no row can be sent", "red")
+
+
+def _twilio_line(checking: "Checking") -> str:
+    if checking.gateway is None:
+        return "Twilio was not asked: there are no credentials; whether template, sender and SIDs exist is unknown."
+    if checking.unreachable is not None:
+        return "Twilio could not be asked; whether template, sender and SIDs exist is unknown."
+    if checking.twilio_errors:
+        return "Twilio does not have all that the campaign names; see above."
+    return "Twilio has what the campaign names."

@@ -1,0 +1,122 @@
+"""The commands `pause`, `resume` and `cancel`: they take effect on every worker within two seconds."""
+
+import time
+from typing import TYPE_CHECKING
+
+import typer
+
+from ops.cli import options, screen, words
+from ops.cli.session import Desk, open_desk
+from worker.errors import RefusedHereError
+
+if TYPE_CHECKING:
+    from worker.ledger.registry import CampaignInfo
+
+_CANCEL_WITHIN_S = 60.0
+
+
+def pause(campaign_id: options.CampaignId, as_json: options.Json = False) -> None:
+    """Stop opening rows; those in hand are finished, never cut.
+
+    Example: outreach pause renewal-reminder-1a2b3c4d
+    """
+    with open_desk() as desk:
+        info = desk.registry.get(campaign_id)
+        if info.state != "paused":
+            _refuse_ended(info, "paused")
+            reply = desk.registry.pause(campaign_id, by="operator")
+            _refuse_unless(reply.ok, desk, campaign_id, "paused")
+        _tell(desk, campaign_id, "is paused", as_json=as_json)
+
+
+def resume(
+    campaign_id: options.CampaignId, as_json: options.Json = False, verbose: options.Verbose = False
+) -> None:
+    """Let a paused campaign go on: by workers elsewhere, or else here in the foreground.
+
+    Example: outreach resume renewal-reminder-1a2b3c4d
+    """
+    with open_desk() as desk:
+        info = desk.registry.get(campaign_id)
+        if info.stands in ("finished", "cancelled", "loading"):
+            _refuse_ended(info, "resumed")
+        desk.settings.require_credentials()
+        if info.state == "paused":
+            _refuse_unless(desk.registry.resume(campaign_id).ok, desk, campaign_id, "resumed")
+        go_on(desk, campaign_id, "goes on", as_json=as_json, verbose=verbose)
+
+
+def cancel(
+    campaign_id: options.CampaignId,
+    yes: options.Yes = False,
+    as_json: options.Json = False,
+    verbose: options.Verbose = False,
+) -> None:
+    """End a campaign: rows not opened yet become cancelled, those in hand are finished. It can't be undone.
+
+    Example: outreach cancel renewal-reminder-1a2b3c4d --yes
+    """
+    with open_desk() as desk:
+        info = desk.registry.get(campaign_id)
+        if info.state != "cancelled":
+            _refuse_ended(info, "cancelled")
+            left = words.number(info.left)
+            if not yes and not _agrees(f"Cancel {campaign_id} with {left} rows left? It can't be undone."):
+                raise typer.Exit(2)
+            _refuse_unless(desk.registry.cancel(campaign_id).ok, desk, campaign_id, "cancelled")
+        _cancel_rows(desk, campaign_id)
+        seen = desk.registry.get(campaign_id)
+        if seen.left:
+            go_on(
+                desk, campaign_id, "is cancelled; rows in hand are finished", as_json=as_json, verbose=verbose
+            )
+        _tell(desk, campaign_id, "is cancelled", as_json=as_json)
+
+
+def go_on(desk: Desk, campaign_id: str, what: str, *, as_json: bool, verbose: bool) -> None:
+    """Leave a campaign to workers elsewhere, or work on it here; ends the command either way."""
+    from ops.cli.crew import has_live_workers
+
+    if has_live_workers(desk.registry):
+        _tell(desk, campaign_id, what, as_json=as_json)
+        raise typer.Exit(0)
+    from ops.cli.working import work
+
+    raise typer.Exit(work(desk, campaign_id, verbose=verbose, as_json=as_json))
+
+
+def _cancel_rows(desk: Desk, campaign_id: str) -> None:
+    """End the waiting rows from here, so that nobody has to wait for a worker's tick."""
+    deadline = time.monotonic() + _CANCEL_WITHIN_S
+    while time.monotonic() < deadline:
+        reply = desk.ledger.cancel_rows(campaign_id)
+        if not reply.ok or not reply.values or not int(reply.values[0]):
+            return
+
+
+def _agrees(question: str) -> bool:
+    if not screen.can_ask():
+        raise RefusedHereError("This needs a yes.", "Give it with --yes where nobody can be asked.")
+    return screen.ask(question)
+
+
+def _refuse_ended(info: "CampaignInfo", done: str) -> None:
+    if info.stands in ("finished", "cancelled", "loading"):
+        advice = (
+            "Give the `run` or `load` command again to load the rest." if info.stands == "loading" else ""
+        )
+        raise RefusedHereError(f"{info.id} is {info.stands}, so it can't be {done}.", advice)
+
+
+def _refuse_unless(ok: bool, desk: Desk, campaign_id: str, done: str) -> None:
+    if not ok:
+        state = desk.registry.get(campaign_id).stands
+        raise RefusedHereError(f"{campaign_id} is {state}, so it can't be {done}.")
+
+
+def _tell(desk: Desk, campaign_id: str, what: str, *, as_json: bool) -> None:
+    seen = desk.snapshot(campaign_id)
+    if as_json:
+        screen.answer_json(seen)
+    else:
+        screen.answer(f"{campaign_id} {what}: {words.counts(seen['counts'])}.")

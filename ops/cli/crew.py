@@ -1,0 +1,94 @@
+"""Decide whether this command needs workers of its own, for a campaign needs some and one set is enough."""
+
+import contextlib
+import fcntl
+import os
+import time
+from typing import TYPE_CHECKING
+
+from ops.cli.session import log_folder
+from ops.cli.workers import WorkerProcesses, processes_and_threads
+from worker.errors import RedisUnavailableError
+from worker.settings import Settings, make_home
+from worker.tasks.command import worker_command
+
+if TYPE_CHECKING:
+    from worker.ledger.registry import Registry
+
+_SEEN_WITHIN_S = 15
+_LOOK_EVERY_S = 1.0
+
+
+def has_live_workers(registry: "Registry") -> bool:
+    """Tell whether some worker, here or elsewhere, has shown itself lately and is not known to be dead."""
+    from worker.wiring import is_gone
+
+    return any(
+        facts["age_s"] <= _SEEN_WITHIN_S and not is_gone(owner) for owner, facts in registry.workers().items()
+    )
+
+
+class Crew:
+    """The workers of one command, started only while nobody else has any for this account."""
+
+    def __init__(self, settings: Settings, registry: "Registry", *, verbose: bool) -> None:
+        self._registry = registry
+        processes, threads = processes_and_threads(settings, settings.account_interactions_per_s)
+        command = worker_command(threads, settings.log_level)
+        self.log = log_folder(settings) / "workers.log"
+        self._workers = WorkerProcesses(command, processes, self.log, verbose)
+        # Of two commands that see no worker at the same moment, one starts some.
+        self._lock_path = make_home(settings.home) / f"workers-{settings.account_tag}.lock"
+        self._lock: int | None = None
+        self._looked_at = float("-inf")
+
+    @property
+    def is_ours(self) -> bool:
+        """Tell whether the workers are this command's own."""
+        return self._workers.started
+
+    def tend(self) -> str:
+        """Start workers where none are alive, and again those of ours that died; say what was done, if anything.
+
+        Raises: WorkersDieError where they die again and again.
+        """
+        if self.is_ours:
+            died = self._workers.tend()
+            return (
+                f"a worker process ended unexpectedly and was started again; see {self.log}" if died else ""
+            )
+        now = time.monotonic()
+        if now - self._looked_at < _LOOK_EVERY_S:
+            return ""
+        self._looked_at = now
+        with contextlib.suppress(RedisUnavailableError):
+            if self._take_lock() and not has_live_workers(self._registry):
+                self._workers.start()
+        return ""
+
+    def ask_to_stop(self) -> None:
+        """Let our workers finish what they have in hand and take nothing new."""
+        self._workers.ask_to_stop()
+
+    def all_gone(self) -> bool:
+        """Tell whether none of our workers is left."""
+        return self._workers.all_gone()
+
+    def close(self) -> None:
+        """End what is left of our workers, at once."""
+        self._workers.close()
+        if self._lock is not None:
+            os.close(self._lock)
+            self._lock = None
+
+    def _take_lock(self) -> bool:
+        if self._lock is not None:
+            return True
+        lock = os.open(self._lock_path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(lock)
+            return False
+        self._lock = lock
+        return True

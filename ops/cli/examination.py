@@ -1,0 +1,163 @@
+"""The examinations of `doctor`: each looks at one thing and returns a finding; none changes a campaign."""
+
+import platform
+import shutil
+import stat
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from ops.cli.session import Desk, open_desk, read_settings
+from worker.errors import OutreachError, RedisUnavailableError, SettingsError
+from worker.settings import Settings, make_home
+
+_LITTLE_DISK_BYTES, _NO_DISK_BYTES = 1_000_000_000, 50_000_000
+_MUCH_SKEW_S = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What was found about one thing; `advice` says what to do where it isn't as it should be."""
+
+    name: str
+    verdict: Literal["well", "doubtful", "wrong"]
+    sentence: str
+    advice: str = ""
+    is_unreachable: bool = False
+
+    @property
+    def mark(self) -> str:
+        """Return the verdict as a word of two letters or so."""
+        return {"well": "ok", "doubtful": "!", "wrong": "WRONG"}[self.verdict]
+
+    @property
+    def style(self) -> str:
+        """Return the verdict's colour."""
+        return {"well": "default", "doubtful": "yellow", "wrong": "red"}[self.verdict]
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the finding for a program."""
+        return {"name": self.name, "verdict": self.verdict, "sentence": self.sentence, "advice": self.advice}
+
+
+def examine() -> list[Finding]:
+    """Examine everything, as far as one thing does not stand in the way of the next."""
+    findings = [_python()]
+    try:
+        settings = read_settings()
+    except SettingsError as error:
+        return [*findings, Finding("settings", "wrong", error.sentence, error.advice)]
+    findings += [*_settings(settings), *_home(settings)]
+    if findings[-1].verdict != "wrong":
+        findings += _behind_the_ledger(settings)
+    return findings
+
+
+def _python() -> Finding:
+    version = f"Python {platform.python_version()} on {platform.system()} {platform.machine()}"
+    return Finding("python", "well", f"{version}.")
+
+
+def _settings(settings: Settings) -> Iterator[Finding]:
+    for name in settings.unknown_names:
+        yield Finding(
+            "settings", "doubtful", f"{name} is no setting.", "See the table of settings; is it misspelt?"
+        )
+    if not settings.unknown_names:
+        yield Finding("settings", "well", "Every setting is known and readable.")
+    dotenv = Path(".env")
+    if dotenv.is_file() and dotenv.stat().st_mode & (stat.S_IRWXG | stat.S_IRWXO):
+        yield Finding("settings", "doubtful", ".env can be read by others.", "chmod 600 .env")
+
+
+def _home(settings: Settings) -> Iterator[Finding]:
+    try:
+        home = make_home(settings.home)
+        rights = stat.S_IMODE(home.stat().st_mode)
+        free = shutil.disk_usage(home).free
+    except (SettingsError, OSError) as error:
+        yield Finding("home", "wrong", str(error), "Set OUTREACH_HOME to a folder of this user's own.")
+        return
+    if rights & (stat.S_IRWXG | stat.S_IRWXO):
+        yield Finding("home", "doubtful", f"{home} can be read by others.", f"chmod 700 {home}")
+    else:
+        yield Finding("home", "well", f"{home}, for this user only.")
+    sentence = f"{free / 1e9:.1f} GB free in OUTREACH_HOME."
+    if free < _LITTLE_DISK_BYTES:
+        verdict: Literal["doubtful", "wrong"] = "wrong" if free < _NO_DISK_BYTES else "doubtful"
+        yield Finding("disk", verdict, sentence, "Make room: the ledger lives there.")
+    else:
+        yield Finding("disk", "well", sentence)
+
+
+def _behind_the_ledger(settings: Settings) -> Iterator[Finding]:
+    try:
+        with open_desk(settings) as desk:
+            yield from _redis(desk)
+            yield _workers(desk)
+            yield from _twilio(desk)
+    except RedisUnavailableError as error:
+        yield Finding("redis", "wrong", error.sentence, error.advice, is_unreachable=True)
+
+
+def _redis(desk: Desk) -> Iterator[Finding]:
+    from worker.redis_server import durability_warning
+
+    client = desk.ledger.client
+    info: dict[str, Any] = client.info("server")
+    software = info.get("server_name", "redis")
+    version = info.get("valkey_version", info["redis_version"])
+    where = "the embedded one" if desk.settings.redis_url is None else "of OUTREACH_REDIS_URL"
+    yield Finding("redis", "well", f"{software} {version}, {where}, answers.")
+    warning = durability_warning(client)
+    if warning:
+        yield Finding("redis", "doubtful", warning)
+    else:
+        yield Finding("redis", "well", "It keeps on disk what it has confirmed.")
+
+
+def _workers(desk: Desk) -> Finding:
+    from worker.pipeline.status import alive_workers
+
+    alive, active = len(alive_workers(desk.bench)), len(desk.registry.active())
+    sentence = f"{alive} alive; {active} campaigns have rows or closings left."
+    if active and not alive:
+        return Finding(
+            "workers",
+            "doubtful",
+            sentence,
+            "`outreach run` goes on with a campaign, `outreach worker` with all.",
+        )
+    return Finding("workers", "well", sentence)
+
+
+def _twilio(desk: Desk) -> Iterator[Finding]:
+    from worker.gateway.outcome import Unknown
+
+    settings = desk.settings
+    try:
+        settings.require_credentials()
+    except OutreachError as error:
+        yield Finding("twilio", "doubtful", error.sentence, error.advice)
+        return
+    if settings.base_url:
+        yield Finding("twilio", "doubtful", f"Requests go to {settings.base_url}, not to Twilio itself.")
+    gateway = desk.bench.gateway
+    answer = gateway.check_credentials()
+    if isinstance(answer, Unknown):
+        detail = answer.detail or str(answer.code)
+        is_down = answer.code == 0 or answer.code >= 500
+        what = "can't be reached" if is_down else "does not say whether the credentials are right"
+        advice = "Check the network, HTTPS_PROXY and SSL_CERT_FILE." if is_down else ""
+        verdict: Literal["doubtful", "wrong"] = "wrong" if is_down else "doubtful"
+        yield Finding("twilio", verdict, f"Twilio {what}: {detail}.", advice, is_unreachable=is_down)
+        return
+    if not answer.value:
+        advice = "Check TWILIO_ACCOUNT_SID with TWILIO_AUTH_TOKEN, or TWILIO_API_KEY with TWILIO_API_SECRET."
+        yield Finding("twilio", "wrong", "Twilio refuses the credentials.", advice, is_unreachable=True)
+        return
+    yield Finding("twilio", "well", "Twilio takes the credentials.")
+    if abs(gateway.clock_skew_s) > _MUCH_SKEW_S:
+        skew = f"This machine's clock is {abs(gateway.clock_skew_s):.0f} s off Twilio's."
+        yield Finding("twilio", "doubtful", skew, "Set it, with NTP for example.")

@@ -1,0 +1,35 @@
+"""Count the wishes to stop: the first asks for an orderly end, the second for an end at once."""
+
+import signal
+import threading
+from types import FrameType, TracebackType
+from typing import Any
+
+_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+class Interrupts:
+    """While inside, Ctrl-C, SIGTERM and SIGHUP are counted instead of ending the process."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        self._wake = threading.Event()
+        self._before: dict[signal.Signals, Any] = {}
+
+    def __enter__(self) -> "Interrupts":
+        for one in _SIGNALS:
+            self._before[one] = signal.signal(one, self._note)
+        return self
+
+    def __exit__(self, *_: type[BaseException] | BaseException | TracebackType | None) -> None:
+        for one, handler in self._before.items():
+            signal.signal(one, handler)
+
+    def wait(self, seconds: float) -> None:
+        """Sleep, but no longer than until the next wish to stop."""
+        self._wake.wait(seconds)
+        self._wake.clear()
+
+    def _note(self, _number: int, _frame: FrameType | None) -> None:
+        self.count += 1
+        self._wake.set()

@@ -1,0 +1,129 @@
+"""The commands `run` and `load`: take a campaign in, and work it off here or leave it to workers elsewhere."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import typer
+
+from ops.cli import failures, options, screen, words
+from ops.cli.session import Desk, open_desk, read_settings
+from worker.errors import RefusedHereError
+
+if TYPE_CHECKING:
+    from worker.pipeline.intake import Intake
+
+
+def run(
+    campaign: options.CampaignFile,
+    customers: options.CustomersFile,
+    again: options.Again = False,
+    update: options.Update = False,
+    as_json: options.Json = False,
+    verbose: options.Verbose = False,
+) -> None:
+    """Send a campaign from here, with workers of its own, until every row has ended.
+
+    Run again after any crash or Ctrl-C it goes on where it was.
+
+    Example: outreach run campaign.toml customers.csv
+    """
+    raise typer.Exit(
+        run_campaign(campaign, customers, again=again, update=update, as_json=as_json, verbose=verbose)
+    )
+
+
+def run_campaign(
+    campaign: Path,
+    customers: Path,
+    *,
+    again: bool,
+    update: bool,
+    as_json: bool,
+    verbose: bool,
+    hints: bool = True,
+) -> int:
+    """Take a campaign in and work it off; return the exit code."""
+    settings = read_settings()
+    settings.require_credentials()
+    with open_desk(settings) as desk:
+        from ops.cli.working import conclude, work
+
+        warn_of_durability(desk)
+        intake = take_in(desk, campaign, customers, again=again, update=update)
+        if intake.what in ("finished", "cancelled") and not desk.registry.get(intake.campaign_id).left:
+            screen.say(f"This campaign is {intake.what}; nothing is sent. `--again` begins a new one.")
+            return conclude(desk, intake.campaign_id, as_json=as_json)
+        return work(desk, intake.campaign_id, verbose=verbose, as_json=as_json, hints=hints)
+
+
+def load(
+    campaign: options.CampaignFile,
+    customers: options.CustomersFile,
+    again: options.Again = False,
+    update: options.Update = False,
+    as_json: options.Json = False,
+) -> None:
+    """Begin a campaign and leave it to workers that run elsewhere; print its id alone.
+
+    Example: outreach load campaign.toml customers.csv
+    """
+    settings = read_settings()
+    settings.require_credentials()
+    with open_desk(settings) as desk:
+        from ops.cli.crew import has_live_workers
+
+        if settings.redis_url is None and not has_live_workers(desk.registry):
+            raise RefusedHereError(
+                "No worker is running, and the embedded Redis stops with the last command that uses it.",
+                "Start `outreach worker` first, or send the campaign with `outreach run`.",
+            )
+        warn_of_durability(desk)
+        campaign_id = take_in(desk, campaign, customers, again=again, update=update).campaign_id
+        if as_json:
+            screen.answer_json(desk.snapshot(campaign_id))
+        else:
+            screen.answer(campaign_id)
+
+
+def take_in(desk: Desk, definition: Path, customers: Path, *, again: bool, update: bool) -> "Intake":
+    """Decide which campaign it is, ask Twilio, load the rows; say what was found on the way.
+
+    Raises: RefusedError, TwilioUnavailableError.
+    """
+    from ops.cli.preflight import refuse_what_twilio_lacks
+    from ops.cli.progress import reading
+    from worker.pipeline.intake import carry_out, decide
+
+    decision = decide(desk.registry, desk.settings, definition, customers, again=again, update=update)
+    if decision.begins or decision.what == "updated":
+        refuse_what_twilio_lacks(desk, decision.campaign, definition, customers)
+    with reading(customers, "loading") as progress:
+        intake = carry_out(desk.ledger, desk.registry, desk.settings, decision, progress)
+    _tell(intake)
+    return intake
+
+
+def warn_of_durability(desk: Desk) -> None:
+    """Say loudly what this Redis would lose in a crash."""
+    from worker.redis_server import durability_warning
+
+    warning = durability_warning(desk.ledger.client)
+    if warning:
+        screen.warn(warning)
+
+
+def _tell(intake: "Intake") -> None:
+    for line in intake.difference:
+        screen.say(f"changed: {line}")
+    for warning in intake.warnings:
+        screen.warn(str(warning))
+    failures.show_problems(intake.problems, total=intake.problem_count)
+    what = {
+        "new": "a new campaign",
+        "loading": "its loading goes on",
+        "unfinished": "goes on where it was",
+        "updated": "goes on with the changed definition",
+    }
+    if intake.what in what:
+        rows, counts = words.number(intake.rows), words.counts(intake.counts)
+        screen.say(f"{intake.campaign_id}: {what[intake.what]}, {rows} rows: {counts}")

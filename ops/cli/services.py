@@ -1,0 +1,43 @@
+"""The commands `worker` and `simulator`: what runs beside campaigns, in the foreground."""
+
+import os
+import sys
+from typing import Annotated
+
+import typer
+
+from ops.cli.session import read_settings
+
+
+def worker(
+    concurrency: Annotated[
+        int | None,
+        typer.Option(
+            "--concurrency", "-c", min=1, help="Threads; default: what the account's pace asks for."
+        ),
+    ] = None,
+) -> None:
+    """Run a Celery worker in the foreground, for campaigns that `outreach load` begins.
+
+    Example: outreach worker --concurrency 64
+    """
+    from ops.cli.workers import processes_and_threads
+    from worker.tasks.command import worker_command
+
+    settings = read_settings()
+    settings.require_credentials()
+    # One process here, whatever the pace: whoever wants two starts two.
+    processes, threads = processes_and_threads(settings, settings.account_interactions_per_s)
+    command = worker_command(concurrency or threads * processes, settings.log_level)
+    sys.stdout.flush()
+    os.execv(command[0], command)  # noqa: S606  our own interpreter, no shell
+
+
+def simulator(context: typer.Context) -> None:
+    """Run the Twilio simulator; its own options follow (--help lists them).
+
+    Example: outreach simulator --port 8080 --latency-ms 150 --fault 500-after=0.05
+    """
+    from ops.simulator import main
+
+    raise typer.Exit(main(context.args))

@@ -1,0 +1,123 @@
+"""Open what a command works with: the settings, and the ledger behind them; nothing of Twilio unless asked."""
+
+import contextlib
+import logging
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from worker.errors import RefusedHereError
+from worker.settings import Settings, load_settings, make_home
+
+if TYPE_CHECKING:
+    from worker.ledger.ledger import Ledger
+    from worker.ledger.registry import CampaignInfo, Registry
+    from worker.pipeline.bench import Workbench
+
+
+@dataclass(frozen=True, slots=True)
+class Desk:
+    """What commands that only read or steer campaigns need."""
+
+    settings: Settings
+    ledger: "Ledger"
+    registry: "Registry"
+    bench: "Workbench"
+
+    def snapshot(self, campaign_id: str) -> dict[str, Any]:
+        """Return how a campaign stands, as `status --json` prints it."""
+        from worker.pipeline.status import snapshot
+
+        return snapshot(self.bench, campaign_id)
+
+    def overview(self) -> list[dict[str, Any]]:
+        """Return all campaigns in short, the newest first."""
+        from worker.pipeline.status import overview
+
+        return overview(self.bench)
+
+    def results_path(self, campaign_id: str) -> Path:
+        """Return where the results file of a campaign belongs."""
+        from worker.pipeline.results import results_path
+
+        return results_path(self.settings, campaign_id)
+
+    def write_results(self, campaign_id: str, path: Path | None = None) -> Path:
+        """Write the results file; return its path.
+
+        Raises: RefusedHereError where it can't be written.
+        """
+        from worker.pipeline.results import write_results
+
+        path = path or self.results_path(campaign_id)
+        write_results(self.ledger, self.registry, campaign_id, path)
+        return path
+
+    def choose(self, campaign_id: str | None) -> "CampaignInfo":
+        """Return the campaign of this id, or the latest.
+
+        Raises: NotFoundError where there is none of this id; RefusedHereError where there is none at all.
+        """
+        if campaign_id:
+            return self.registry.get(campaign_id)
+        ids = self.registry.ids()
+        if not ids:
+            raise RefusedHereError("There is no campaign yet.", "`outreach run CAMPAIGN CSV` begins one.")
+        return self.registry.get(ids[0])
+
+
+def read_settings() -> Settings:
+    """Read the settings from the environment and from `.env` in this folder."""
+    return load_settings(os.environ, Path(".env"))
+
+
+@contextlib.contextmanager
+def open_desk(settings: Settings | None = None) -> Iterator[Desk]:
+    """Open the ledger, starting the embedded Redis if it is the one to use.
+
+    Raises: SettingsError, RedisUnavailableError.
+    """
+    settings = settings or read_settings()
+    set_up_logs(settings)
+    from worker import wiring
+
+    with wiring.redis_url(settings) as url:
+        bench = wiring.build(settings, wiring.connect(url))
+        yield Desk(settings, bench.ledger, bench.registry, bench)
+
+
+def revive_redis(settings: Settings) -> None:
+    """Start the embedded Redis again if it has died under this process.
+
+    Raises: RedisUnavailableError if it does not start.
+    """
+    if settings.redis_url is None:
+        from worker.redis_server import EmbeddedRedis
+
+        EmbeddedRedis(settings.home).ensure_running()
+
+
+def log_folder(settings: Settings) -> Path:
+    """Return the folder of this installation's logs, for its owner only."""
+    folder = make_home(settings.home) / "logs"
+    folder.mkdir(mode=0o700, exist_ok=True)
+    return folder
+
+
+def set_up_logs(settings: Settings) -> None:
+    """Write this process's own log to a file, so that it never runs through a progress display."""
+    from worker.logs import configure_logs
+
+    path = log_folder(settings) / "outreach.log"
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+    configure_logs(settings, os.fdopen(descriptor, "a", encoding="utf-8", buffering=1))
+    logging.raiseExceptions = False
+
+
+def private_folder(path: Path) -> Path:
+    """Create a folder for its owner only, where it is missing; customers' data will lie in it."""
+    if not path.is_dir():
+        path.mkdir(mode=0o700, parents=True, exist_ok=True)
+    return path

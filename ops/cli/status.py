@@ -1,0 +1,113 @@
+"""The commands `status` and `watch`: how campaigns stand, once or live."""
+
+import json
+import sys
+from collections.abc import Mapping
+from typing import Any
+
+import typer
+
+from ops.cli import options, screen, words
+from ops.cli.session import Desk, open_desk
+
+_LOOK_EVERY_S = 0.5
+_JSON_EVERY_S = 1.0
+
+
+def status(campaign_id: options.MaybeCampaignId = None, as_json: options.Json = False) -> None:
+    """Say how a campaign stands, or list all campaigns.
+
+    Example: outreach status renewal-reminder-1a2b3c4d
+    """
+    with open_desk() as desk:
+        found = desk.snapshot(desk.choose(campaign_id).id) if campaign_id else desk.overview()
+    if as_json:
+        screen.answer_json(found)
+    elif isinstance(found, list):
+        _print_all(found)
+    else:
+        _print(found)
+
+
+def watch(campaign_id: options.MaybeCampaignId = None, as_json: options.Json = False) -> None:
+    """Show live how a campaign stands, by default the latest one, until it ends, is paused, or Ctrl-C.
+
+    With --json: one object a line, every second. Exits with the campaign's exit code.
+
+    Example: outreach watch
+    """
+    from ops.cli.interrupts import Interrupts
+
+    with open_desk() as desk, Interrupts() as interrupts:
+        chosen = desk.choose(campaign_id).id
+        seen = _watch_json(desk, chosen, interrupts) if as_json else _watch(desk, chosen, interrupts)
+        if not as_json:
+            screen.answer(f"{chosen}: {seen['state']}, {words.counts(seen['counts'])}")
+    raise typer.Exit(words.exit_code(seen))
+
+
+def _watch(desk: Desk, campaign_id: str, interrupts: Any) -> Mapping[str, Any]:
+    from ops.cli.display import open_display
+
+    with open_display() as display:
+        while True:
+            seen = desk.snapshot(campaign_id)
+            display.show(seen, [])
+            if interrupts.count or _is_still(seen):
+                return seen
+            interrupts.wait(_LOOK_EVERY_S)
+
+
+def _watch_json(desk: Desk, campaign_id: str, interrupts: Any) -> Mapping[str, Any]:
+    while True:
+        seen = desk.snapshot(campaign_id)
+        sys.stdout.write(json.dumps(seen, ensure_ascii=False, default=str) + "\n")
+        sys.stdout.flush()
+        if interrupts.count or _is_still(seen):
+            return seen
+        interrupts.wait(_JSON_EVERY_S)
+
+
+def _is_still(seen: Mapping[str, Any]) -> bool:
+    """Tell whether nothing more happens by itself."""
+    if seen["state"] == "paused":
+        return not seen["in_flight"] + seen["in_doubt"]
+    return seen["state"] == "finished" or (seen["state"] == "cancelled" and not seen["counts"]["pending"])
+
+
+def _print_all(campaigns: list[dict[str, Any]]) -> None:
+    if not campaigns:
+        screen.say("There is no campaign yet; `outreach run CAMPAIGN CSV` begins one.")
+        return
+    numbers = ["rows", "accepted", "not", "left"]
+    table = screen.new_table(["campaign", "state", *numbers, "begun (UTC)"], right=numbers)
+    table.columns[0].overflow = "fold"
+    for one in campaigns:
+        counts = one["counts"]
+        not_accepted = one["rows"] - counts["accepted"] - counts["pending"]
+        cells = (one["rows"], counts["accepted"], not_accepted, counts["pending"])
+        begun = (one["created_at"] or "")[5:16].replace("T", " ")
+        screen.add_row(table, one["id"], one["state"], *map(words.number, cells), begun)
+    screen.out().print(table)
+
+
+def _print(seen: Mapping[str, Any]) -> None:
+    done = f"{words.number(words.ended(seen))} of {words.number(seen['rows'])}"
+    left = words.duration(seen["eta_s"]) if seen["eta_s"] is not None else "unknown"
+    facts = {
+        "state": words.paused(seen) if seen["state"] == "paused" else seen["state"],
+        "rows done": f"{done}: {words.counts(seen['counts'])}",
+        "under way": f"{seen['in_flight']}, and {seen['in_doubt']} in doubt",
+        "rate": words.pace(seen["rate_per_s"]),
+        "left": "" if seen["state"] in ("finished", "cancelled") else left,
+        "waiting for": seen["waiting_for"] or "",
+        "to close": f"{seen['to_close']} Interactions without a message" if seen["to_close"] else "",
+        "workers": len(seen["workers"]),
+    }
+    screen.answer(f"{seen['id']}")
+    for name, value in facts.items():
+        if value != "":
+            screen.answer(f"  {name + ':':13}{value}")
+    for pace in seen["pace"]:
+        slowed = f", now {words.pace(pace['per_s'])}: {pace['why']}" if pace["why"] else ""
+        screen.answer(f"  {'pace:':13}{pace['label']}{slowed}")

@@ -1,0 +1,62 @@
+"""Say at the end what became of a campaign: by status, by reason, and where the results file is."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from ops.cli import screen, words
+from ops.cli.tally import ReasonCount, tally
+
+_MOST_REASONS = 10
+
+
+def report(seen: Mapping[str, Any], results: Path, *, complaint: str = "", as_json: bool = False) -> int:
+    """Print the summary on stdout; return the exit code that goes with it. `complaint`: of the results file."""
+    code = words.exit_code(seen)
+    reasons = tally(results) if not complaint and results.exists() else []
+    if as_json:
+        rows = [asdict(one) for one in reasons]
+        screen.answer_json({**seen, "reasons": rows, "results_file": str(results), "exit_code": code})
+    else:
+        _print(seen, reasons)
+        if not complaint:
+            screen.answer(f"results file: {results}")
+    if complaint:
+        screen.say(f"error: {complaint}", "red")
+        screen.say(f"`outreach results {seen['id']} -o FILE` writes it elsewhere.")
+    return max(code, 1) if complaint else code
+
+
+def _print(seen: Mapping[str, Any], reasons: Sequence[ReasonCount]) -> None:
+    title = f"{seen['id']}: {seen['state']}, {words.number(seen['rows'])} rows"
+    table = screen.new_table(["status", "rows"], title, right=["rows"])
+    for name, n in seen["counts"].items():
+        if n:
+            screen.add_row(table, words.status_name(name), words.number(n), style=words.status_style(name))
+    screen.out().print(table)
+    if reasons:
+        _print_reasons(reasons)
+
+
+def _print_reasons(reasons: Sequence[ReasonCount]) -> None:
+    table = screen.new_table(["rows", "status", "code", "reason"], "Why, where not accepted", right=["rows"])
+    for one in reasons[:_MOST_REASONS]:
+        screen.add_row(table, words.number(one.rows), words.status_name(one.status), one.code, one.sentence)
+    screen.out().print(table)
+    if len(reasons) > _MOST_REASONS:
+        screen.answer(f"… and {len(reasons) - _MOST_REASONS} more reasons; the results file has them all.")
+
+
+def say_how_to_go_on(seen: Mapping[str, Any], *, interrupted: bool) -> None:
+    """Say which command comes next."""
+    counts, campaign_id = seen["counts"], seen["id"]
+    if seen["state"] == "paused":
+        screen.say(words.paused(seen))
+        screen.say(f"`outreach resume {campaign_id}` goes on with it.")
+    elif interrupted and counts["pending"]:
+        screen.say("interrupted; the same command again goes on where it was.")
+    if counts["failed"] and seen["state"] == "finished":
+        screen.say(f"`outreach retry {campaign_id}` sends those again that are worth it.")
+    if counts["needs_review"]:
+        screen.say(f"`outreach review {campaign_id}` lists the rows that need a person's look.")

@@ -1,0 +1,75 @@
+"""Say numbers, times and states as people do."""
+
+from collections.abc import Mapping
+from typing import Any
+
+_STYLES = {
+    "accepted": "green",
+    "failed": "red",
+    "invalid": "red",
+    "needs_review": "magenta",
+    "skipped": "yellow",
+    "cancelled": "yellow",
+    "pending": "default",
+}
+
+
+def duration(seconds: float | None) -> str:
+    """Say how long, no finer than is of use."""
+    if seconds is None:
+        return "unknown"
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    minutes, rest = divmod(whole, 60)
+    if minutes < 60:
+        return f"{minutes} min {rest:02d} s"
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes:02d} min"
+
+
+def number(value: float) -> str:
+    """Write a count with its thousands apart."""
+    return f"{value:,.0f}"
+
+
+def pace(per_s: float) -> str:
+    """Write a pace."""
+    return f"{per_s:.1f}/s" if per_s < 100 else f"{per_s:.0f}/s"
+
+
+def counts(by_status: Mapping[str, int]) -> str:
+    """List the statuses that there are rows of."""
+    return ", ".join(f"{number(n)} {status_name(word)}" for word, n in by_status.items() if n)
+
+
+def status_name(word: str) -> str:
+    """Say a status of the results file in words."""
+    return word.replace("_", " ")
+
+
+def status_style(word: str) -> str:
+    """Return the colour of a status."""
+    return _STYLES.get(word, "default")
+
+
+def ended(snapshot: Mapping[str, Any]) -> int:
+    """Count the rows whose send has ended."""
+    return int(snapshot["rows"]) - int(snapshot["counts"]["pending"])
+
+
+def exit_code(snapshot: Mapping[str, Any]) -> int:
+    """Return the exit code that a campaign's state and counts stand for."""
+    if snapshot["state"] not in ("finished", "cancelled"):
+        return 3
+    by_status = snapshot["counts"]
+    well = by_status["accepted"] + by_status["skipped"]
+    return 0 if well == snapshot["rows"] else 1
+
+
+def paused(snapshot: Mapping[str, Any]) -> str:
+    """Say who paused a campaign, and why."""
+    pause = snapshot.get("paused") or {}
+    code = f"{pause['code']}: " if pause.get("code") else ""
+    reason = f" ({code}{pause['reason']} {pause['advice']}".rstrip() + ")" if pause.get("reason") else ""
+    return f"paused by the {pause.get('by') or 'operator'}{reason}"

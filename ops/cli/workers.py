@@ -1,0 +1,138 @@
+"""Start Celery workers as child processes, keep them alive, and take them down; none outlives this process."""
+
+import math
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO
+
+from worker.errors import OutreachError
+from worker.settings import Settings
+from worker.tasks.command import PARENT_FD
+
+_TWO_PROCESSES_FROM_PER_S = 80.0
+_MOST_DEATHS = 5
+_DEATHS_WITHIN_S = 60.0
+# A worker ends softly by itself: a request has its deadline, and what waits goes back to the ledger.
+_GRACE_S = 60.0
+
+
+class WorkersDieError(OutreachError):
+    """Report that workers die as often as they are started."""
+
+    exit_code = 3
+
+
+def processes_and_threads(settings: Settings, pace_per_s: float) -> tuple[int, int]:
+    """Return how many worker processes to start, and the threads of each."""
+    processes = 2 if pace_per_s > _TWO_PROCESSES_FROM_PER_S else 1
+    threads = settings.concurrency or min(128, max(16, math.ceil(pace_per_s * 2 / processes)))
+    return processes, threads
+
+
+@dataclass
+class WorkerProcesses:
+    """The worker processes of one command. `log` takes what they say; with `verbose` stderr does."""
+
+    command: Sequence[str]
+    processes: int
+    log: Path
+    verbose: bool = False
+    _children: list["subprocess.Popen[bytes]"] = field(default_factory=list)
+    _deaths_at: list[float] = field(default_factory=list)
+    _pipe: tuple[int, int] | None = None
+
+    @property
+    def started(self) -> bool:
+        """Tell whether workers were started and not yet taken down."""
+        return bool(self._children)
+
+    def start(self) -> None:
+        """Start all processes."""
+        if self._pipe is None:
+            # The children hold the reading end; it ends for them when this process is gone, however it went.
+            self._pipe = os.pipe()
+        self._children = [self._spawn() for _ in range(self.processes)]
+
+    def tend(self) -> int:
+        """Start those again that have died; return how many.
+
+        Raises: WorkersDieError where that happens again and again.
+        """
+        dead = [child for child in self._children if child.poll() is not None]
+        for child in dead:
+            self._note_death()
+            self._children[self._children.index(child)] = self._spawn()
+        return len(dead)
+
+    def ask_to_stop(self) -> None:
+        """Let them take nothing new and finish what they have in hand."""
+        self._signal(signal.SIGTERM)
+
+    def kill(self) -> None:
+        """End them at once; what they had in hand is looked up by whoever goes on."""
+        self._signal(signal.SIGKILL)
+
+    def all_gone(self) -> bool:
+        """Tell whether every process has ended; reaps them."""
+        return all(child.poll() is not None for child in self._children)
+
+    def stop(self, grace_s: float = _GRACE_S) -> None:
+        """Take them down: softly, and by force after `grace_s`."""
+        self.ask_to_stop()
+        deadline = time.monotonic() + grace_s
+        while not self.all_gone() and time.monotonic() < deadline:
+            time.sleep(0.05)
+        self.close()
+
+    def close(self) -> None:
+        """Kill what is still there, and forget them all."""
+        self.kill()
+        for child in self._children:
+            child.wait()
+        self._children = []
+        if self._pipe:
+            for end in self._pipe:
+                os.close(end)
+            self._pipe = None
+
+    def _spawn(self) -> "subprocess.Popen[bytes]":
+        assert self._pipe
+        with _append_privately(self.log) as log:
+            # Never stdout, which is for answers.
+            stream = sys.stderr.fileno() if self.verbose else log.fileno()
+            return subprocess.Popen(
+                self.command,
+                stdin=subprocess.DEVNULL,
+                stdout=stream,
+                stderr=stream,
+                env=os.environ | {PARENT_FD: str(self._pipe[0])},
+                pass_fds=(self._pipe[0],),
+                # A Ctrl-C of the terminal is for this process alone, which then asks its workers.
+                start_new_session=True,
+            )
+
+    def _note_death(self) -> None:
+        now = time.monotonic()
+        self._deaths_at = [at for at in self._deaths_at if at > now - _DEATHS_WITHIN_S] + [now]
+        if len(self._deaths_at) > _MOST_DEATHS:
+            where = "above" if self.verbose else f"in {self.log}"
+            raise WorkersDieError(
+                f"Workers were started {len(self._deaths_at)} times within a minute and died each time.",
+                f"Their last words are {where}; run the command again when the cause is gone.",
+            )
+
+    def _signal(self, number: signal.Signals) -> None:
+        for child in self._children:
+            if child.poll() is None:
+                child.send_signal(number)
+
+
+def _append_privately(path: Path) -> IO[bytes]:
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    return os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600), "ab")

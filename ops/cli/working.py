@@ -1,0 +1,132 @@
+"""Work a campaign off in the foreground: workers, display, results file and exit code."""
+
+import contextlib
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from ops.cli import display, screen, summary
+from ops.cli.crew import Crew
+from ops.cli.failures import INTERRUPTED
+from ops.cli.interrupts import Interrupts
+from ops.cli.keeper import ResultsKeeper
+from ops.cli.session import Desk, private_folder, revive_redis
+from worker.errors import OutreachError, RedisUnavailableError
+
+_LOOK_EVERY_S = 0.25
+# Rows in hand when a campaign was paused or cancelled are settled first, and owed closings are made; not for ever.
+_SETTLE_AT_MOST_S = 120.0
+_CLOSE_AT_MOST_S = 20.0
+_GRACE_S = 60.0
+
+
+def work(
+    desk: Desk, campaign_id: str, *, verbose: bool = False, as_json: bool = False, hints: bool = True
+) -> int:
+    """Work until the campaign has ended, is paused or this command is interrupted; return the exit code."""
+    crew = Crew(desk.settings, desk.registry, verbose=verbose)
+    try:
+        with Interrupts() as interrupts, _keeper(desk, campaign_id) as keeper:
+            foreground = _Foreground(desk, campaign_id, crew, keeper, interrupts)
+            with display.open_display() as shown:
+                foreground.run(shown)
+            keeper.write()
+            seen = foreground.last_look()
+    finally:
+        crew.close()
+    if seen is None:
+        screen.say(
+            "interrupted before anything could be seen of the campaign; the same command again goes on."
+        )
+        return INTERRUPTED
+    results, interrupted = desk.results_path(campaign_id), interrupts.count > 0
+    code = summary.report(seen, results, complaint=keeper.complaint, as_json=as_json)
+    if hints:
+        summary.say_how_to_go_on(seen, interrupted=interrupted)
+    return code
+
+
+def conclude(desk: Desk, campaign_id: str, *, as_json: bool = False) -> int:
+    """Write the results file of a campaign that has ended, and sum it up; return the exit code."""
+    keeper = _keeper(desk, campaign_id)
+    keeper.write()
+    seen = desk.snapshot(campaign_id)
+    code = summary.report(seen, desk.results_path(campaign_id), complaint=keeper.complaint, as_json=as_json)
+    summary.say_how_to_go_on(seen, interrupted=False)
+    return code
+
+
+@dataclass
+class _Foreground:
+    desk: Desk
+    campaign_id: str
+    crew: Crew
+    keeper: ResultsKeeper
+    interrupts: Interrupts
+    snapshot: Mapping[str, Any] | None = None
+    note: str = ""
+    trouble: str = ""
+    still_since: dict[str, float] = field(default_factory=dict)
+
+    def run(self, shown: display.Display) -> None:
+        """Look, show and tend until there is nothing more to wait for; then take the workers down."""
+        try:
+            while not self.interrupts.count and not self._is_over():
+                self.note = self.crew.tend() or self.note
+                self._look(shown, "")
+        finally:
+            self._take_down(shown)
+
+    def last_look(self) -> Mapping[str, Any] | None:
+        """Return how the campaign stands now, or stood when Redis could last be asked."""
+        with contextlib.suppress(RedisUnavailableError):
+            self.snapshot = self.desk.snapshot(self.campaign_id)
+        return self.snapshot
+
+    def _look(self, shown: display.Display, saying: str) -> None:
+        try:
+            self.snapshot = self.desk.snapshot(self.campaign_id)
+            self.trouble = ""
+        except RedisUnavailableError:
+            self._wait_for_redis()
+        notes = [self.trouble, self.note, self.keeper.complaint, saying]
+        shown.show(self.snapshot, [note for note in notes if note])
+        self.interrupts.wait(_LOOK_EVERY_S)
+
+    def _wait_for_redis(self) -> None:
+        self.trouble = "Redis is lost; waiting for it. Nothing that was confirmed is lost."
+        try:
+            revive_redis(self.desk.settings)
+        except OutreachError as error:
+            self.trouble = f"{self.trouble} {error}"
+
+    def _is_over(self) -> bool:
+        """Tell whether there is nothing left that this command should wait for."""
+        seen = self.snapshot
+        if seen is None or self.trouble:
+            return False
+        busy = seen["in_flight"] + seen["in_doubt"]
+        if seen["state"] == "paused":
+            return not busy or self._has_lasted("paused", _SETTLE_AT_MOST_S)
+        if seen["state"] == "cancelled" and seen["counts"]["pending"]:
+            return self._has_lasted("cancelled", _SETTLE_AT_MOST_S)
+        if seen["state"] in ("finished", "cancelled"):
+            return not seen["to_close"] or self._has_lasted("closing", _CLOSE_AT_MOST_S)
+        self.still_since.clear()
+        return False
+
+    def _has_lasted(self, what: str, at_most_s: float) -> bool:
+        return time.monotonic() - self.still_since.setdefault(what, time.monotonic()) > at_most_s
+
+    def _take_down(self, shown: display.Display) -> None:
+        self.crew.ask_to_stop()
+        deadline = time.monotonic() + _GRACE_S
+        saying = "stopping: rows in hand are finished first; Ctrl-C again stops at once"
+        while not self.crew.all_gone() and self.interrupts.count < 2 and time.monotonic() < deadline:
+            self._look(shown, saying if self.interrupts.count else "")
+
+
+def _keeper(desk: Desk, campaign_id: str) -> ResultsKeeper:
+    private_folder(desk.settings.results_dir_or_default)
+    return ResultsKeeper(lambda: desk.write_results(campaign_id))
