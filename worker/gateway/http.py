@@ -71,7 +71,7 @@ class PooledHttpClient(HttpClient):  # type: ignore[misc]
     ) -> None:
         super().__init__(logging.getLogger(__name__), is_async=False)
         # urllib3 writes whole URLs, which hold phone numbers, in its debug lines and in one warning.
-        logging.getLogger("urllib3.connectionpool").setLevel(logging.ERROR)
+        logging.getLogger("urllib3").setLevel(logging.ERROR)
         self.clock_skew_s = 0.0
         self._options = options
         self._base_url = options.base_url.rstrip("/")
@@ -80,7 +80,9 @@ class PooledHttpClient(HttpClient):  # type: ignore[misc]
         context = None if self._base_url.startswith("http://") else tls_context(options.ca_file)
         self._direct = self._pools(urllib3.PoolManager, context)
         self._proxied = (
-            self._pools(_proxy_manager(options.https_proxy), context) if options.https_proxy else None
+            self._pools(_proxy_manager(options.https_proxy, context), context)
+            if options.https_proxy
+            else None
         )
 
     def request(
@@ -170,7 +172,9 @@ class PooledHttpClient(HttpClient):  # type: ignore[misc]
 
 
 def _reason(error: Exception) -> str:
-    if isinstance(error, failures.ProtocolError) and len(error.args) > 1:  # urllib3 wraps what the socket raised
+    if (
+        isinstance(error, failures.ProtocolError) and len(error.args) > 1
+    ):  # urllib3 wraps what the socket raised
         error = error.args[1]
     return next(words for kind, words in REASONS if isinstance(error, kind))
 
@@ -193,9 +197,8 @@ def tls_context(ca_file: Path | None) -> ssl.SSLContext:
     return context
 
 
-def _proxy_manager(https_proxy: str) -> Callable[..., urllib3.PoolManager]:
+def _proxy_manager(https_proxy: str, context: ssl.SSLContext | None) -> Callable[..., urllib3.PoolManager]:
     parts = urlsplit(https_proxy)
     login = f"{unquote(parts.username or '')}:{unquote(parts.password or '')}" if parts.username else None
-    return partial(
-        urllib3.ProxyManager, https_proxy, proxy_headers=urllib3.make_headers(proxy_basic_auth=login)
-    )
+    headers = urllib3.make_headers(proxy_basic_auth=login)
+    return partial(urllib3.ProxyManager, https_proxy, proxy_headers=headers, proxy_ssl_context=context)

@@ -9,7 +9,9 @@ import pytest
 from gateway_builders import KEY, MESSAGE, RECIPIENT, gateway_over, sid
 from raw_server import answer, drip, hang, raw, reset
 
+from worker.gateway.http import HttpOptions, PooledHttpClient
 from worker.gateway.outcome import Accepted, Deferred, Rejected, Unanswered, Unknown
+from worker.gateway.seen import TemplateSeen
 
 CREATED = {
     "sid": sid("KD"),
@@ -228,6 +230,65 @@ def test_connection_that_the_server_closed_while_it_rested_is_not_used(serve, ga
     assert isinstance(first, Accepted)
     assert isinstance(second, Accepted)
     assert server.connections == 2
+
+
+def test_connection_that_has_rested_for_long_is_not_trusted(serve, stack):
+    server = serve(answer(200, CREATED))
+    late_s = 0.0
+    http = PooledHttpClient(HttpOptions(base_url=server.url), lambda: 100.0 + late_s, time.time)
+    stack.callback(http.close)
+    gateway = gateway_over(http)
+    gateway.create_interaction(RECIPIENT, KEY)
+    late_s = 16.0
+
+    outcome = gateway.create_interaction(RECIPIENT, KEY)
+
+    assert isinstance(outcome, Accepted)
+    assert server.connections == 2
+
+
+def test_request_without_credentials_or_form_is_sent_bare(serve, connect):
+    server = serve(answer(200, {}))
+
+    response = connect(server.url).request(
+        "GET", "https://content.twilio.com/v1/Content", params={"PageSize": 1}
+    )
+
+    assert (response.status_code, response.text) == (200, "{}")
+    assert server.requests[0].startswith(b"GET /content/v1/Content?PageSize=1 HTTP/1.1\r\n")
+    assert b"authorization" not in server.requests[0].lower()
+
+
+def test_no_number_and_no_secret_reaches_the_log(serve, gateway_to, caplog):
+    caplog.set_level("DEBUG")
+    broken = raw(HEAD + b"no colon in this header\r\nContent-Length: 2\r\n\r\n{}", keep=True)
+    server = serve(answer(200, CREATED), answer(200, {}), answer(429, {"message": "+14155550101"}), broken)
+    gateway = gateway_to(server.url)
+
+    gateway.create_interaction(RECIPIENT, KEY)
+    for _ in range(4):
+        gateway.find_conversations("whatsapp:+14155550101")
+
+    assert "1415555" not in caplog.text
+    assert "secret-token" not in caplog.text
+
+
+def test_channel_that_is_not_there_yet_is_absent(serve, gateway_to):
+    server = serve(answer(200, {"meta": {"key": "channels", "next_page_url": None}, "channels": []}))
+
+    assert gateway_to(server.url).fetch_channel(sid("KD")) == Accepted(None)
+
+
+def test_template_that_whatsapp_was_never_asked_about_has_no_verdict(serve, gateway_to):
+    content = {"sid": sid("HX"), "types": {"twilio/text": {"body": "Hi"}}, "variables": {}}
+    missing = answer(404, {"code": 20404, "message": "not found"})
+    server = serve(answer(200, content), missing, answer(200, content), answer(500))
+
+    seen = gateway_to(server.url).fetch_template(sid("HX"))
+    failed = gateway_to(server.url).fetch_template(sid("HX"))
+
+    assert seen == Accepted(TemplateSeen(sid("HX"), {}, ("twilio/text",), "Hi", None, "", ""))
+    assert isinstance(failed, Unknown)
 
 
 @pytest.mark.parametrize("status", [400, 403, 404, 405, 500, 503, 302])

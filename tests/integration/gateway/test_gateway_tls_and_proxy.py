@@ -38,8 +38,9 @@ def certificate(tmp_path_factory):
 class Proxy:
     """A proxy that answers CONNECT with `status` and then passes bytes both ways."""
 
-    def __init__(self, status: str = "200 Established") -> None:
+    def __init__(self, status: str = "200 Established", tls: ssl.SSLContext | None = None) -> None:
         self.asked: list[bytes] = []
+        self._tls = tls
         self._status = status
         self._listener = socket.create_server(("127.0.0.1", 0))
         self._threads = [threading.Thread(target=self._accept, daemon=True)]
@@ -62,17 +63,17 @@ class Proxy:
             self._threads[-1].start()
 
     def _serve(self, client: socket.socket) -> None:
-        with client:
-            request = client.recv(65536)
+        with self._tls.wrap_socket(client, server_side=True) if self._tls else client as plain:
+            request = plain.recv(65536)
             self.asked.append(request)
-            client.sendall(f"HTTP/1.1 {self._status}\r\n\r\n".encode())
+            plain.sendall(f"HTTP/1.1 {self._status}\r\n\r\n".encode())
             if not self._status.startswith("200"):
                 return
             host, port = request.split()[1].decode().split(":")
             with socket.create_connection((host, int(port))) as server:
-                back = threading.Thread(target=_pass_on, args=(server, client), daemon=True)
+                back = threading.Thread(target=_pass_on, args=(server, plain), daemon=True)
                 back.start()
-                _pass_on(client, server)
+                _pass_on(plain, server)
                 back.join(10)
 
 
@@ -89,8 +90,8 @@ def _pass_on(source: socket.socket, target: socket.socket) -> None:
 def proxy(stack):
     """Start a proxy with a given answer to CONNECT."""
 
-    def start(*arguments: str) -> Proxy:
-        started = Proxy(*arguments)
+    def start(*arguments, **options) -> Proxy:
+        started = Proxy(*arguments, **options)
         stack.callback(started.close)
         return started
 
@@ -163,6 +164,21 @@ def test_proxy_is_used_with_its_credentials(serve, gateway_to, certificate, prox
     assert between.asked[0].startswith(f"CONNECT 127.0.0.1:{server.port} ".encode())
     assert base64.b64encode(b"jo:p@ss") in between.asked[0]
     assert KEY.encode() not in between.asked[0]
+
+
+@pytest.mark.parametrize(
+    "act", [ANSWER, drip(b"HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\n", b" " * 99, 0.05)]
+)
+def test_proxy_that_speaks_tls_itself_keeps_to_the_deadline(serve, gateway_to, certificate, proxy, act):
+    cert, context = certificate
+    server, between = serve(act, tls=context), proxy(tls=context)
+
+    outcome = send(
+        gateway_to(server.url, ca_file=cert, https_proxy=f"https://{between.address}", total_s=1.0)
+    )
+
+    expected = Accepted(sid("IM")) if act is ANSWER else Unanswered("no complete answer came in time")
+    assert outcome == expected
 
 
 def test_proxy_is_left_out_for_hosts_named_in_no_proxy(serve, gateway_to, certificate, proxy):

@@ -22,14 +22,18 @@ class CannedWire:
         assert current is not None
         current.about_to_send()
         self.asked.append((method, url, keywords["body"]))
-        status, body, headers = self._answer
+        status, body, headers = self.answer_to(method, url)
         return HTTPResponse(io.BytesIO(body), headers, status, preload_content=False)
+
+    def answer_to(self, method: str, url: str) -> tuple[int, bytes, dict[str, str]]:
+        """Return status, body and headers for a request."""
+        return self._answer
 
     def clear(self) -> None:
         """Do nothing: there are no connections."""
 
-    def gateway(self) -> TwilioGateway:
+    def gateway(self, base_url: str = "http://127.0.0.1:1") -> TwilioGateway:
         """Return a gateway that talks over this wire."""
-        http = http_client("http://127.0.0.1:1")
+        http = http_client(base_url)
         http._direct = self
         return gateway_over(http)
