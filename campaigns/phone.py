@@ -17,7 +17,7 @@ _INVISIBLE = re.compile("[\u00ad\u200b-\u200f\u202a-\u202e\u2060-\u2064\u2066-\u
 _DASHES = re.compile("[\u2010-\u2015\u2043\u2212\ufe58\ufe63]")
 _ROUNDED = re.compile(r"[+-]?\d+(?:[.,]\d*)?E[+]?\d+", re.IGNORECASE)
 _DECIMAL = re.compile(r"\+?\d{5,}[.,]0+")
-_SEVERAL = re.compile(r"[,;|&/\n\r]|\bor\b|\band\b")
+_BETWEEN_NUMBERS = re.compile(r"[ ,;|&/]|\bor\b|\band\b")
 _EXTENSION = re.compile(r"(?:ext\.?|extension|x|#)\s*\d{1,6}$", re.IGNORECASE)
 _OPTIONAL_ZERO = re.compile(r"^(\+ ?[0-9]{1,3}|00[0-9]{1,3})[ .-]*\(0\)")
 _PLUS_IN_BRACKETS = re.compile(r"^\( ?\+ ?([0-9]{1,3}) ?\)")
@@ -120,7 +120,7 @@ def _find_odd_writing(plain: str, text: str) -> RowError | None:
         return _bad(f"{shown} is a number that a spreadsheet or a program has made a decimal", _AS_TEXT)
     if plain.startswith("="):
         return _bad(f"{shown} is a formula", "put its result into the cell")
-    parts = [part for part in _SEVERAL.split(plain) if sum(char.isdigit() for char in part) >= 7]
+    parts = [part for part in _BETWEEN_NUMBERS.split(plain) if sum(char.isdigit() for char in part) >= 7]
     if len(parts) > 1:
         return _several(text)
     if _EXTENSION.search(plain) and sum(char.isdigit() for char in plain) > 7:

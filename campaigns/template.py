@@ -13,7 +13,7 @@ from campaigns.names import BLANKS, fold_name
 
 _EXPRESSION = re.compile(r"\{\{(.*?)\}\}", re.DOTALL)
 _BARE_NAME = re.compile(r"[\w](?:[\w \-?.]*[\w?.])?")
-_MARKS = ("{{", "}}", "{%", "%}", "{#", "#}")
+_MARKS = ("{{", "}}", "{%", "{#")
 
 
 class TemplateError(Exception):
@@ -144,13 +144,18 @@ def _environment() -> jinja2.sandbox.ImmutableSandboxedEnvironment:
 
 @lru_cache(maxsize=256)
 def _parse(text: str) -> jinja2.nodes.Template:
+    if text.count("}}") > text.count("{{"):
+        # Jinja takes it for text; nobody means it.
+        raise TemplateError("the template closes a brace that it does not open", "write columns as {{ column_name }}")
     try:
-        return _environment().parse(text)
+        tree = _environment().parse(text)
+        _environment().compile(tree)  # finds filters and tests that do not exist
     except jinja2.TemplateSyntaxError as error:
         raise TemplateError(
             f"the template cannot be read: {error.message}",
             "write columns as {{ column_name }} and close every pair of braces",
         ) from None
+    return tree
 
 
 def _render(program: jinja2.Template, names: dict[str, str]) -> str:

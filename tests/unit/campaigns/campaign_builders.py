@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+import pytest
+
 from campaigns.check import CheckedRow, check_rows
 from campaigns.definition import Campaign, parse_definition
 from campaigns.duplicates import Duplicates
@@ -73,12 +75,10 @@ def check(path: Path, text: str = SMS) -> list[CheckedRow]:
 
 def refused(path: Path, text: str = SMS) -> Problem:
     """Return the one problem that a file is refused for."""
-    try:
+    with pytest.raises(RefusedError) as caught:
         check(path, text)
-    except RefusedError as error:
-        assert len(error.problems) == 1, error.problems
-        return error.problems[0]
-    raise AssertionError("the file was taken")
+    (problem,) = caught.value.problems
+    return problem
 
 
 def body(row: CheckedRow) -> str | None:

@@ -4,10 +4,10 @@ import codecs
 from pathlib import Path
 
 import pytest
+from campaign_builders import ANN, HEADER, SMS, body, check, read, refused, write
 
 from campaigns.problems import RefusedError
 from campaigns.table import file_sha256, open_table
-from tests.unit.campaigns.campaign_builders import ANN, HEADER, SMS, body, check, read, refused, write
 
 EXPECTED = "Hi Ann, due 1 May. Bye"
 
