@@ -146,7 +146,9 @@ def _environment() -> jinja2.sandbox.ImmutableSandboxedEnvironment:
 def _parse(text: str) -> jinja2.nodes.Template:
     if text.count("}}") > text.count("{{"):
         # Jinja takes it for text; nobody means it.
-        raise TemplateError("the template closes a brace that it does not open", "write columns as {{ column_name }}")
+        raise TemplateError(
+            "the template closes a brace that it does not open", "write columns as {{ column_name }}"
+        )
     try:
         tree = _environment().parse(text)
         _environment().compile(tree)  # finds filters and tests that do not exist
