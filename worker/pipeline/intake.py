@@ -126,6 +126,8 @@ def carry_out(
     loaded = Loaded()
     warnings = list(decision.warnings)
     if decision.begins:
+        if decision.difference:  # half of the rows were checked against another definition
+            registry.discard(decision.campaign_id)
         contacted, unfinished = find_contacted(ledger, registry, decision.campaign.name, decision.campaign_id)
         warnings += [_say_unfinished(decision, other) for other in unfinished]
         loaded = load_file(
@@ -195,6 +197,8 @@ def _compare(decision: Decision, info: CampaignInfo, *, update: bool) -> Decisio
         what = f"the definition has changed since the unfinished campaign {campaign_id} was begun: "
         advice = "`--update` applies it to the rows not opened yet, or put the definition back"
         raise RefusedError([Problem(file, None, None, what + "; ".join(changes), advice)])
+    if decision.what == "loading":  # nobody was contacted yet
+        return decision
     fixed = [line for line in changes if line.split(":", 1)[0] in _FIXED]
     if fixed:
         what = f"this cannot change while the campaign {campaign_id} is unfinished: {'; '.join(fixed)}"

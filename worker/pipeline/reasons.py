@@ -80,7 +80,7 @@ REASONS: dict[Reason, ReasonEntry] = {
     Reason.CUSTOMER_MISSING: ReasonEntry(
         "customer_missing",
         "Twilio opened the conversation without the customer, so nothing was sent into it.",
-        f"The customer probably has another open conversation with this sender. When it is closed, {_RETRY[0].lower()}{_RETRY[1:]}",
+        f"The customer probably has another open conversation with this sender; let it end first. {_RETRY}",
         retry=True,
     ),
     Reason.PAIR_WAIT_OVER: ReasonEntry(
@@ -222,5 +222,4 @@ def _waiting_words(event: Event, code: int) -> Words:
     if not code or event in (Event.NEW_SEND, Event.GIVEN_UP):
         return _PENDING[State.PENDING]
     words = code_words(code)
-    sentence = "It waits for its next turn: " + words.sentence[:1].lower() + words.sentence[1:]
-    return Words(words.code, sentence, _NOTHING)
+    return Words(words.code, f"Put off until its next turn. {words.sentence}", _NOTHING)

@@ -111,4 +111,4 @@ def _say(event: Story) -> str:
     if not event.code:
         return f"{text}."
     words = code_words(event.code)
-    return f"{text}: {words.code}, {words.sentence[:1].lower()}{words.sentence[1:]}"
+    return f"{text} ({words.code}). {words.sentence}"

@@ -1,0 +1,213 @@
+"""Tell whether a snapshot adds up, and names whom a campaign waits for and until when."""
+
+from pathlib import Path
+
+import pytest
+from intake_desk import Desk, phone
+
+from worker.errors import NotFoundError
+from worker.ledger.states import Reason, State
+from worker.pipeline import pace
+from worker.pipeline.status import overview, snapshot
+
+WANTED = {
+    "id",
+    "state",
+    "rows",
+    "counts",
+    "in_flight",
+    "in_doubt",
+    "rate_per_s",
+    "eta_s",
+    "waiting_for",
+}
+
+
+def see_worker(desk: Desk) -> None:
+    desk.registry.see_worker("host/1/1", {"host": "host", "pid": 1, "threads": 8})
+
+
+def test_counts_add_up_and_all_keys_are_there(desk: Desk) -> None:
+    campaign_id = desk.begin([(phone(1), "Ann"), (phone(2), "Bob"), ("12", "Cem"), (phone(1), "Ann")])
+    see_worker(desk)
+    desk.rig.accept(campaign_id, 1)
+
+    seen = snapshot(desk.bench(), campaign_id)
+
+    assert set(seen) >= WANTED
+    assert seen["rows"] == sum(seen["counts"].values()) == 4
+    assert seen["counts"]["accepted"] == seen["counts"]["invalid"] == seen["counts"]["skipped"] == 1
+    assert seen["workers"][0]["host"] == "host"
+
+
+def test_rate_counts_sends_that_ended_of_late(desk: Desk) -> None:
+    campaign_id = desk.begin(20)
+    see_worker(desk)
+    for number in range(1, 11):
+        desk.rig.accept(campaign_id, number)
+
+    seen = snapshot(desk.bench(), campaign_id)
+
+    assert 1 <= seen["rate_per_s"] <= 10
+    assert seen["eta_s"] == 1
+
+
+def test_without_workers_nothing_is_foretold_and_that_is_said(desk: Desk) -> None:
+    seen = snapshot(desk.bench(), desk.begin(3))
+
+    assert seen["eta_s"] is None
+    assert "none is running" in seen["waiting_for"]
+
+
+def test_running_campaign_waits_for_the_slowest_pace(desk: Desk) -> None:
+    campaign_id = desk.begin(30, rest="[pacing]\ninteractions_per_second = 5")
+    see_worker(desk)
+
+    seen = snapshot(desk.bench(), campaign_id)
+
+    assert seen["state"] == "running"
+    assert seen["waiting_for"] == "the campaign's own pace of 5 Interactions a second"
+    assert seen["eta_s"] == 6
+    assert [each["configured_per_s"] for each in seen["pace"]] == [20.0, 5.0]
+
+
+def test_twilio_asking_to_slow_down_is_named_with_its_end(desk: Desk) -> None:
+    campaign_id = desk.begin(3)
+    see_worker(desk)
+    bench = desk.bench()
+    bench.pacer.slow_down(pace.account_bucket(bench), 30.0)
+
+    seen = snapshot(bench, campaign_id)
+
+    assert seen["waiting_for"].startswith("Twilio, which asked to slow down until ")
+    assert "UTC" in seen["waiting_for"]
+
+
+def test_slowed_pace_is_named_with_what_is_left_of_it(desk: Desk) -> None:
+    campaign_id = desk.begin(3)
+    see_worker(desk)
+    bench = desk.bench()
+    bench.pacer.slow_down(pace.account_bucket(bench), None)
+
+    assert "slowed to 14" in snapshot(bench, campaign_id)["waiting_for"]
+
+
+def test_breaker_names_the_reason_and_what_to_do(desk: Desk) -> None:
+    campaign_id = desk.begin(3)
+    see_worker(desk)
+    desk.rig.reject(campaign_id, 1, 63041, stop=True)
+
+    seen = snapshot(desk.bench(), campaign_id)
+
+    assert seen["state"] == "paused"
+    assert "63041" in seen["waiting_for"]
+    assert f"outreach resume {campaign_id}" in seen["waiting_for"]
+    assert seen["paused"]["code"] == 63041
+    assert seen["eta_s"] is None
+
+
+def test_pause_by_a_person_names_the_person(desk: Desk) -> None:
+    campaign_id = desk.begin(3)
+    desk.registry.pause(campaign_id, "the night shift")
+
+    assert "paused by the night shift" in snapshot(desk.bench(), campaign_id)["waiting_for"]
+
+
+def test_rows_in_doubt_are_counted_with_the_next_look(desk: Desk) -> None:
+    campaign_id = desk.begin(1)
+    see_worker(desk)
+    token = desk.rig.opening(campaign_id, 1)
+    desk.ledger.doubt_opening(campaign_id, 1, token, 60_000, 0)
+
+    seen = snapshot(desk.bench(), campaign_id)
+
+    assert seen["state"] == "waiting"
+    assert seen["in_doubt"] == 1
+    assert "1 row in doubt is being looked up, next look at " in seen["waiting_for"]
+    assert seen["eta_s"] >= 50
+
+
+def test_retries_due_later_are_named_with_their_time(desk: Desk) -> None:
+    campaign_id = desk.begin(1)
+    see_worker(desk)
+    token = desk.rig.opening(campaign_id, 1)
+    desk.ledger.defer_opening(campaign_id, 1, token, 60_000, int(Reason.NOT_REACHED))
+
+    seen = snapshot(desk.bench(), campaign_id)
+
+    assert seen["state"] == "waiting"
+    assert seen["waiting_for"].startswith("1 row to be due again, the first at ")
+
+
+def test_opened_rows_without_their_customer_are_named(desk: Desk) -> None:
+    campaign_id = desk.begin(1)
+    see_worker(desk)
+    token = desk.rig.open(campaign_id, 1)
+    desk.ledger.wait_open(campaign_id, 1, token, 60_000)
+
+    seen = snapshot(desk.bench(), campaign_id)
+
+    assert seen["waiting_for"].startswith(
+        "1 row opened whose customer or slot isn't there yet, next look at "
+    )
+    assert seen["in_flight"] == 1
+
+
+def test_finished_campaign_waits_for_nothing(desk: Desk) -> None:
+    campaign_id = desk.begin(2)
+    desk.accept_all(campaign_id)
+
+    seen = snapshot(desk.bench(), campaign_id)
+
+    assert (seen["state"], seen["waiting_for"], seen["eta_s"]) == ("finished", None, 0)
+
+
+def test_cancelled_campaign_waits_for_what_is_in_hand(desk: Desk) -> None:
+    campaign_id = desk.begin(2)
+    see_worker(desk)
+    desk.rig.open(campaign_id, 1)
+    desk.registry.cancel(campaign_id)
+    desk.ledger.cancel_rows(campaign_id)
+
+    seen = snapshot(desk.bench(), campaign_id)
+
+    assert (seen["state"], seen["left"]) == ("cancelled", 1)
+    assert "in hand" in seen["waiting_for"]
+
+
+def test_half_loaded_campaign_says_how_far_it_is(desk: Desk) -> None:
+    campaign_id = desk.rig.load(rows=64, start=False)
+    desk.client.hset(desk.ledger.key(campaign_id), "definition", _definition(desk))
+
+    seen = snapshot(desk.bench(), campaign_id)
+
+    assert (seen["state"], seen["rows"]) == ("loading", 64)
+    assert "64 so far" in seen["waiting_for"]
+
+
+def test_all_campaigns_are_listed_newest_first(desk: Desk, tmp_path: Path) -> None:
+    first, second = desk.begin(1, name="one"), desk.begin(1, name="two")
+
+    assert [each["id"] for each in overview(desk.bench())] == [second, first]
+
+
+def test_unknown_campaign_is_told(desk: Desk) -> None:
+    with pytest.raises(NotFoundError):
+        snapshot(desk.bench(), "nobody-1")
+
+
+def test_doubts_beyond_what_can_be_looked_up_hold_new_rows_back(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("worker.pipeline.waiting.MOST_DOUBTS", 0)
+    campaign_id = desk.begin(3)
+    see_worker(desk)
+    desk.rig.bring(campaign_id, State.DOUBT_OPENING, 1)
+
+    assert "looked up first" in snapshot(desk.bench(), campaign_id)["waiting_for"]
+
+
+def _definition(desk: Desk) -> str:
+    from campaigns.definition import load_definition
+
+    return load_definition(desk.definition()).canonical_json()
