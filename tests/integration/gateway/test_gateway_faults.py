@@ -261,7 +261,7 @@ def test_request_without_credentials_or_form_is_sent_bare(serve, connect):
 
 def test_no_number_and_no_secret_reaches_the_log(serve, gateway_to, caplog):
     caplog.set_level("DEBUG")
-    broken = raw(HEAD + b"no colon in this header\r\nContent-Length: 2\r\n\r\n{}", keep=True)
+    broken = raw(HEAD + b"no colon in this header\r\nContent-Length: 2\r\n\r\n{}")
     server = serve(answer(200, CREATED), answer(200, {}), answer(429, {"message": "+14155550101"}), broken)
     gateway = gateway_to(server.url)
 
