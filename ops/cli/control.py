@@ -1,5 +1,6 @@
 """The commands `pause`, `resume` and `cancel`: they take effect on every worker within two seconds."""
 
+import contextlib
 import time
 from typing import TYPE_CHECKING
 
@@ -75,14 +76,15 @@ def cancel(
 
 def go_on(desk: Desk, campaign_id: str, what: str, *, as_json: bool, verbose: bool) -> None:
     """Leave a campaign to workers elsewhere, or work on it here; ends the command either way."""
-    from ops.cli.crew import has_live_workers
+    from ops.cli.crew import Crew, has_live_workers
 
     if has_live_workers(desk.registry):
         _tell(desk, campaign_id, what, as_json=as_json)
         raise typer.Exit(0)
     from ops.cli.working import work
 
-    raise typer.Exit(work(desk, campaign_id, verbose=verbose, as_json=as_json))
+    with contextlib.closing(Crew(desk.settings, desk.registry, verbose=verbose)) as crew:
+        raise typer.Exit(work(desk, campaign_id, crew, as_json=as_json))
 
 
 def _cancel_rows(desk: Desk, campaign_id: str) -> None:

@@ -21,7 +21,7 @@ def doctor(as_json: options.Json = False) -> None:
         table = screen.new_table(["", "what", "finding"])
         for one in findings:
             screen.add_row(table, one.mark, one.name, f"{one.sentence} {one.advice}".strip(), style=one.style)
-        screen.out().print(table)
+        screen.print_table(table)
     failed = [one for one in findings if one.verdict == "wrong"]
     if failed:
         raise typer.Exit(4 if any(one.is_unreachable for one in failed) else 1)

@@ -48,11 +48,16 @@ def in_words() -> Iterator[None]:
         raise typer.Exit(FAULT) from None
 
 
-def show_problems(problems: Sequence[Problem], total: int | None = None, file: Path | None = None) -> None:
+def show_problems(
+    problems: Sequence[Problem],
+    total: int | None = None,
+    file: Path | None = None,
+    most: int = _SHOWN_PROBLEMS,
+) -> None:
     """Say the first problems, how many more there are, and where all of them are."""
-    for problem in problems[:_SHOWN_PROBLEMS]:
+    for problem in problems[:most]:
         screen.say(str(problem), "red" if problem.severity == "error" else "yellow")
-    more = (len(problems) if total is None else total) - min(len(problems), _SHOWN_PROBLEMS)
+    more = (len(problems) if total is None else total) - min(len(problems), most)
     if file is not None:
         screen.say(f"all {total} problems are in {file}")
     elif more > 0:

@@ -18,7 +18,7 @@ CampaignId = Annotated[
     ),
 ]
 MaybeCampaignId = Annotated[
-    str | None, typer.Argument(metavar="[ID]", help="The campaign's id.", show_default=False)
+    str | None, typer.Argument(metavar="ID", help="The campaign's id.", show_default=False)
 ]
 Json = Annotated[bool, typer.Option("--json", help="Answer in JSON on stdout.")]
 Verbose = Annotated[bool, typer.Option("--verbose", help="Show the workers' logs on stderr too.")]

@@ -78,15 +78,15 @@ def _show(found: "RetryPlan", *, as_json: bool) -> None:
         screen.answer_json(_as_dict(found))
         return
     title = f"{found.campaign_id}: {words.number(len(found))} rows to send again"
-    table = screen.new_table(["rows", "code", "reason"], title, right=["rows"])
+    table = screen.new_table(["rows", "code", "reason"], right=["rows"])
     for why, n in found.reasons.most_common():
         screen.add_row(table, words.number(n), why.code, why.sentence)
-    screen.out().print(table)
-    left = screen.new_table(["rows", "status", "code", "why not"], "Left out", right=["rows"])
+    screen.print_table(table, title)
+    left = screen.new_table(["rows", "status", "code", "why not"], right=["rows"])
     for one, n in found.left_out.most_common():
         screen.add_row(left, words.number(n), words.status_name(one.status), one.words.code, one.why)
     if found.left_out:
-        screen.out().print(left)
+        screen.print_table(left, "Left out")
     for warning in found.warnings:
         screen.warn(warning)
 

@@ -1,5 +1,6 @@
 """The commands `run` and `load`: take a campaign in, and work it off here or leave it to workers elsewhere."""
 
+import contextlib
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,7 +11,10 @@ from ops.cli.session import Desk, open_desk, read_settings
 from worker.errors import RefusedHereError
 
 if TYPE_CHECKING:
+    from ops.cli.crew import Crew
     from worker.pipeline.intake import Intake
+
+_SHOWN_PROBLEMS = 5
 
 
 def run(
@@ -45,15 +49,17 @@ def run_campaign(
     """Take a campaign in and work it off; return the exit code."""
     settings = read_settings()
     settings.require_credentials()
-    with open_desk(settings) as desk:
+    with open_desk(settings) as desk, contextlib.ExitStack() as stack:
+        from ops.cli.crew import Crew
         from ops.cli.working import conclude, work
 
         warn_of_durability(desk)
-        intake = take_in(desk, campaign, customers, again=again, update=update)
+        crew = stack.enter_context(contextlib.closing(Crew(settings, desk.registry, verbose=verbose)))
+        intake = take_in(desk, campaign, customers, again=again, update=update, crew=crew)
         if intake.what in ("finished", "cancelled") and not desk.registry.get(intake.campaign_id).left:
             screen.say(f"This campaign is {intake.what}; nothing is sent. `--again` begins a new one.")
             return conclude(desk, intake.campaign_id, as_json=as_json)
-        return work(desk, intake.campaign_id, verbose=verbose, as_json=as_json, hints=hints)
+        return work(desk, intake.campaign_id, crew, as_json=as_json, hints=hints)
 
 
 def load(
@@ -85,7 +91,9 @@ def load(
             screen.answer(campaign_id)
 
 
-def take_in(desk: Desk, definition: Path, customers: Path, *, again: bool, update: bool) -> "Intake":
+def take_in(
+    desk: Desk, definition: Path, customers: Path, *, again: bool, update: bool, crew: "Crew | None" = None
+) -> "Intake":
     """Decide which campaign it is, ask Twilio, load the rows; say what was found on the way.
 
     Raises: RefusedError, TwilioUnavailableError.
@@ -95,6 +103,9 @@ def take_in(desk: Desk, definition: Path, customers: Path, *, again: bool, updat
     from worker.pipeline.intake import carry_out, decide
 
     decision = decide(desk.registry, desk.settings, definition, customers, again=again, update=update)
+    if crew and decision.begins and not desk.registry.active():
+        # They start while Twilio is asked; nothing is there yet that they could send.
+        crew.tend()
     if decision.begins or decision.what == "updated":
         refuse_what_twilio_lacks(desk, decision.campaign, definition, customers)
     with reading(customers, "loading") as progress:
@@ -117,7 +128,8 @@ def _tell(intake: "Intake") -> None:
         screen.say(f"changed: {line}")
     for warning in intake.warnings:
         screen.warn(str(warning))
-    failures.show_problems(intake.problems, total=intake.problem_count)
+    # Each of them is in the results file too.
+    failures.show_problems(intake.problems, total=intake.problem_count, most=_SHOWN_PROBLEMS)
     what = {
         "new": "a new campaign",
         "loading": "its loading goes on",

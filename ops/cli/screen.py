@@ -47,7 +47,8 @@ def answer_json(value: Any) -> None:
 
 def say(text: str, style: str | None = None) -> None:
     """Say something beside the answer."""
-    err().print(plain(text), markup=False, style=style, soft_wrap=True)
+    console = err()
+    console.print(plain(text), markup=False, style=style, soft_wrap=not console.is_terminal)
 
 
 def warn(text: str) -> None:
@@ -55,16 +56,23 @@ def warn(text: str) -> None:
     say(f"warning: {text}", "yellow")
 
 
-def new_table(columns: Sequence[str], title: str | None = None, right: Sequence[str] = ()) -> "Table":
+def new_table(columns: Sequence[str], right: Sequence[str] = ()) -> "Table":
     """Begin a table whose columns in `right` are numbers."""
     from rich import box
     from rich.table import Table
 
-    table = Table(box=box.SIMPLE_HEAD, title=title, title_justify="left", pad_edge=False, title_style="bold")
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     for name in columns:
         number = name in right
         table.add_column(name, justify="right" if number else "left", no_wrap=number)
     return table
+
+
+def print_table(table: "Table", title: str = "") -> None:
+    """Print a table under its title, which may be wider than the table."""
+    if title:
+        out().print(plain(title), markup=False, style="bold", soft_wrap=True)
+    out().print(table)
 
 
 def add_row(table: "Table", *cells: object, style: str | None = None) -> None:

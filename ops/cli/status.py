@@ -88,7 +88,7 @@ def _print_all(campaigns: list[dict[str, Any]]) -> None:
         cells = (one["rows"], counts["accepted"], not_accepted, counts["pending"])
         begun = (one["created_at"] or "")[5:16].replace("T", " ")
         screen.add_row(table, one["id"], one["state"], *map(words.number, cells), begun)
-    screen.out().print(table)
+    screen.print_table(table)
 
 
 def _print(seen: Mapping[str, Any]) -> None:

@@ -30,20 +30,20 @@ def report(seen: Mapping[str, Any], results: Path, *, complaint: str = "", as_js
 
 def _print(seen: Mapping[str, Any], reasons: Sequence[ReasonCount]) -> None:
     title = f"{seen['id']}: {seen['state']}, {words.number(seen['rows'])} rows"
-    table = screen.new_table(["status", "rows"], title, right=["rows"])
+    table = screen.new_table(["status", "rows"], right=["rows"])
     for name, n in seen["counts"].items():
         if n:
             screen.add_row(table, words.status_name(name), words.number(n), style=words.status_style(name))
-    screen.out().print(table)
+    screen.print_table(table, title)
     if reasons:
         _print_reasons(reasons)
 
 
 def _print_reasons(reasons: Sequence[ReasonCount]) -> None:
-    table = screen.new_table(["rows", "status", "code", "reason"], "Why, where not accepted", right=["rows"])
+    table = screen.new_table(["rows", "status", "code", "reason"], right=["rows"])
     for one in reasons[:_MOST_REASONS]:
         screen.add_row(table, words.number(one.rows), words.status_name(one.status), one.code, one.sentence)
-    screen.out().print(table)
+    screen.print_table(table, "Why, where not accepted")
     if len(reasons) > _MOST_REASONS:
         screen.answer(f"… and {len(reasons) - _MOST_REASONS} more reasons; the results file has them all.")
 

@@ -21,11 +21,8 @@ _CLOSE_AT_MOST_S = 20.0
 _GRACE_S = 60.0
 
 
-def work(
-    desk: Desk, campaign_id: str, *, verbose: bool = False, as_json: bool = False, hints: bool = True
-) -> int:
+def work(desk: Desk, campaign_id: str, crew: Crew, *, as_json: bool = False, hints: bool = True) -> int:
     """Work until the campaign has ended, is paused or this command is interrupted; return the exit code."""
-    crew = Crew(desk.settings, desk.registry, verbose=verbose)
     try:
         with Interrupts() as interrupts, _keeper(desk, campaign_id) as keeper:
             foreground = _Foreground(desk, campaign_id, crew, keeper, interrupts)
@@ -86,13 +83,19 @@ class _Foreground:
 
     def _look(self, shown: display.Display, saying: str) -> None:
         try:
-            self.snapshot = self.desk.snapshot(self.campaign_id)
+            self.snapshot = self._see()
             self.trouble = ""
         except RedisUnavailableError:
             self._wait_for_redis()
         notes = [self.trouble, self.note, self.keeper.complaint, saying]
         shown.show(self.snapshot, [note for note in notes if note])
         self.interrupts.wait(_LOOK_EVERY_S)
+
+    def _see(self) -> Mapping[str, Any]:
+        seen = self.desk.snapshot(self.campaign_id)
+        if self.crew.is_ours and not seen["workers"]:
+            return {**seen, "waiting_for": "its workers to start"}
+        return seen
 
     def _wait_for_redis(self) -> None:
         self.trouble = "Redis is lost; waiting for it. Nothing that was confirmed is lost."
