@@ -402,9 +402,18 @@ class Ledger:
         return [] if past is None else unpack_past(past, int(created))
 
     def iter_rows(
-        self, campaign_id: str, rows: int, *, cells: bool = True, buckets: int = 16
+        self,
+        campaign_id: str,
+        rows: int,
+        *,
+        cells: bool = True,
+        whole_story: bool = True,
+        buckets: int = 16,
     ) -> Iterator[tuple[int, Record, tuple[str, ...], tuple[str, str, str] | None]]:
-        """Read all rows in order, some buckets at a time: number, record, cells, note."""
+        """Read all rows in order, some buckets at a time: number, record, cells, note.
+
+        Without `whole_story` a record has only the last event of its story.
+        """
         created = int(self._hget(self.key(campaign_id), "created_ms") or 0)
         last = (rows + keys.BUCKET - 1) // keys.BUCKET
         names = ("rw", "in", "nt") if cells else ("rw",)
@@ -425,14 +434,14 @@ class Ledger:
                     own_words = notes.get(field)
                     yield (
                         bucket * keys.BUCKET + at + 1,
-                        unpack(records[field], created),
-                        tuple(json.loads(inputs[field])) if cells else (),
+                        unpack(records[field], created, whole_story=whole_story),
+                        tuple(json.loads(inputs[field].decode())) if cells else (),
                         _note(own_words) if own_words else None,
                     )
 
     def address_hashes(self, campaign_id: str, rows: int, state: State) -> Iterator[bytes]:
         """Read the address hashes of all rows in `state`, without their cells."""
-        for _, record, _, _ in self.iter_rows(campaign_id, rows, cells=False):
+        for _, record, _, _ in self.iter_rows(campaign_id, rows, cells=False, whole_story=False):
             if record.state is state:
                 yield record.address_hash
 

@@ -101,7 +101,7 @@ def stream_results(ledger: Ledger, info: CampaignInfo, stream: TextIO) -> int:
 
 
 def _lines(ledger: Ledger, info: CampaignInfo, kept: Sequence[int]) -> Iterator[list[Any]]:
-    for number, record, cells, note in ledger.iter_rows(info.id, info.rows):
+    for number, record, cells, note in ledger.iter_rows(info.id, info.rows, whole_story=False):
         line: list[Any] = [escape_cell(cells[at]) for at in kept]
         line += outcome_cells(info.id, number, record, note)
         yield line
@@ -132,7 +132,7 @@ def outcome_cells(
 
 def say_moment(moment: datetime | None) -> str:
     """Write a moment as the results file does: UTC, ISO 8601, whole seconds."""
-    return "" if moment is None else f"{moment:%Y-%m-%dT%H:%M:%SZ}"
+    return "" if moment is None else moment.isoformat(timespec="seconds")[:19] + "Z"
 
 
 def _kept_columns(columns: Sequence[str]) -> list[int]:

@@ -55,7 +55,9 @@ def find_rows(bench: Workbench, campaign_id: str) -> Iterator[ReviewRow]:
     left = info.counts.get(State.NEEDS_REVIEW, 0)
     if not left:
         return
-    for number, record, _, _ in bench.ledger.iter_rows(campaign_id, info.rows, cells=False):
+    for number, record, _, _ in bench.ledger.iter_rows(
+        campaign_id, info.rows, cells=False, whole_story=False
+    ):
         if record.state is State.NEEDS_REVIEW:
             key = outreach_key(campaign_id, number, record.send)
             words = words_of(record, None, campaign_id, number)
