@@ -18,6 +18,7 @@ MAX_WAIT_MS = 1_250
 
 LOOK_UPS_PER_S = 3.0  # https://www.twilio.com/docs/taskrouter/api/task, changelog of 2024-10-18
 _BACKOFF_CAP_MS = 60_000
+_ARRIVALS = 8
 
 
 def account_bucket(bench: Workbench) -> Bucket:
@@ -66,21 +67,21 @@ def flex(bench: Workbench, endpoint: str) -> Bucket:
     )
 
 
-def take(bench: Workbench, buckets: Sequence[Bucket]) -> Granted | Wait:
-    """Reserve a slot within MAX_WAIT_MS in all of `buckets`, or say how long it would take."""
-    return bench.pacer.acquire(buckets, MAX_WAIT_MS) if buckets else Granted(0, bench.clock())
+def take(bench: Workbench, buckets: Sequence[Bucket]) -> Granted | Wait | None:
+    """Reserve a slot within MAX_WAIT_MS in all of `buckets`, or say how long it would take; None: no slot is needed."""
+    return bench.pacer.acquire(buckets, MAX_WAIT_MS) if buckets else None
 
 
-def arrive(bench: Workbench, buckets: Sequence[Bucket], slot: Granted) -> bool:
+def arrive(bench: Workbench, buckets: Sequence[Bucket], slot: Granted | None) -> bool:
     """Sleep until the slot; one that was reached late is taken anew. False: give the row back."""
-    for _ in range(8 if buckets else 0):
-        if bench.pacer.wait(slot):
+    for _ in range(_ARRIVALS):
+        if slot is None or bench.pacer.wait(slot):
             return True
         again = take(bench, buckets)
         if isinstance(again, Wait):
             return False
         slot = again
-    return not buckets
+    return False
 
 
 def ask(bench: Workbench, bucket: Bucket | None, call: Callable[[], Answer[T]]) -> Answer[T]:
