@@ -6,6 +6,8 @@ from pathlib import Path
 import pytest
 import redis
 from intake_desk import Desk
+from pipeline_bench import Rig
+from simulator_process import SimulatorProcess
 
 from worker.ledger.ledger import Ledger
 from worker.ledger.registry import Registry
@@ -46,3 +48,16 @@ def ledger(desk: Desk) -> Ledger:
 def registry(desk: Desk) -> Registry:
     """Give the desk's registry."""
     return desk.registry
+
+
+@pytest.fixture
+def rig(
+    pipeline_redis: tuple[str, "redis.Redis"],
+    redis_client: "redis.Redis",
+    simulator: SimulatorProcess,
+    tmp_path: Path,
+) -> Iterator[Rig]:
+    """Give a workbench on an empty Redis, with a simulator that has forgotten everything."""
+    made = Rig(pipeline_redis[0], simulator, tmp_path)
+    yield made
+    made.close()
