@@ -21,61 +21,58 @@ def waiting_for(
     """
     stands = info.stands
     if stands == "loading":
-        return (
-            f"its rows to be loaded: {info.loaded} so far; where that was interrupted, give the command again"
-        )
+        return f"the file is being loaded, {info.loaded} rows so far; if that was interrupted, give the command again"
     if info.left == 0:
         return None
     if stands == "paused":
         return _paused(info)
     if not workers:
-        return "a worker: none is running; `outreach run` or `outreach worker` starts some"
+        return "no worker is running; `outreach run` and `outreach worker` start some"
     if stands == "cancelled":
-        return f"{info.left} rows that were in hand when it was cancelled" if info.left else None
+        return f"{_rows(info.left)} in hand when the campaign was cancelled"
     return (
         _blocked(paces, info.now_ms)
         or _doubts(info, in_doubt_overall)
         or _due_later(info)
         or _pace(info, paces)
+        or f"Twilio's answers about {_rows(info.left)} in hand"
     )
 
 
 def _paused(info: CampaignInfo) -> str:
-    by = info.paused_by or "somebody"
+    then = f"`outreach resume {info.id}` lets it go on"
     if info.reason_code:
         words = code_words(info.reason_code)
-        return f"`outreach resume {info.id}`: paused by the {by}: {words.code} {words.sentence} {words.advice}".strip()
-    return f"`outreach resume {info.id}`: paused by {by}"
+        return f"paused by the {info.paused_by}: {words.code} {words.sentence} {words.advice} Then {then}"
+    return f"paused by {info.paused_by or 'somebody'}; {then}"
 
 
 def _blocked(paces: Sequence[BucketState], now_ms: int) -> str | None:
     for state in paces:
         if state.blocked_ms > 0:
-            until = say_clock(now_ms + state.blocked_ms)
-            return f"Twilio, which asked to slow down until {until} ({state.bucket.label})"
+            return f"Twilio asked to slow down until {say_clock(now_ms + state.blocked_ms, now_ms)} ({state.bucket.label})"
     return None
 
 
 def _doubts(info: CampaignInfo, overall: int) -> str | None:
-    next_look = f", next look at {say_clock(info.next_later_ms)}" if info.next_later_ms else ""
+    next_look = f", next look at {say_clock(info.next_later_ms, info.now_ms)}" if info.next_later_ms else ""
     if overall > MOST_DOUBTS:
-        return f"{overall} rows in doubt to be looked up first, before any new row is opened{next_look}"
-    only_doubts = info.left == info.in_doubt
-    if not info.in_doubt or not (only_doubts or info.is_idle):
+        return f"{overall} rows in doubt are looked up before any new row is opened{next_look}"
+    if not info.in_doubt or not (info.left == info.in_doubt or info.is_idle):
         return None
-    rows = "1 row in doubt is" if info.in_doubt == 1 else f"{info.in_doubt} rows in doubt are"
-    return f"the truth about rows whose answer was lost: {rows} being looked up{next_look}"
+    are = "is" if info.in_doubt == 1 else "are"
+    return f"{_rows(info.in_doubt)} in doubt {are} being looked up{next_look}"
 
 
 def _due_later(info: CampaignInfo) -> str | None:
     if not info.is_idle:
         return None
     pending, opened = info.counts.get(State.PENDING, 0), info.waiting_open
-    if pending and info.next_due_ms and info.next_due_ms > info.now_ms:
-        return f"{_rows(pending)} to be due again, the first at {say_clock(info.next_due_ms)}"
+    if pending and info.next_due_ms:
+        return f"retries of {_rows(pending)}, the first due at {say_clock(info.next_due_ms, info.now_ms)}"
     if opened and info.next_later_ms:
-        what = f"{_rows(opened)} opened whose customer or slot isn't there yet"
-        return f"{what}, next look at {say_clock(info.next_later_ms)}"
+        what = f"the customer or the slot of {_rows(opened)} that {'is' if opened == 1 else 'are'} open"
+        return f"{what}, next look at {say_clock(info.next_later_ms, info.now_ms)}"
     return None
 
 
@@ -93,6 +90,7 @@ def _rows(count: int) -> str:
     return "1 row" if count == 1 else f"{count} rows"
 
 
-def say_clock(at_ms: int) -> str:
+def say_clock(at_ms: int, now_ms: int) -> str:
     """Write a moment of Redis's clock for people, with the day where it isn't today's."""
-    return f"{datetime.fromtimestamp(at_ms / 1000, tz=UTC):%H:%M:%S} UTC"
+    at, now = (datetime.fromtimestamp(ms / 1000, tz=UTC) for ms in (at_ms, now_ms))
+    return f"{at:%H:%M:%S} UTC" if at.date() == now.date() else f"{at:%Y-%m-%d %H:%M:%S} UTC"

@@ -9,6 +9,7 @@ from worker.errors import NotFoundError
 from worker.ledger.states import Reason, State
 from worker.pipeline import pace
 from worker.pipeline.status import overview, snapshot
+from worker.pipeline.waiting import say_clock
 
 WANTED = {
     "id",
@@ -56,7 +57,7 @@ def test_without_workers_nothing_is_foretold_and_that_is_said(desk: Desk) -> Non
     seen = snapshot(desk.bench(), desk.begin(3))
 
     assert seen["eta_s"] is None
-    assert "none is running" in seen["waiting_for"]
+    assert "no worker is running" in seen["waiting_for"]
 
 
 def test_running_campaign_waits_for_the_slowest_pace(desk: Desk) -> None:
@@ -79,7 +80,7 @@ def test_twilio_asking_to_slow_down_is_named_with_its_end(desk: Desk) -> None:
 
     seen = snapshot(bench, campaign_id)
 
-    assert seen["waiting_for"].startswith("Twilio, which asked to slow down until ")
+    assert seen["waiting_for"].startswith("Twilio asked to slow down until ")
     assert "UTC" in seen["waiting_for"]
 
 
@@ -101,7 +102,7 @@ def test_breaker_names_the_reason_and_what_to_do(desk: Desk) -> None:
 
     assert seen["state"] == "paused"
     assert "63041" in seen["waiting_for"]
-    assert f"outreach resume {campaign_id}" in seen["waiting_for"]
+    assert f"Then `outreach resume {campaign_id}` lets it go on" in seen["waiting_for"]
     assert seen["paused"]["code"] == 63041
     assert seen["eta_s"] is None
 
@@ -136,7 +137,7 @@ def test_retries_due_later_are_named_with_their_time(desk: Desk) -> None:
     seen = snapshot(desk.bench(), campaign_id)
 
     assert seen["state"] == "waiting"
-    assert seen["waiting_for"].startswith("1 row to be due again, the first at ")
+    assert seen["waiting_for"].startswith("retries of 1 row, the first due at ")
 
 
 def test_opened_rows_without_their_customer_are_named(desk: Desk) -> None:
@@ -147,10 +148,23 @@ def test_opened_rows_without_their_customer_are_named(desk: Desk) -> None:
 
     seen = snapshot(desk.bench(), campaign_id)
 
-    assert seen["waiting_for"].startswith(
-        "1 row opened whose customer or slot isn't there yet, next look at "
-    )
+    assert seen["waiting_for"].startswith("the customer or the slot of 1 row that is open, next look at ")
     assert seen["in_flight"] == 1
+
+
+def test_rows_in_hand_wait_for_twilio(desk: Desk) -> None:
+    campaign_id = desk.begin(1)
+    see_worker(desk)
+    desk.rig.opening(campaign_id, 1)
+
+    assert snapshot(desk.bench(), campaign_id)["waiting_for"] == "Twilio's answers about 1 row in hand"
+
+
+def test_moment_of_another_day_is_named_with_it() -> None:
+    noon_ms = 1_795_348_800_000
+
+    assert say_clock(noon_ms, noon_ms) == "12:00:00 UTC"
+    assert say_clock(noon_ms + 86_400_000, noon_ms) == "2026-11-23 12:00:00 UTC"
 
 
 def test_finished_campaign_waits_for_nothing(desk: Desk) -> None:
@@ -182,7 +196,7 @@ def test_half_loaded_campaign_says_how_far_it_is(desk: Desk) -> None:
     seen = snapshot(desk.bench(), campaign_id)
 
     assert (seen["state"], seen["rows"]) == ("loading", 64)
-    assert "64 so far" in seen["waiting_for"]
+    assert "64 rows so far" in seen["waiting_for"]
 
 
 def test_all_campaigns_are_listed_newest_first(desk: Desk, tmp_path: Path) -> None:
@@ -204,7 +218,7 @@ def test_doubts_beyond_what_can_be_looked_up_hold_new_rows_back(
     see_worker(desk)
     desk.rig.bring(campaign_id, State.DOUBT_OPENING, 1)
 
-    assert "looked up first" in snapshot(desk.bench(), campaign_id)["waiting_for"]
+    assert "before any new row is opened" in snapshot(desk.bench(), campaign_id)["waiting_for"]
 
 
 def _definition(desk: Desk) -> str:
