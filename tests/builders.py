@@ -105,11 +105,11 @@ class LedgerRig:
 
     def queue(self, campaign_id: str, number: int = 1) -> None:
         """Have a PENDING row QUEUED, and with it those that are due before."""
-        for _ in range(100):
+        for _ in range(2000):
             if self.state(campaign_id, number) is State.QUEUED:
                 return
-            self.ledger.dispatch(campaign_id, fresh=1000, old=0)
-            self.clock.pass_ms(1000)
+            if not self.ledger.dispatch(campaign_id, fresh=1, old=0).fresh:
+                self.clock.pass_ms(1000)
         raise AssertionError(f"row {number} was never due")
 
     def opening(self, campaign_id: str, number: int = 1, claim: Claim | None = None) -> str:

@@ -20,7 +20,7 @@ if status ~= 'running' then
 end
 -- An earlier Interaction of this row still holds the pair: first it is closed.
 if is_closing(h.closing) then
-  back(r, h, A.again_ms)
+  back(r, h, 0)
   return refused('closing')
 end
 local who = redis.call('GET', KEYS[2])
