@@ -1,0 +1,70 @@
+"""Pack and unpack a row's record."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from worker.ledger.keys import BUCKET, campaign, pair, place, prefix
+from worker.ledger.row import Record, pack_new, unpack, unpack_past
+from worker.ledger.states import OUTREACH_STATUS, STATUS_WORDS, TRANSITIONS, Event, Reason, State, status_word
+
+CREATED_MS = 1_700_000_000_000
+CREATED = datetime.fromtimestamp(CREATED_MS / 1000, tz=UTC)
+
+
+def test_new_record_holds_its_state_address_and_reason() -> None:
+    packed = pack_new(State.SKIPPED, b"8 bytes!", Reason.DUPLICATE, 999_999)
+
+    record = unpack(packed, CREATED_MS)
+
+    assert len(packed) == 71
+    assert record == Record(State.SKIPPED, code=1, arg=999_999, address_hash=b"8 bytes!")
+    assert record.finished_at is None
+
+
+def test_story_is_read_with_times_from_the_campaigns_creation() -> None:
+    event = bytes((Event.OPENING_DEFERRED,)) + (250).to_bytes(4) + (429).to_bytes(3)
+
+    (story,) = unpack(pack_new(State.FAILED, bytes(8)) + event, CREATED_MS).story
+
+    assert (story.event, story.code) == (Event.OPENING_DEFERRED, 429)
+    assert story.at == CREATED + timedelta(seconds=2.5)
+
+
+def test_ended_row_finished_at_its_last_event() -> None:
+    event = bytes((Event.ACCEPTED,)) + (100).to_bytes(4) + bytes(3)
+
+    assert unpack(pack_new(State.ACCEPTED, bytes(8)) + event, CREATED_MS).finished_at == CREATED + timedelta(
+        seconds=1
+    )
+    assert unpack(pack_new(State.OPEN, bytes(8)) + event, CREATED_MS).finished_at is None
+
+
+def test_earlier_records_are_read_oldest_first() -> None:
+    first, second = pack_new(State.FAILED, bytes(8), 63016), pack_new(State.FAILED, bytes(8), 21211)
+    packed = b"".join(len(each).to_bytes(2) + each for each in (first, second))
+
+    assert [each.code for each in unpack_past(packed, CREATED_MS)] == [63016, 21211]
+    assert unpack_past(b"", CREATED_MS) == []
+
+
+@pytest.mark.parametrize(("row", "where"), [(1, (0, 0)), (BUCKET, (0, BUCKET - 1)), (BUCKET + 1, (1, 0))])
+def test_row_has_its_place_in_a_bucket(row: int, where: tuple[int, int]) -> None:
+    assert place(row) == where
+
+
+def test_keys_of_an_account_share_a_hash_tag_and_show_no_number() -> None:
+    account = prefix("0badcafe")
+    lock = pair(account, "+12025550123\n+12025550199")
+
+    assert campaign(account, "spring-1") == "o:{0badcafe}:c:spring-1"
+    assert lock.startswith("o:{0badcafe}:pair:")
+    assert "555" not in lock.split("pair:")[1]
+
+
+def test_every_state_has_a_word_and_a_way_on_unless_it_has_ended() -> None:
+    assert {status_word(state) for state in State} == set(STATUS_WORDS)
+    assert all(state.is_ended is (state in OUTREACH_STATUS) for state in State)
+    assert [state for state in State if state.is_doubt] == [State.DOUBT_OPENING, State.DOUBT_SENDING]
+    sources = set().union(*(takes for takes, _ in TRANSITIONS.values()))
+    assert {state for state in State if not state.is_ended} <= sources

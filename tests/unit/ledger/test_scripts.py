@@ -1,0 +1,116 @@
+"""Look at the ledger's scripts as texts: what they may call, and how they are called."""
+
+import re
+from importlib import resources
+from inspect import signature
+
+import fakeredis
+import pytest
+import redis
+
+from worker.errors import RedisUnavailableError
+from worker.ledger.ledger import Ledger
+from worker.ledger.scripts import Reply, Scripts, read_reply, retrying, source, unavailable
+from worker.ledger.states import TRANSITIONS, Event, State
+
+FOLDER = resources.files("worker.ledger") / "lua"
+TEXTS = {each.name.removesuffix(".lua"): each.read_text() for each in FOLDER.iterdir()}
+# Each of them, in this form, is known to Redis 6.2 (https://redis.io/docs/latest/commands/, "since").
+COMMANDS_6_2 = {
+    *("DEL", "EXISTS", "GET", "PEXPIRE", "SET", "TIME", "UNLINK"),
+    *("HDEL", "HEXISTS", "HGET", "HINCRBY", "HMGET", "HSET"),
+    *("LLEN", "LRANGE", "LREM", "LTRIM", "RPUSH"),
+    *("SADD", "SMEMBERS", "SREM"),
+    *("XADD", "ZADD", "ZRANGE", "ZRANGEBYSCORE", "ZREM", "ZSCORE"),
+}
+
+
+@pytest.mark.parametrize("name", TEXTS)
+def test_script_keeps_to_the_commands_of_redis_6_2(name: str) -> None:
+    called = set(re.findall(r"redis\.call\(\s*'([A-Z]+)'", TEXTS[name]))
+
+    assert called <= COMMANDS_6_2
+    # Every call names its command, so that none slips through.
+    assert len(re.findall(r"redis\.p?call", TEXTS[name])) == len(
+        re.findall(r"redis\.call\(\s*'[A-Z]+'", TEXTS[name])
+    )
+
+
+@pytest.mark.parametrize("name", [name for name in TEXTS if name != "_head"])
+def test_script_says_what_it_is_for_and_what_it_returns(name: str) -> None:
+    comment = "\n".join(line for line in TEXTS[name].splitlines() if line.startswith("--"))
+
+    assert TEXTS[name].startswith("-- ")
+    assert "Returns {'ok'" in comment
+    if name in TRANSITIONS:
+        assert "-- from " in comment
+
+
+def test_every_transition_has_a_script_and_a_method_of_its_name() -> None:
+    for name in TRANSITIONS:
+        assert name in TEXTS
+        assert "campaign_id" in signature(getattr(Ledger, name)).parameters
+
+
+@pytest.mark.parametrize(("table", "enum"), [("STATE", State), ("EVENT", Event)])
+def test_lua_and_python_number_states_and_events_alike(table: str, enum: type[State] | type[Event]) -> None:
+    (body,) = re.findall(rf"local {table} = \{{(.*?)\}}", TEXTS["_head"], re.DOTALL)
+
+    numbers = {name: int(number) for name, number in re.findall(r"(\w+) = (\d+)", body)}
+
+    assert numbers == {each.name: int(each) for each in enum}
+
+
+def test_head_stands_before_each_script() -> None:
+    text, digest = source("opened")
+
+    assert text.startswith(TEXTS["_head"])
+    assert text.endswith(TEXTS["opened"])
+    assert len(digest) == 40
+
+
+def test_arguments_that_are_none_are_left_out_and_the_clock_is_passed() -> None:
+    client = fakeredis.FakeRedis()
+
+    assert Scripts(client).arguments({"row": 1, "code": None}) == '{"row":1}'
+    assert Scripts(client, lambda: 5).arguments({"row": 1}) == '{"row":1,"now_ms":5}'
+
+
+def test_reply_is_read_with_its_values_or_its_reason() -> None:
+    assert read_reply([b"ok", b"12"]) == Reply(True, values=(b"12",))
+    assert read_reply([b"refused", b"pair"]) == Reply(False, why="pair")
+    assert read_reply([b"refused"]) == Reply(False)
+
+
+@pytest.mark.parametrize(
+    ("error", "is_unavailable"),
+    [
+        (redis.ConnectionError("reset"), True),
+        (redis.TimeoutError("late"), True),
+        (redis.ResponseError("MISCONF Errors writing to the AOF file"), True),
+        (redis.ResponseError("OOM command not allowed"), True),
+        (redis.ResponseError("ERR unknown command"), False),
+    ],
+)
+def test_errors_that_mean_not_now_are_told_from_faults(error: redis.RedisError, is_unavailable: bool) -> None:
+    assert (unavailable(error) is not None) is is_unavailable
+
+
+def test_what_twilio_has_answered_is_tried_again_while_redis_is_away() -> None:
+    waits: list[float] = []
+
+    def act() -> Reply:
+        if len(waits) < 3:
+            raise RedisUnavailableError("Redis is away.", "Wait.")
+        return Reply(True)
+
+    assert retrying(act, until=float("inf"), sleep=waits.append).ok
+    assert waits == [0.1, 0.2, 0.4]
+
+
+def test_trying_again_ends_at_its_time() -> None:
+    def act() -> Reply:
+        raise RedisUnavailableError("Redis is away.", "Wait.")
+
+    with pytest.raises(RedisUnavailableError):
+        retrying(act, until=0.0)
