@@ -7,7 +7,7 @@ from typing import Literal
 from campaigns.campaign import Campaign
 from campaigns.duplicates import Duplicates
 from campaigns.names import find_near_miss
-from campaigns.problems import Problem
+from campaigns.problems import Problem, RefusedError
 from campaigns.recipient import Recipient
 from campaigns.recipients import CompiledCampaign
 from campaigns.row_error import RowError
@@ -36,8 +36,9 @@ def check_rows(compiled: CompiledCampaign, table: Iterable[Row], seen: Duplicate
     """Judge the rows as they are read.
 
     A later row with the address and sender of an earlier ready one is skipped, as is one accepted by an earlier
-    campaign. Raises: RefusedError, from the table, where the file turns out to be broken.
+    campaign. Raises: RefusedError where the file turns out to be broken, or to hold no customer at all.
     """
+    row = None
     places = {name: place for place, name in enumerate(compiled.columns, start=1)}
     for row in table:
         broken = next((p for p in row.problems if p.severity == "error"), None) if row.problems else None
@@ -62,6 +63,9 @@ def check_rows(compiled: CompiledCampaign, table: Iterable[Row], seen: Duplicate
         doubts = compiled.doubts(row.cells, recipient)
         problems = row.problems + tuple(_say(compiled, row, doubt, places, "warning") for doubt in doubts)
         yield _ready_or_skipped(compiled, row, recipient, problems, seen)
+    if row is None:
+        what, advice = "the file has a header and no customers", "export it again, with one customer a line"
+        raise RefusedError([Problem(compiled.file, None, None, what, advice)])
 
 
 def template_problems(
@@ -97,14 +101,15 @@ def _ready_or_skipped(
     seen: Duplicates,
 ) -> CheckedRow:
     code = sentence = advice = ""
-    first = seen.find_first(recipient.pair, row.number)
-    if first is not None:
-        code, sentence = "duplicate", f"row {first} has the same address"
-        advice = "remove one of the two if both are not meant"
-    elif seen.is_contacted(recipient.address):
+    first = None
+    # Asked first, so that a duplicate always names a row that is ready.
+    if seen.is_contacted(recipient.address):
         code, sentence = "already_contacted", "an earlier campaign of this name reached this address"
         advice = "run with --again to contact it once more"
-    if not code:
+    elif (first := seen.find_first(recipient.pair, row.number)) is not None:
+        code, sentence = "duplicate", f"row {first} has the same address"
+        advice = "remove one of the two if both are not meant"
+    else:
         return CheckedRow(row.number, row.line, row.cells, recipient, "ready", problems=problems)
     problem = Problem(compiled.file, row.line, None, sentence, advice, "warning", row.number)
     return CheckedRow(

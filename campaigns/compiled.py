@@ -6,7 +6,7 @@ from dataclasses import replace
 from campaigns.campaign import Campaign
 from campaigns.definition_rules import IDENTITY_CHANNELS
 from campaigns.fields import Binder, Filling
-from campaigns.message import NOT_A_VALUE, PERHAPS_NOT_A_VALUE
+from campaigns.message import NOT_A_VALUE, find_text_doubt
 from campaigns.names import BLANKS
 from campaigns.problems import RefusedError
 from campaigns.read_address import AddressReader, EmailReader
@@ -96,12 +96,12 @@ class CompiledCampaign:
         """Find what an operator should look at in a row that is ready all the same."""
         values = [cells[index].strip(BLANKS) for index in self._indexes]
         found = [
-            RowError("perhaps_missing", f"{quote(values[place])} will be sent as text", "check it", column)
+            replace(doubt, column=column)
             for place, column in self._spoken
-            if values[place] in PERHAPS_NOT_A_VALUE
+            if (doubt := find_text_doubt(values[place]))
         ]
-        if doubt := self._address.find_doubt(values, recipient.address):
-            found.append(replace(doubt[0], column=doubt[1]))
+        if address_doubt := self._address.find_doubt(values, recipient.address):
+            found.append(address_doubt)
         return found
 
     def _find_holes(self, filling: Filling) -> None:

@@ -3,7 +3,7 @@
 import re
 import unicodedata
 
-from campaigns.row_error import RowError
+from campaigns.row_error import RowError, quote
 
 MAX_VARIABLES = 100
 MAX_VARIABLE_KEY_LENGTH = 16
@@ -17,6 +17,8 @@ _LINE_BREAK = re.compile(r"[\n\r\v\f\x1c-\x1e\x85\u2028\u2029]")
 # One search finds whether a variable has anything to look at; most have not.
 _SUSPECT = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ufffd\ud800-\udfff]| {5}")
 _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")
+# Marks that turn the direction of all that follows, and what UTF-8 looks like when it was read as Windows-1252.
+_DOUBTFUL = re.compile("[\u202a-\u202e\u2066-\u2069]|[\u00c2\u00c3][\u0080-\u00bf]|\u00e2[\u0080\u20ac]")
 _POLICY = "63013 (https://www.twilio.com/docs/api/errors/63013)"
 _LIMITS = {"body": MAX_BODY_LENGTH, "subject": MAX_SUBJECT_LENGTH}
 
@@ -113,6 +115,18 @@ def find_text_fault(key: str, value: str) -> RowError | None:
     if key != "body" and _LINE_BREAK.search(value):
         return RowError("bad_text", f"the {key} holds a line break", "put it on one line")
     return _find_damage(f"the {key}", value) if _SUSPECT.search(value) else None
+
+
+def find_text_doubt(value: str) -> RowError | None:
+    """Find what an operator should look at in a cell that will be read by a customer."""
+    if value in PERHAPS_NOT_A_VALUE:
+        return RowError("perhaps_missing", f"{quote(value)} will be sent as text", "check it")
+    if (odd := _DOUBTFUL.search(value)) is None:
+        return None
+    if odd[0] < "\u2000":
+        sentence = f"{quote(odd[0])} in this cell looks like a character that was decoded wrongly"
+        return RowError("perhaps_garbled", sentence, "export the file again, as UTF-8")
+    return RowError("odd_character", "this cell holds a mark that turns the direction of text", "check it")
 
 
 def _too_long(what: str, length: int, limit: int) -> RowError:

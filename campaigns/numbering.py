@@ -35,8 +35,9 @@ class NumberingPlan:
 
     @cached_property
     def lengths(self) -> frozenset[int]:
-        """Return how many digits a number may have after the country code."""
-        return frozenset(self._metadata.general_desc.possible_length)
+        """Return how many digits a number may have after the country code, by the code's main region."""
+        main = phonenumbers.region_code_for_country_code(int(self.code))
+        return frozenset(_metadata_of(self.code, main).general_desc.possible_length)
 
     @cached_property
     def national_prefix(self) -> str:

@@ -54,9 +54,9 @@ def _read_usual(text: str, region: str | None) -> str | None:
         if not _USUAL.fullmatch(text) or "(0)" in text:
             return None
         digits = text.translate(_WITHOUT_DECORATION)
-        if digits[0] != "+" and digits[:2] != "00":
+        if not digits.startswith(("+", "00")):
             return plan_of_region(region).find_dialled(digits) if region is not None else None
-        text = digits if digits[0] == "+" else f"+{digits[2:]}" if region is not None else ""
+        text = digits if digits.startswith("+") else f"+{digits[2:]}" if region is not None else ""
         if not _E164.fullmatch(text):
             return None
     plan = find_plan(text[1:])

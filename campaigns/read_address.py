@@ -1,5 +1,7 @@
 """Reads from a row whom to reach, and from which address."""
 
+from dataclasses import replace
+
 from campaigns.address import find_address_doubt, find_region_fault, normalise_address, normalise_sender
 from campaigns.campaign import Campaign
 from campaigns.definition_rules import LEVELS
@@ -46,12 +48,12 @@ class AddressReader:
         filling.blame(sender, self._from)
         return None
 
-    def find_doubt(self, values: list[str], address: str) -> tuple[RowError, str | None] | None:
-        """Find what an operator should know of an address that was read from `values`, and its column."""
+    def find_doubt(self, values: list[str], address: str) -> RowError | None:
+        """Find what an operator should know of an address that was read from `values`."""
         filling = Filling(values)
-        text = filling.fill(self._to) or ""
-        doubt = find_address_doubt(self._channel, text.strip(BLANKS), address, self._read_region(filling))
-        return (doubt, self._to.column) if doubt else None
+        text = (filling.fill(self._to) or "").strip(BLANKS)
+        doubt = find_address_doubt(self._channel, text, address, self._read_region(filling))
+        return replace(doubt, column=self._to.column) if doubt else None
 
     def _read_region(self, filling: Filling) -> str | None:
         field = self._region

@@ -34,22 +34,38 @@ class RoutingReader:
             name: binder.bind(f"routing.attributes.{name}", text) for name, text in routing.attributes.items()
         }
 
+        fields = (
+            self._workspace,
+            self._workflow,
+            self._queue,
+            self._task_channel,
+            self._priority,
+            self._timeout,
+        )
+        is_fixed = all(field is None or field.constant is not None for field in fields)
+        self._fixed = self._read_shared(Filling([])) if is_fixed else None
+
     def read(self, filling: Filling, row: int) -> Routing:
         """Give the routing of data row `row`; what is wrong with it is among the faults."""
         attributes = {name: filling.fill(field) or "" for name, field in self._attributes.items()}
         if sum(map(len, attributes.values())) > _SURELY_SMALL:
             self._judge_size(filling, attributes)
         # Dealt by row number: the same row gets the same agent however often the file is read.
-        agent = self._agents[(row - 1) % len(self._agents)]
-        return Routing(
+        agent = read_sid(filling, self._agents[(row - 1) % len(self._agents)])
+        workspace, workflow, queue, task_channel, priority, timeout_s = self._fixed or self._read_shared(
+            filling
+        )
+        return Routing(workspace, workflow, queue, agent, task_channel, priority, timeout_s, attributes)
+
+    def _read_shared(self, filling: Filling) -> tuple[str, str, str, str | None, int | None, int | None]:
+        """Read what most campaigns have the same for every row."""
+        return (
             read_sid(filling, self._workspace),
             read_sid(filling, self._workflow),
             read_sid(filling, self._queue),
-            read_sid(filling, agent),
             filling.fill_optional(self._task_channel),
             _read_number(filling, self._priority, 0),
             _read_number(filling, self._timeout, 1),
-            attributes,
         )
 
     def _judge_size(self, filling: Filling, attributes: Mapping[str, str]) -> None:

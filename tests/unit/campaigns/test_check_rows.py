@@ -73,12 +73,16 @@ def test_same_address_from_another_sender_is_no_duplicate(tmp_path: Path) -> Non
 
 def test_address_that_an_earlier_campaign_reached_is_skipped(tmp_path: Path) -> None:
     contacted = AddressHashes([address_hash("+447900900123"), address_hash("+447900900999")])
-    path = write(tmp_path, HEADER + ANN + "07900900124,Bob,1 May\n")
+    path = write(tmp_path, HEADER + ANN + "07900900124,Bob,1 May\n" + ANN.replace("07", "+44 7"))
 
     with open_table(path) as table, Duplicates(contacted) as seen:
         rows = list(check_rows(compile_campaign(campaign(), table.columns, table.file), table, seen))
 
-    assert [(row.verdict, row.code) for row in rows] == [("skipped", "already_contacted"), ("ready", "")]
+    assert [(row.verdict, row.code) for row in rows] == [
+        ("skipped", "already_contacted"),
+        ("ready", ""),
+        ("skipped", "already_contacted"),
+    ]
     assert len(contacted) == 2
     assert "x" not in contacted
 
@@ -88,6 +92,27 @@ def test_doubts_are_warnings_of_a_ready_row(tmp_path: Path) -> None:
 
     assert rows[0].verdict == "ready"
     assert {(p.severity, p.column) for p in rows[0].problems} == {("warning", 1), ("warning", 2)}
+
+
+@pytest.mark.parametrize(
+    ("cell", "words"),
+    [
+        ("None", "sent as text"),
+        ("ZoÃ«", "decoded wrongly"),
+        ("donâ€™t", "decoded wrongly"),
+        ("A\u202enn", "direction"),
+    ],
+)
+def test_doubtful_text_is_warned_of(tmp_path: Path, cell: str, words: str) -> None:
+    row = check(write(tmp_path, HEADER + f"07900900123,{cell},1 May\n"))[0]
+
+    assert row.verdict == "ready"
+    assert [(words in p.what, p.column, p.severity) for p in row.problems] == [(True, 2, "warning")]
+
+
+@pytest.mark.parametrize("cell", ["Zoë", "Ângela", "Ã Bc", "Łukasz", "אן", "😀"])
+def test_foreign_names_are_no_doubt(tmp_path: Path, cell: str) -> None:
+    assert check(write(tmp_path, HEADER + f"07900900123,{cell},1 May\n"))[0].problems == ()
 
 
 @pytest.mark.parametrize("cell", ["{{ 7*7 }}", "((first_name))", "=1+1", "@SUM(A1)", "<b>x</b>"])

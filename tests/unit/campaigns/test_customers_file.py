@@ -97,8 +97,9 @@ def test_file_with_nothing_but_delimiters_is_refused(tmp_path: Path) -> None:
     assert "nothing" in refused(write(tmp_path, ",,,\n,,,\n")).what
 
 
-def test_header_alone_gives_no_rows(tmp_path: Path) -> None:
-    assert check(write(tmp_path, HEADER)) == []
+def test_header_alone_is_refused(tmp_path: Path) -> None:
+    assert "no customers" in refused(write(tmp_path, HEADER)).what
+    assert "no customers" in refused(write(tmp_path, HEADER + "\n,,\n")).what
 
 
 def test_header_alone_is_judged_all_the_same(tmp_path: Path) -> None:
@@ -377,6 +378,19 @@ def test_text_after_a_closing_quote_makes_the_row_invalid(tmp_path: Path) -> Non
 
     assert [row.verdict for row in rows] == ["invalid", "ready"]
     assert rows[0].sentence == 'text follows the quote that closes this cell ("x")'
+
+
+def test_quoted_comma_is_one_cell(tmp_path: Path) -> None:
+    row = check(write(tmp_path, HEADER + '07900900123,Ann,"Nov 28, 2026"\n'))[0]
+
+    assert (body(row), row.problems) == ("Hi Ann, due Nov 28, 2026. Bye", ())
+
+
+def test_broken_quote_in_the_header_is_refused(tmp_path: Path) -> None:
+    assert "follows the quote" in refused(write(tmp_path, '"phone"x,first_name,due_date\n' + ANN)).what
+    assert (
+        "131,073 characters" in refused(write(tmp_path, f"{'x' * 131_073},phone,first_name,due_date\n")).what
+    )
 
 
 def test_spaces_around_quotes_are_forgiven(tmp_path: Path) -> None:

@@ -276,3 +276,32 @@ def test_missing_address_is_not_a_bad_address() -> None:
     found = fault(phone=" ", first_name="A", due_date="1")
 
     assert (found.code, found.sentence) == ("missing_value", "phone is empty")
+
+
+def test_template_that_fails_on_a_row_is_that_rows_fault() -> None:
+    text = SMS.replace("{{ due_date }}", "{{ due_date | int // 0 }}")
+
+    found = fault(text, phone=BRITISH, first_name="A", due_date="1")
+
+    assert found.code == "bad_template"
+    assert "message.body" in found.sentence
+
+
+def test_address_made_by_an_expression_may_be_missing() -> None:
+    text = SMS.replace('"{{ phone }}"', '"{{ mobile or phone }}"')
+
+    assert fault(text, mobile="", phone="", first_name="A", due_date="1").sentence == "the address is empty"
+    assert ready(text, mobile="", phone=BRITISH, first_name="A", due_date="1").address == BRITISH
+
+
+def test_region_that_an_expression_cannot_give_is_that_rows_fault() -> None:
+    text = SMS.replace('"GB"', '"{{ country | int // 0 }}"')
+
+    assert fault(text, phone=BRITISH, first_name="A", due_date="1", country="x").code == "bad_template"
+
+
+def test_level_may_come_from_the_row() -> None:
+    text = EMAIL.replace("to_name", 'level = "{{ level }}"\nto_name')
+
+    assert ready(text, email="a@example.com", first_name="A", level="cc").level == "cc"
+    assert fault(text, email="a@example.com", first_name="A", level="CC").code == "bad_value"
