@@ -33,7 +33,7 @@ from worker.redis_durability import durability_warning, read_persistence
 
 log = get_logger(__name__)
 
-__all__ = ["EmbeddedRedis", "RedisStatus", "durability_warning"]
+__all__ = ["EmbeddedRedis", "RedisStatus", "connect", "durability_warning"]
 
 # The longest path of a unix socket that the kernel takes, less its closing zero byte.
 _SOCKET_PATH_MAX_BYTES = 103 if sys.platform == "darwin" else 107
@@ -294,6 +294,18 @@ class EmbeddedRedis:
         with (self._folder / "redis.log").open("rb") as file:
             file.seek(log_from)
             return file.read()[-20_000:].decode(errors="replace")
+
+
+def connect(url: str, *, timeout_s: float = 10.0) -> "redis.Redis":
+    """Open a client for many threads that fails within `timeout_s` and never repeats a command by itself.
+
+    The library's default sends a command again, up to ten times over a minute: a script might run twice,
+    and a worker would hang where it should say that it waits for Redis.
+    """
+    client: redis.Redis = redis.Redis.from_url(
+        url, socket_timeout=timeout_s, retry=Retry(NoBackoff(), 0), health_check_interval=0
+    )
+    return client
 
 
 def _client(socket: Path) -> "redis.Redis":

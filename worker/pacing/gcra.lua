@@ -1,0 +1,48 @@
+-- Take the next common slot of all buckets of one call, or of none.
+--
+-- From/to: each bucket's last_us becomes the slot. GCRA with a burst of one: slots are an interval apart.
+-- KEYS: the buckets, all of one hash tag.
+-- ARGV: 1 the longest wait, us; 2 the margin on a second, us; 3 … the configured pace of each bucket, calls a second.
+-- Returns: {'granted', slot us, now us, n, slipped us of each bucket …} or {'wait', us after which it would be granted, now us, n};
+--          bucket n decides. All numbers of microseconds as strings.
+-- Source: GCRA, https://brandur.org/rate-limiting
+
+local longest_wait_us = tonumber(ARGV[1])
+local margin_us = tonumber(ARGV[2])
+
+local now_us = now_in_us()
+local slot_us, decisive = now_us, 1
+local buckets = {}
+
+for n, key in ipairs(KEYS) do
+  local bucket = read_bucket(key, now_us)
+  bucket.interval_us = interval_us(tonumber(ARGV[2 + n]), bucket.share, margin_us)
+  bucket.free_us = math.max(now_us, bucket.blocked_us, (bucket.last_us or 0) + bucket.interval_us)
+  if bucket.free_us > slot_us then slot_us, decisive = bucket.free_us, n end
+  buckets[n] = bucket
+end
+
+-- A bucket that is free a whole interval before the slot would lose slots that others can use:
+-- come back half an interval before the slot, when at most a part of one is lost.
+local come_back_us = slot_us - longest_wait_us
+for _, bucket in ipairs(buckets) do
+  if slot_us - bucket.free_us >= bucket.interval_us then
+    come_back_us = math.max(come_back_us, slot_us - bucket.interval_us / 2)
+  end
+end
+if come_back_us > now_us then
+  return {'wait', whole(math.ceil(come_back_us - now_us)), whole(now_us), decisive}
+end
+
+local granted = {'granted', whole(slot_us), whole(now_us), decisive}
+for n, key in ipairs(KEYS) do
+  local bucket = buckets[n]
+  granted[4 + n] = whole(bucket.slipped_us)
+  redis.call('HSET', key, 'last_us', whole(slot_us))
+  if bucket.share >= 1 then redis.call('HDEL', key, 'share', 'slowed_us') end
+  if bucket.blocked_us <= now_us then redis.call('HDEL', key, 'blocked_us', 'blocked_for_us', 'why') end
+  -- Kept until it would no longer hold anybody back, and until a slowed pace has recovered.
+  local idle_us = slot_us - now_us + 2 * bucket.interval_us + (1 - bucket.share) / SPEED_UP_PER_S * 1000000
+  redis.call('PEXPIRE', key, whole(math.ceil(idle_us / 1000) + 5000))
+end
+return granted

@@ -1,0 +1,201 @@
+"""Share the agreed paces among all workers: a call takes a slot in each of its buckets, and is made on the beat."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import redis
+
+from worker.errors import RedisUnavailableError
+from worker.pacing.redis_clock import RedisClock
+
+# Nobody reserves further ahead: this bounds what a step of Redis's clock can do. Also in bucket.lua.
+MAX_WAIT_MS = 2000
+# The calls of a second are spread over this much more than a second, and a slot may be reached that late: what lies
+# between the two is for what happens to a call between its slot and the wire. Measured with ops/bench/pace.py.
+MARGIN_S = 0.012
+LATE_S = 0.003
+_SLIPS_MAX = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Bucket:
+    """Name one shared pace; `label` is what people read (`status`, `waiting_for`)."""
+
+    name: str
+    per_s: float
+    label: str = ""
+
+    def __post_init__(self) -> None:
+        if not 0 < self.per_s < float("inf"):
+            raise ValueError(f"a pace is a number above 0, not {self.per_s}")
+
+
+@dataclass(frozen=True, slots=True)
+class Granted:
+    """Hold a slot: `wait_ms` from now, at `slot_s` on the monotonic clock, `slot_us` on Redis's.
+
+    `slipped_us` says for each of `buckets` how far its slots had been moved on by then, as slip.lua wants it.
+    """
+
+    wait_ms: int
+    slot_s: float
+    slot_us: int
+    buckets: tuple[Bucket, ...]
+    slipped_us: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Wait:
+    """Hold no slot: the same call would be granted after `ms`, whole and >= 1; `bucket` is the one that decides."""
+
+    ms: int
+    bucket: Bucket
+
+
+@dataclass(frozen=True, slots=True)
+class BucketState:
+    """Say how a bucket stands: the pace in force, slots taken ahead, and why it is slower than configured."""
+
+    bucket: Bucket
+    per_s: float
+    reserved_ahead_ms: int
+    blocked_ms: int
+    why: str
+
+
+class Pacer:
+    """Take slots of shared paces, on Redis's clock.
+
+    Redis keeps `<prefix>pace:<bucket name>`, a hash for each bucket, until it holds nobody back any more.
+    At most ceil(per_s) calls fall into any second, and `per_s` a second in the long run, as the server sees them,
+    as long as what happens between `wait` and the wire varies by less than MARGIN_S - LATE_S.
+    If Redis's clock steps forward, slots that were reserved before are sent beside new ones for up to MAX_WAIT_MS: not prevented.
+    """
+
+    def __init__(
+        self,
+        client: "redis.Redis",
+        prefix: str,
+        *,
+        clock: Callable[[], float],
+        sleep: Callable[[float], None],
+        margin_s: float = MARGIN_S,
+        late_s: float = LATE_S,
+    ) -> None:
+        self._prefix = prefix
+        self._clock = clock
+        self._sleep = sleep
+        self._margin_s = margin_s
+        self._late_s = late_s
+        self._answer_s = 0.0
+        self._redis_clock = RedisClock()
+        self._acquire, self._slip, self._slow_down, self._peek = (
+            client.register_script(_script(name)) for name in ("gcra", "slip", "slow_down", "peek")
+        )
+
+    def acquire(self, buckets: Sequence[Bucket], max_wait_ms: int = 750) -> Granted | Wait:
+        """Take one slot in every bucket, at most `max_wait_ms` ahead, or none and say how long to wait.
+
+        A wait well below a second leaves room to move a slot that is reached late, see `wait`.
+        None is taken either where that would waste a whole slot of a faster bucket; the wait then ends shortly before the slot.
+        Follow a grant with `wait`.
+
+        Raises: RedisUnavailableError if Redis gives no answer.
+        """
+        if not buckets or not 0 <= max_wait_ms <= MAX_WAIT_MS:
+            raise ValueError(f"at least one bucket, and a wait of at most {MAX_WAIT_MS} ms")
+        limits = [max_wait_ms * 1000, _us(self._margin_s), *(bucket.per_s for bucket in buckets)]
+        asked_s = self._clock()
+        verdict, time_us, now_us, decisive, *slipped_us = self._run(self._acquire, buckets, limits)
+        answered_s = self._clock()
+        self._redis_clock.observe(asked_s, answered_s, int(now_us) / 1e6)
+        self._answer_s += (answered_s - asked_s - self._answer_s) / 16
+        if _text(verdict) == "wait":
+            return Wait(ms=max(1, -(-int(time_us) // 1000)), bucket=buckets[int(decisive) - 1])
+        slot_us = int(time_us)
+        slot_s = self._redis_clock.monotonic_s(slot_us / 1e6)
+        wait_ms = max(0, round((slot_s - answered_s) * 1000))
+        return Granted(wait_ms, slot_s, slot_us, tuple(buckets), tuple(map(int, slipped_us)))
+
+    def wait(self, granted: Granted) -> bool:
+        """Sleep until the slot; False if it was missed for good, and another must be acquired.
+
+        A late call would crowd those after it into one second with those before. So a slot reached late is moved to now, and
+        all that nobody has taken yet with it: that costs the pace the lateness, where a slot given up costs the whole slot.
+        What is later than that is given up.
+        Call this last, right before the request.
+
+        Raises: RedisUnavailableError if a slot must be moved and Redis gives no answer.
+        """
+        slot_s, answer_s = granted.slot_s, self._answer_s
+        for _ in range(_SLIPS_MAX):
+            ahead_s = slot_s - self._clock()
+            if ahead_s > 0:
+                self._sleep(ahead_s)
+            asked_s = self._clock()
+            if asked_s - slot_s <= self._late_s:
+                return True
+            slot_us = self._move(granted, answer_s)
+            if slot_us is None:
+                return False
+            slot_s, answer_s = self._redis_clock.monotonic_s(slot_us / 1e6), self._clock() - asked_s
+        return False
+
+    def _move(self, granted: Granted, answer_s: float) -> int | None:
+        limits: list[float] = [granted.slot_us, *map(_us, (self._margin_s, answer_s, self._late_s))]
+        for bucket, slipped_us in zip(granted.buckets, granted.slipped_us, strict=True):
+            limits += [bucket.per_s, slipped_us]
+        slot_us = _text(self._run(self._slip, granted.buckets, limits))
+        return int(slot_us) if slot_us else None
+
+    def slow_down(self, bucket: Bucket, retry_after_s: float | None) -> None:
+        """Slow a bucket that was answered 429, at most once a second; block it for `retry_after_s`.
+
+        It speeds up again by itself, by 2 % of the configured pace for each quiet second.
+
+        Raises: RedisUnavailableError if Redis gives no answer.
+        """
+        self._run(self._slow_down, [bucket], [_us(max(0.0, retry_after_s or 0.0)), bucket.per_s])
+
+    def peek(self, buckets: Sequence[Bucket]) -> list[BucketState]:
+        """Describe how each bucket stands; takes nothing.
+
+        Raises: RedisUnavailableError if Redis gives no answer.
+        """
+        seen = self._run(self._peek, buckets, []) if buckets else []
+        return [
+            BucketState(
+                bucket=bucket,
+                per_s=bucket.per_s * float(share),
+                reserved_ahead_ms=int(ahead_us) // 1000,
+                blocked_ms=-(-int(blocked_us) // 1000),
+                why=_text(why),
+            )
+            for bucket, (share, ahead_us, blocked_us, why) in zip(buckets, seen, strict=True)
+        ]
+
+    def _run(self, script: Any, buckets: Sequence[Bucket], args: Sequence[float]) -> Any:
+        keys = [f"{self._prefix}pace:{bucket.name}" for bucket in buckets]
+        try:
+            return script(keys=keys, args=args)
+        except redis.ResponseError:
+            raise
+        except redis.RedisError as error:
+            raise RedisUnavailableError(
+                "Redis gives no answer.", "See that it runs and can be reached."
+            ) from error
+
+
+def _script(name: str) -> str:
+    here = Path(__file__).parent
+    return "\n".join((here / f"{part}.lua").read_text(encoding="utf-8") for part in ("bucket", name))
+
+
+def _us(seconds: float) -> int:
+    return round(seconds * 1_000_000)
+
+
+def _text(value: str | bytes) -> str:
+    return value.decode() if isinstance(value, bytes) else value
