@@ -139,7 +139,10 @@ def _explain(details: Mapping[str, Any]) -> Fault:
     value = _say(details["input"])
     if kind == "string_type":
         advice = f'write it in quotes: {path[-1]} = "{details["input"]}"'
-        is_scalar = isinstance(details["input"], str | int | float)
+        is_scalar = isinstance(details["input"], str | int | float) and key not in _EXAMPLES.keys() - {
+            "to",
+            "from",
+        }
         return Fault(key, f"{key} is {value}, which is no text", advice if is_scalar else f"write {example}")
     if kind == "literal_error":
         wanted = details["ctx"]["expected"].replace("'", '"')

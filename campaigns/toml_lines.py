@@ -2,7 +2,7 @@
 
 import re
 
-_SECTION = re.compile(r"\s*\[\s*([^\[\]]+?)\s*\]")
+_SECTION = re.compile(r"\s*\[{1,2}\s*([^\[\]]+?)\s*\]")
 _KEY = re.compile(r"""\s*((?:[\w-]+|"[^"]*"|'[^']*')(?:\s*\.\s*(?:[\w-]+|"[^"]*"|'[^']*'))*)\s*=""")
 _LONG_QUOTE = re.compile(r"\"{3}|'{3}")
 
