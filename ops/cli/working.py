@@ -93,7 +93,7 @@ class _Foreground:
 
     def _see(self) -> Mapping[str, Any]:
         seen = self.desk.snapshot(self.campaign_id)
-        if self.crew.is_ours and not seen["workers"]:
+        if self.crew.is_ours and not seen["workers"] and seen["state"] in ("running", "waiting"):
             return {**seen, "waiting_for": "its workers to start"}
         return seen
 
