@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
-from itertools import count
 from pathlib import Path
 from typing import Literal
 
@@ -160,13 +159,15 @@ def _generations(
     registry: Registry, settings: Settings, name: str, digest: str, folder: Path
 ) -> Iterator[tuple[int, str, CampaignInfo | None]]:
     """Go through the campaigns that this name and file have been; generation 0 is missing where `--again` was first."""
-    for generation in count():
+    generation = 0
+    while True:
         campaign_id = campaign_identity(settings.account, settings.base_url, name, digest, generation)
         info = registry.find(campaign_id)
         if info is not None or is_known_by_results(folder, campaign_id):
             yield generation, campaign_id, info
         elif generation > 0:
             return
+        generation += 1
 
 
 def _begin(decision: Decision, settings: Settings, *, again: bool) -> Decision:
@@ -228,11 +229,8 @@ def _fields(decision: Decision, settings: Settings) -> dict[str, str]:
 
 
 def _hash(customers: Path) -> str:
-    try:
+    with open_table(customers):  # which says in words what is wrong with the file
         return file_sha256(customers)
-    except OSError:
-        with open_table(customers):  # which says in words what is wrong with the file
-            raise
 
 
 def _warn_of_again(decision: Decision) -> Decision:

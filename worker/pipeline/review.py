@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Literal
 
 from campaigns.recipients import RowError
@@ -52,19 +53,14 @@ class _Proof:
 def find_rows(bench: Workbench, campaign_id: str) -> Iterator[ReviewRow]:
     """Go through the rows in need of review. Raises: NotFoundError where there is no such campaign."""
     info = bench.registry.get(campaign_id)
-    left = info.counts.get(State.NEEDS_REVIEW, 0)
-    if not left:
-        return
-    for number, record, _, _ in bench.ledger.iter_rows(
-        campaign_id, info.rows, cells=False, whole_story=False
-    ):
-        if record.state is State.NEEDS_REVIEW:
-            key = outreach_key(campaign_id, number, record.send)
-            words = words_of(record, None, campaign_id, number)
-            yield ReviewRow(number, record.send, key, words, record, _address(bench, campaign_id, number))
-            left -= 1
-            if not left:
-                return
+    known = info.counts.get(State.NEEDS_REVIEW, 0)
+    rows = bench.ledger.iter_rows(campaign_id, info.rows, cells=False, whole_story=False)
+    found = ((number, record) for number, record, _, _ in rows if record.state is State.NEEDS_REVIEW)
+    # No further than the last of them: most campaigns have very few.
+    for number, record in islice(found, known):
+        key = outreach_key(campaign_id, number, record.send)
+        words = words_of(record, None, campaign_id, number)
+        yield ReviewRow(number, record.send, key, words, record, _address(bench, campaign_id, number))
 
 
 def judge_sent(bench: Workbench, campaign_id: str, number: int, message_sid: str = "") -> Verdict:

@@ -7,6 +7,7 @@ import pytest
 from intake_desk import Desk, phone
 
 from campaigns.problems import RefusedError
+from worker.errors import RefusedHereError
 from worker.ledger.states import Reason, State
 from worker.pipeline.intake import carry_out
 
@@ -212,7 +213,7 @@ def test_file_without_a_sendable_row_is_refused_and_leaves_nothing(desk: Desk) -
 
 
 def test_header_alone_is_refused(desk: Desk) -> None:
-    with pytest.raises(RefusedError, match="no rows"):
+    with pytest.raises(RefusedError, match="no customers"):
         desk.take_in(desk.definition(), desk.customers([]))
 
 
@@ -350,6 +351,58 @@ def test_results_file_of_a_campaign_that_the_ledger_lost_stops_a_blind_start(des
 
     again = desk.take_in(definition, customers, again=True)
     assert again.campaign_id != first.campaign_id
+
+
+def test_campaign_of_the_name_that_reached_nobody_leaves_nobody_out(desk: Desk) -> None:
+    first = desk.take_in(desk.definition(), desk.customers(2))
+    desk.rig.reject(first.campaign_id, 1)
+
+    second = desk.take_in(desk.definition(), desk.customers(3))
+
+    assert second.counts["pending"] == 3
+
+
+def test_of_two_updates_at_once_the_second_is_refused(desk: Desk) -> None:
+    customers = desk.customers(3)
+    first = desk.take_in(desk.definition(), customers)
+    decisions = [desk.decide(desk.definition(body=body), customers, update=True) for body in ("One", "Two")]
+
+    carry_out(desk.ledger, desk.registry, desk.settings, decisions[0], progress=lambda rows, size: None)
+    with pytest.raises(RefusedError, match="another command has changed the definition"):
+        carry_out(desk.ledger, desk.registry, desk.settings, decisions[1])
+
+    assert '"One"' in desk.registry.get(first.campaign_id).definition
+
+
+def test_load_that_another_command_discards_ends_in_words(desk: Desk) -> None:
+    definition, customers = desk.definition(), desk.customers(ROWS)
+    decision = desk.decide(definition, customers)
+
+    def discard(rows: int, size: int) -> None:
+        if rows == 128:
+            desk.registry.discard(decision.campaign_id)
+
+    with pytest.raises(RefusedHereError, match="taken away by another command"):
+        carry_out(desk.ledger, desk.registry, desk.settings, decision, discard)
+
+
+def test_half_load_with_more_rows_than_the_file_is_never_started(desk: Desk) -> None:
+    decision = desk.decide(desk.definition(), desk.customers(3))
+    desk.rig.load(decision.campaign_id, 64, start=False)
+
+    with pytest.raises(RefusedHereError, match=r"64 rows of .* and the file has 3"):
+        carry_out(desk.ledger, desk.registry, desk.settings, decision)
+
+    assert desk.registry.get(decision.campaign_id).state == "loading"
+
+
+def test_file_that_vanishes_while_it_is_read_is_refused(desk: Desk) -> None:
+    customers = desk.customers(ROWS)
+
+    with pytest.raises(RefusedError, match="changed while"):
+        desk.take_in(
+            desk.definition(), customers, progress=lambda rows, size: customers.unlink(missing_ok=True)
+        )
 
 
 def test_progress_counts_rows_and_about_the_bytes(desk: Desk) -> None:

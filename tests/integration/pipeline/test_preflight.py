@@ -35,6 +35,11 @@ content_sid = "{TEMPLATE}"
 2 = "1 March"
 """
 
+CHAT = (
+    DEFINITION.replace('whatsapp"\nfrom = "whatsapp:+12025550199"', 'chat"').partition("[message]")[0]
+    + '[message]\nbody = "Hello"\n'
+)
+
 
 @pytest.fixture
 def gateways() -> Iterator[Callable[[str], TwilioGateway]]:
@@ -142,6 +147,27 @@ def test_answers_that_are_forbidden_are_warnings(
     warnings = said(problems, "warning")
     assert warnings
     assert all("could not be checked" in warning for warning in warnings)
+
+
+def test_credentials_that_cannot_be_checked_are_a_warning(
+    ask: Callable[..., list[Problem]], simulator: SimulatorProcess
+) -> None:
+    simulator.settings(forbidden={"GET conversations/v1/ParticipantConversations": 403})
+
+    (warning,) = said(ask(), "warning")
+
+    assert "the credentials could not be checked" in warning
+
+
+def test_campaign_with_neither_template_nor_sender_asks_for_neither(
+    ask: Callable[..., list[Problem]], simulator: SimulatorProcess
+) -> None:
+    assert ask(text=CHAT) == []
+    assert not [
+        each
+        for each in simulator.requests()
+        if "content" in each["request"] or "messaging" in each["request"]
+    ]
 
 
 def test_wrong_credentials_end_the_command_as_unavailable(

@@ -11,7 +11,7 @@ from intake_desk import Desk, phone
 
 from worker.errors import NotFoundError, RefusedHereError
 from worker.ledger.states import Reason
-from worker.pipeline.results import OUTREACH_COLUMNS, write_results
+from worker.pipeline.results import OUTREACH_COLUMNS, results_path, write_results
 from worker.pipeline.results_files import ResultsFile
 
 
@@ -159,7 +159,7 @@ def test_writer_without_patience_leaves_the_file_to_the_one_at_work(desk: Desk) 
 
 
 def test_file_is_whole_at_every_moment_while_several_write_it(desk: Desk) -> None:
-    campaign_id = desk.begin(300)
+    campaign_id = desk.begin(600)
     path = path_of(desk, campaign_id)
     write_results(desk.ledger, desk.registry, campaign_id, path)
     stop = threading.Event()
@@ -185,7 +185,7 @@ def test_file_is_whole_at_every_moment_while_several_write_it(desk: Desk) -> Non
     stop.set()
     reader.join(10)
 
-    assert lengths == {301}
+    assert lengths == {601}
 
 
 def test_writing_that_fails_leaves_the_file_and_no_rest(desk: Desk) -> None:
@@ -223,6 +223,10 @@ def test_file_in_the_place_of_the_folder_is_said_in_words(desk: Desk) -> None:
 
     with pytest.raises(RefusedHereError, match="cannot be written"):
         write_results(desk.ledger, desk.registry, campaign_id, desk.folder / "taken" / f"{campaign_id}.csv")
+
+
+def test_file_stands_in_the_folder_of_the_settings(desk: Desk) -> None:
+    assert results_path(desk.settings, "spring-1") == desk.folder / "results" / "spring-1.csv"
 
 
 def test_unknown_campaign_is_told(desk: Desk) -> None:

@@ -122,6 +122,14 @@ def test_paused_campaign_is_said_to_wait(desk: Desk, campaign_id: str) -> None:
     assert "paused" in plan.warnings[0]
 
 
+def test_empty_plan_begins_nothing(desk: Desk) -> None:
+    campaign_id = desk.begin(1)
+
+    begun = retry.begin(desk.ledger, desk.registry, retry.plan(desk.ledger, desk.registry, campaign_id))
+
+    assert (begun.begun, begun.overtaken) == (0, 0)
+
+
 def test_progress_counts_the_rows(desk: Desk, campaign_id: str) -> None:
     plan = retry.plan(desk.ledger, desk.registry, campaign_id, codes=[str(WORTH), str(HOPELESS)])
     seen: list[int] = []

@@ -151,6 +151,51 @@ def test_twilio_that_does_not_answer_leaves_it_to_the_operators_word(
     assert "could not be asked" in verdict.sentence
 
 
+def test_message_is_looked_for_in_the_rows_own_conversation(desk: Desk, bench: Workbench) -> None:
+    campaign_id = desk.begin(2)
+    desk.rig.bring(campaign_id, State.NEEDS_REVIEW, 1)
+    desk.rig.bring(campaign_id, State.NEEDS_REVIEW, 2)
+
+    first, second = review.find_rows(bench, campaign_id)
+    verdict = review.judge_sent(bench, campaign_id, 1)
+
+    assert first.record.conversation_sid in first.words.advice
+    assert second.row == 2
+    assert verdict.status == "needs_review"  # Twilio knows no such conversation, which proves nothing
+
+
+def test_row_that_cannot_be_read_any_more_is_left_to_the_operators_word(desk: Desk, bench: Workbench) -> None:
+    campaign_id = desk.begin(1)
+    token = desk.rig.doubt(campaign_id, 1)
+    desk.ledger.review(campaign_id, 1, token, int(Reason.LOOKUPS_FAILED))
+    desk.client.hset(desk.ledger.key(campaign_id, "in:0"), "0", '["nobody", "Ann"]')
+
+    (row,) = review.find_rows(bench, campaign_id)
+    verdict = review.judge_sent(bench, campaign_id, 1)
+
+    assert row.address == ""
+    assert "could not be asked" in verdict.sentence
+
+
+def test_all_conversations_of_the_customer_are_searched(
+    desk: Desk, bench: Workbench, campaign_id: str, simulator: SimulatorProcess
+) -> None:
+    simulator.occupy(phone(1), "+12025550199", ACCOUNT)
+    simulator.occupy(phone(1), "+12025550188", ACCOUNT)
+
+    verdict = review.judge_sent(bench, campaign_id, 1)
+
+    assert "shows no message with the key" in verdict.sentence
+
+
+def test_verdict_that_comes_second_is_told(desk: Desk, bench: Workbench, campaign_id: str) -> None:
+    seen = bench.ledger.get_row(campaign_id, 1).record
+    bench.ledger.verdict(campaign_id, 1, seen.send, "not_sent")
+
+    with pytest.raises(RefusedHereError, match="needs no review"):
+        review._record(bench, campaign_id, 1, seen, "sent", review._Proof())
+
+
 def test_row_that_needs_no_review_is_not_judged(bench: Workbench, campaign_id: str) -> None:
     with pytest.raises(RefusedHereError, match="needs no review"):
         review.judge_sent(bench, campaign_id, 2)

@@ -152,6 +152,16 @@ def test_opened_rows_without_their_customer_are_named(desk: Desk) -> None:
     assert seen["in_flight"] == 1
 
 
+def test_row_that_is_due_nowhere_is_not_passed_over_in_silence(desk: Desk) -> None:
+    campaign_id = desk.begin(1)
+    see_worker(desk)
+    token = desk.rig.opening(campaign_id, 1)
+    desk.ledger.defer_opening(campaign_id, 1, token, 60_000, 0)
+    desk.client.delete(desk.ledger.key(campaign_id, "due"))
+
+    assert snapshot(desk.bench(), campaign_id)["waiting_for"]
+
+
 def test_rows_in_hand_wait_for_twilio(desk: Desk) -> None:
     campaign_id = desk.begin(1)
     see_worker(desk)
