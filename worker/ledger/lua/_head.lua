@@ -15,7 +15,7 @@ local STORY_FIRST, STORY_LAST = 8 * 8, 8 * 90
 local STREAK_LIMIT = 20
 local PAIR_MS = 600000 -- lease of a pair's lock, begun anew whenever its row is held
 local CLOSING_MS = 30000 -- a row whose Interaction is being closed is due again by then; at once when it is closed
-local PIECE = 1000 -- rows that one script puts back at most: some ms
+local PIECE = 500 -- rows that one script puts back at most: some ms
 
 local STATE = { PENDING = 0, QUEUED = 1, OPENING = 2, DOUBT_OPENING = 3, OPEN = 4, SENDING = 5, DOUBT_SENDING = 6,
   ACCEPTED = 7, FAILED = 8, INVALID = 9, SKIPPED = 10, NEEDS_REVIEW = 11, CANCELLED = 12 }

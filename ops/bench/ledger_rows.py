@@ -1,0 +1,75 @@
+"""Rows for the benchmarks of the ledger: loaded as intake does, and worked off the usual way by one client."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from itertools import count
+from pathlib import Path
+
+import redis
+
+from worker.ledger.keys import BUCKET, pair
+from worker.ledger.ledger import Claim, Ledger, LoadRow
+from worker.ledger.registry import Registry
+from worker.ledger.row import pack_new
+from worker.ledger.states import State
+from worker.redis_server import EmbeddedRedis
+
+ID = "bench-0badcafe"
+TRANSITIONS_A_ROW = 5
+"""dispatch, claim_opening, opened, claim_sending, accepted."""
+_tokens = count(1)
+
+
+@contextmanager
+def open_ledger(home: Path, *, appendfsync: str = "no") -> Iterator[tuple[redis.Redis, Ledger, Registry]]:
+    """Start the embedded server of its own home; what is not measured here is the disk."""
+    with EmbeddedRedis(home).hold() as url, redis.Redis.from_url(url) as client:
+        client.config_set("appendfsync", appendfsync)
+        yield client, Ledger(client, "0badcafe"), Registry(client, "0badcafe")
+
+
+def load(ledger: Ledger, registry: Registry, rows: int) -> str:
+    """Load and start a campaign of `rows` rows with four columns each."""
+    fields = {"name": "bench", "definition": "{}", "columns": '["phone"]', "file_sha256": "0" * 64}
+    registry.create(ID, fields)
+    for first in range(1, rows + 1, BUCKET):
+        chunk = [_row(number) for number in range(first, min(first + BUCKET, rows + 1))]
+        ledger.load_rows(ID, first, chunk)
+    registry.start(ID, rows)
+    return ID
+
+
+def work_off(ledger: Ledger, campaign_id: str, rows: int, window: int = 64) -> None:
+    """Let `rows` rows go the usual way, `window` of them dispatched at once."""
+    done = 0
+    while done < rows:
+        for row in ledger.dispatch(campaign_id, fresh=min(window, rows - done), old=window).fresh:
+            accept(ledger, campaign_id, row)
+            done += 1
+
+
+def accept(ledger: Ledger, campaign_id: str, row: int) -> None:
+    """Let a queued row go the usual way."""
+    claim = Claim(f"{next(_tokens):016x}", "bench:1", 60_000)
+    lock = pair(ledger.prefix, f"{row}")
+    assert ledger.claim_opening(campaign_id, row, claim, lock).ok
+    conversation = f"CH{row:032x}"
+    opened = ledger.opened(
+        campaign_id,
+        row,
+        claim.token,
+        interaction=f"KD{row:032x}",
+        conversation=conversation,
+        channel=f"UO{row:032x}",
+        flex_task=f"WT{row:032x}",
+    )
+    assert opened.ok
+    assert ledger.claim_sending(campaign_id, row, claim, conversation).ok
+    assert ledger.accepted(campaign_id, row, claim.token, f"IM{row:032x}").ok
+
+
+def _row(number: int) -> LoadRow:
+    cells = (f"+1202555{number:07d}", f"Customer {number}", "2026-12-01", "Europe/Berlin")
+    return LoadRow(cells, pack_new(State.PENDING, number.to_bytes(8)))
