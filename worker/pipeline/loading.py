@@ -28,7 +28,11 @@ Progress: TypeAlias = Callable[[int, int], None]
 
 PROBLEMS_KEPT = 1_000
 _STATES = {"ready": State.PENDING, "invalid": State.INVALID, "skipped": State.SKIPPED}
-_REASONS = {"duplicate": Reason.DUPLICATE, "already_contacted": Reason.ALREADY_CONTACTED}
+_REASONS = {
+    "duplicate": Reason.DUPLICATE,
+    "already_contacted": Reason.ALREADY_CONTACTED,
+    "suppressed": Reason.SUPPRESSED,
+}
 _NO_HASH = b"\0" * 8
 
 
@@ -159,20 +163,9 @@ def _refuse_empty(path: Path, loaded: Loaded, contacted: int) -> None:
     if loaded.verdicts.get("ready"):
         return
     invalid, skipped = loaded.verdicts.get("invalid", 0), loaded.verdicts.get("skipped", 0)
-    if not loaded.rows:
-        raise _refused(
-            path, "the file holds a header and no rows", "export it again, with the customers in it"
-        )
     what = f"no row can be sent: {invalid} invalid, {skipped} skipped"
-    advice = (
-        "correct the rows"
-        if invalid
-        else "`--again` contacts everybody once more"
-        if contacted
-        else "correct them"
-    )
-    problem = Problem(str(path), None, None, what, advice)
-    raise RefusedError([problem, *loaded.problems])
+    advice = "correct the rows" if invalid or not contacted else "`--again` contacts everybody once more"
+    raise RefusedError([Problem(str(path), None, None, what, advice), *loaded.problems])
 
 
 def _refused(path: Path, what: str, advice: str) -> RefusedError:

@@ -140,6 +140,12 @@ _CANCELLED = Words(
     "To contact the customer after all, send the row in a file of its own.",
 )
 _ACCEPTED = Words()
+_AGAIN = Words("", "It waits for its next turn; nothing of the last one is left at Twilio.", _NOTHING)
+_MISFIT = Words(
+    "invalid",
+    "The row does not fit the definition, which was changed after the row was checked.",
+    "Change the definition with `--update`, then `outreach retry {campaign_id} --row {row}`.",
+)
 
 
 def outreach_key(campaign_id: str, row: int, send: int) -> str:
@@ -163,6 +169,8 @@ def words_of(record: Record, note: tuple[str, str, str] | None, campaign_id: str
         return _waiting_words(last.event, last.code)
     if state in _PENDING:
         return _PENDING[state]
+    if state is State.FAILED and record.code == Reason.INVALID:
+        return replace(_MISFIT, advice=_MISFIT.advice.format(campaign_id=campaign_id, row=row))
     return code_words(record.code, record.arg)
 
 
@@ -219,7 +227,9 @@ def _review_words(record: Record, campaign_id: str, row: int) -> Words:
 
 @lru_cache(maxsize=1024)
 def _waiting_words(event: Event, code: int) -> Words:
-    if not code or event in (Event.NEW_SEND, Event.GIVEN_UP):
+    if event in (Event.NEW_SEND, Event.GIVEN_UP):
         return _PENDING[State.PENDING]
+    if not code:
+        return _AGAIN
     words = code_words(code)
     return Words(words.code, f"Put off until its next turn. {words.sentence}", _NOTHING)

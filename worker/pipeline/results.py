@@ -71,7 +71,8 @@ def write_results(
 ) -> bool:
     """Write the results file, aside and then renamed; False where it was left as it is.
 
-    It is left where it holds a newer state than the ledger, and, without `wait`, where somebody writes it just now.
+    It is left where it holds a newer state than the ledger, where the campaign is still being loaded (a load may yet be
+    refused), and, without `wait`, where somebody writes it just now.
     Raises: RefusedHereError where it can't be written; NotFoundError where there is no such campaign.
     """
     file = ResultsFile(path, campaign_id)
@@ -80,7 +81,7 @@ def write_results(
             return False
         # Read before the rows: whatever changes meanwhile makes the file newer than it says, never older.
         info = registry.get(campaign_id)
-        if info.seq < file.seq:
+        if info.state == "loading" or info.seq < file.seq:
             return False
         with file.replacing(info.seq) as stream:
             stream_results(ledger, info, stream)

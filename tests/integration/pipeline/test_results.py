@@ -149,6 +149,14 @@ def test_older_state_never_replaces_a_newer_one(desk: Desk) -> None:
     assert path.read_bytes() == newer
 
 
+def test_campaign_that_is_still_being_loaded_has_no_file(desk: Desk) -> None:
+    campaign_id = desk.rig.load(rows=64, start=False)
+    path = path_of(desk, campaign_id)
+
+    assert not write_results(desk.ledger, desk.registry, campaign_id, path)
+    assert not path.exists()
+
+
 def test_writer_without_patience_leaves_the_file_to_the_one_at_work(desk: Desk) -> None:
     campaign_id = desk.begin(1)
     path = path_of(desk, campaign_id)

@@ -100,6 +100,19 @@ def test_row_that_was_put_off_says_for_what() -> None:
     assert seen.sentence == "Put off until its next turn. Twilio could not be reached."
 
 
+def test_row_that_was_looked_up_and_not_found_waits_for_its_next_turn() -> None:
+    seen = words(State.PENDING, story=(Story(Event.ABSENT_OPEN, AT, 0),))
+
+    assert "next turn" in seen.sentence
+
+
+def test_row_that_a_changed_definition_does_not_fit_says_so() -> None:
+    seen = words(State.FAILED, code=Reason.INVALID)
+
+    assert "definition" in seen.sentence
+    assert f"outreach retry {ID} --row 7" in seen.advice
+
+
 def test_row_with_a_new_send_only_waits_for_its_turn() -> None:
     seen = words(State.PENDING, story=(Story(Event.NEW_SEND, AT, 0),))
 
