@@ -36,6 +36,13 @@ def read_header(cells: Sequence[str], line: int, file: str) -> tuple[str, ...]:
     return tuple(columns)
 
 
+def is_like_an_address(cell: str) -> bool:
+    """Tell whether a cell looks like a phone number or an e-mail address, which no header is."""
+    if _ROUNDED.fullmatch(cell) or _LIKE_AN_EMAIL.fullmatch(cell):
+        return True
+    return sum(char.isdigit() for char in cell) >= 9 and _LIKE_A_NUMBER.fullmatch(cell) is not None
+
+
 def _say_twice(places: list[int], columns: Sequence[str], line: int, file: str) -> Problem:
     names = say_names(columns[place - 1] for place in places)
     numbers = ", ".join(map(str, places[:-1])) + f" and {places[-1]}"
@@ -45,9 +52,7 @@ def _say_twice(places: list[int], columns: Sequence[str], line: int, file: str) 
 
 def _refuse_data(columns: Sequence[str], line: int, file: str) -> None:
     for place, name in enumerate(columns, start=1):
-        digits = sum(char.isdigit() for char in name)
-        is_number = _ROUNDED.fullmatch(name) or (digits >= 9 and _LIKE_A_NUMBER.fullmatch(name))
-        if is_number or _LIKE_AN_EMAIL.fullmatch(name):
+        if is_like_an_address(name):
             what = f"the first line is a customer and not a header: it holds {quote(name)}"
             advice = "put a line with the names of the columns above it"
             raise RefusedError([Problem(file, line, place, what, advice)])

@@ -7,7 +7,7 @@ from pathlib import Path
 from types import TracebackType
 
 from campaigns.encoding import NAMES, Contents, find_contents, find_delimiter
-from campaigns.header import read_header
+from campaigns.header import is_like_an_address, read_header
 from campaigns.names import BLANKS, fold_name, say_names
 from campaigns.problems import Problem, RefusedError
 from campaigns.records import BrokenRecordError, CellFault, Record, read_records
@@ -206,16 +206,23 @@ class Table:
             )
 
     def _judge_span(self, record: Record, number: int) -> Iterator[Problem]:
-        """Warn of a cell over several lines that looks like whole rows taken in by a quote."""
-        if record.last_line == record.line or self._width < 3:
+        """Find a cell over several lines that holds whole rows, taken in by a quote."""
+        if record.last_line == record.line:
             return
         for column, cell in enumerate(record.cells, start=1):
-            inner = [line for line in cell.splitlines()[1:] if line.count(self._delimiter) >= self._width - 1]
-            if inner:
-                what = f"this cell runs on to line {record.last_line} and looks like {len(inner)} whole rows"
+            rows = sum(map(self._is_like_a_row, cell.splitlines()[1:]))
+            if rows:
+                what = f"this cell runs on to line {record.last_line} and looks like {rows} whole row{'s' * (rows > 1)}"
                 advice = "check that the quote that opens it is meant"
                 yield Problem(self.file, record.line, column, what, advice, "error", number)
                 return
+
+    def _is_like_a_row(self, line: str) -> bool:
+        cells = line.split(self._delimiter)
+        # The closing quote ends the last row early, so a cell may be missing; a postal address has no phone number.
+        return len(cells) >= max(2, len(self.columns) - 1) and any(
+            is_like_an_address(cell.strip()) for cell in cells
+        )
 
     def _say_fault(self, fault: CellFault, record: Record, number: int) -> Problem:
         if fault.kind == "stray_quote":

@@ -341,6 +341,12 @@ def test_cell_that_took_in_whole_rows_is_invalid(tmp_path: Path) -> None:
     assert "whole rows" in row.sentence
 
 
+def test_postal_address_over_several_lines_is_a_cell_like_any_other(tmp_path: Path) -> None:
+    row = check(write(tmp_path, HEADER + '07900900123,"Ann\n12 High St, Flat 2, Leeds, LS1 1AA",1 May\n'))[0]
+
+    assert (row.verdict, row.problems) == ("ready", ())
+
+
 @pytest.mark.parametrize("quote", ["", '"'])
 def test_cell_over_the_limit_costs_its_row_alone(tmp_path: Path, quote: str) -> None:
     long = quote + "x" * 300_000 + quote
