@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
-from typing import Any
+from typing import Any, ClassVar, TypeVar
 
 import redis
 from pydantic import SecretStr
@@ -17,6 +17,7 @@ from simulator_calls import Calls
 from simulator_process import SimulatorProcess
 
 from campaigns.definition import parse_definition
+from worker.errors import OutreachError
 from worker.gateway.caller import Credentials
 from worker.gateway.http import HttpOptions, PooledHttpClient
 from worker.gateway.twilio import TwilioGateway
@@ -35,6 +36,8 @@ from worker.pipeline.rescue import rescue
 from worker.pipeline.send import send_row
 from worker.settings import Settings
 from worker.wiring import steady_clock
+
+T = TypeVar("T")
 
 SENDER = "+19252210100"
 ACCOUNT = "AC" + "0" * 31 + "1"
@@ -66,11 +69,16 @@ class Points:
     passed: list[str] = field(default_factory=list)
     strike_at: int | None = None
     trouble: Callable[[], BaseException] = KilledError
-    only: str = ""
+    counts: Callable[[str], bool] = lambda _: True
+    meanwhile: Callable[[str], object] = lambda _: None
 
     def pass_(self, name: str) -> None:
-        """Note a moment; raise the trouble where it is the chosen one."""
-        if self.only and not name.endswith(self.only):
+        """Note a moment, if it counts; raise the trouble where it is the chosen one.
+
+        `meanwhile` is told of every moment: what somebody else does just then.
+        """
+        self.meanwhile(name)
+        if not self.counts(name):
             return
         self.passed.append(name)
         if self.strike_at == len(self.passed) - 1:
@@ -101,7 +109,7 @@ class WatchedRedis(redis.Redis):
     """A client that tells of every script of the ledger before and after it ran."""
 
     points: Points
-    names = {source(name)[1]: name for name in _SCRIPTS}
+    names: ClassVar = {source(name)[1]: name for name in _SCRIPTS}
 
     def evalsha(self, sha: str, numkeys: int, *keys_and_args: Any) -> Any:
         """Run a script by its digest."""
@@ -124,7 +132,7 @@ class WatchedHttp(PooledHttpClient):
 
     def request(self, method: str, uri: str, *args: Any, **named: Any) -> Any:
         """Send a request."""
-        name = f"{method} {uri.split('?')[0].rpartition('/')[2]}"
+        name = f"{method} {uri.split('?', maxsplit=1)[0].rpartition('/')[2]}"
         self.points.pass_(f"before {name}")
         answer = super().request(method, uri, *args, **named)
         self.points.pass_(f"after {name}")
@@ -146,6 +154,7 @@ class Rig:
         self._turn = 0
         self.published: list[tuple[str, str, list[int]]] = []
         self.dead: set[str] = set()
+        self.errors: list[OutreachError] = []
         if quiet:
             simulator.settings(**_QUIET)
         self.bench = self.worker("worker-1", **settings)
@@ -229,41 +238,48 @@ class Rig:
 
     def dispatch(self, bench: Workbench | None = None) -> list[tuple[str, str, list[int]]]:
         """Queue what is due; what was published."""
-        self._turn += 1
         found: list[tuple[str, str, list[int]]] = []
+        self._turn += 1
         dispatch(
-            bench or self.bench,
-            lambda name, campaign, rows: found.append((name, campaign, list(rows))),
-            self._turn,
+            bench or self.bench, lambda *task: found.append((task[0], task[1], list(task[2]))), self._turn
         )
+        self.published += found
         return found
 
     def work(self, found: Sequence[tuple[str, str, list[int]]], bench: Workbench | None = None) -> None:
         """Do what was published, as the tasks do."""
         for name, campaign_id, rows in found:
             if name == "reconcile_rows":
-                reconcile_rows(bench or self.bench, campaign_id, rows)
+                self._guarded(lambda: reconcile_rows(bench or self.bench, campaign_id, rows))
             for row in rows if name == "send_rows" else ():
-                send_row(bench or self.bench, campaign_id, row)
+                self._guarded(lambda row=row: send_row(bench or self.bench, campaign_id, row))
+
+    def _guarded(self, act: Callable[[], T]) -> T | None:
+        """Go on where Redis is away for a moment, as the tasks and the tick do."""
+        try:
+            return act()
+        except OutreachError as error:
+            self.errors.append(error)
+            return None
 
     def step(self, bench: Workbench | None = None, *, unpaced: bool = True) -> int:
         """Do one round of a worker's tick and of the tasks that come of it; how many tasks."""
-        bench = bench or self.bench
-        done = 0
-        for campaign_id in bench.registry.active():
-            info = bench.registry.get(campaign_id)
+        worker = bench or self.bench
+        errors, done = len(self.errors), 0
+        for campaign_id in worker.registry.active():
+            info = worker.registry.get(campaign_id)
             if info.state == "cancelled" and info.left:
-                bench.ledger.cancel_rows(campaign_id)
-            done += rescue(
-                bench, campaign_id, broker_waits=False, is_dead=lambda owner, _: owner in self.dead
-            )
-            done += close_some(bench, campaign_id)
-        found = self.dispatch(bench)
-        self.published += found
-        self.work(found, bench)
+                worker.ledger.cancel_rows(campaign_id)
+            done += self._guarded(lambda: self._rescue(worker, campaign_id)) or 0
+            done += self._guarded(lambda: close_some(worker, campaign_id)) or 0
+        found = self._guarded(lambda: self.dispatch(worker)) or []
+        self.work(found, worker)
         if unpaced:
             self.forget_pace()
-        return done + len(found)
+        return done + len(found) + len(self.errors) - errors
+
+    def _rescue(self, worker: Workbench, campaign_id: str) -> int:
+        return rescue(worker, campaign_id, broker_waits=False, is_dead=lambda owner, _: owner in self.dead)
 
     def drive(
         self,

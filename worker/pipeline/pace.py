@@ -17,6 +17,8 @@ MAX_WAIT_MS = 1_250
 """How long a thread waits for a slot; a row whose slot is further off goes back to the ledger."""
 
 LOOK_UPS_PER_S = 3.0  # https://www.twilio.com/docs/taskrouter/api/task, changelog of 2024-10-18
+FORBIDDEN = frozenset({401, 403, 404, 405, 20003, 20004, 20008, 20403, 20404})
+"""Answers of a look-up that will not change by waiting."""
 _BACKOFF_CAP_MS = 60_000
 _ARRIVALS = 8
 

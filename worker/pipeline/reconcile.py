@@ -18,8 +18,6 @@ from worker.pipeline import opening, pace, pair
 from worker.pipeline.bench import LoadedCampaign, Workbench
 
 BATCH = MAX_KEYS_A_LOOK_UP
-FORBIDDEN = frozenset({401, 403, 404, 405, 20003, 20403, 20404, 20008})
-"""Answers of a look-up that will not change by waiting."""
 FORBIDDEN_S, FAILING_S = 2.0, 60.0
 """How long unusable look-ups are repeated, as multiples of the last settle time, before a person must look."""
 _SKEW = timedelta(seconds=90)
@@ -209,7 +207,7 @@ def _not_found(bench: Workbench, loaded: LoadedCampaign, doubt: Doubt) -> None:
         )
         return
     since_s = (bench.ledger.now_ms() - row.hand.doubt) / 1000
-    patience = FORBIDDEN_S if code in FORBIDDEN else FAILING_S
+    patience = FORBIDDEN_S if code in pace.FORBIDDEN else FAILING_S
     if not empty and since_s >= settle_s[-1] * patience:
         bench.ledger.review(campaign_id, row.number, token, int(Reason.LOOKUPS_FAILED))
         return

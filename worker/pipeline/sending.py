@@ -5,6 +5,7 @@ from __future__ import annotations
 from campaigns.recipients import Recipient
 from worker.gateway import codes
 from worker.gateway.outcome import Accepted, Deferred, Rejected, Unanswered, Unknown
+from worker.gateway.seen import ChannelSeen
 from worker.ledger.ledger import Claim
 from worker.ledger.row import Row
 from worker.ledger.scripts import retrying
@@ -32,17 +33,24 @@ def carry_on(bench: Workbench, loaded: LoadedCampaign, row: Row, recipient: Reci
     if row.hand.used or row.hand.seen:
         _send(bench, loaded, row, recipient, claim, conversation)
         return
-    address = recipient.identity or recipient.address
-    match bench.gateway.has_participant(conversation, address):
-        case Accepted(value=True):
-            _send(bench, loaded, row, recipient, claim, conversation)
-        case Accepted():
-            _not_ready(bench, loaded, row, recipient, claim, conversation)
-        case Unknown() as unknown:
-            wait_ms = pace.backoff_ms(bench, min(row.hand.checks, 3), unknown.retry_after_s)
-            bench.ledger.wait_open(
-                loaded.info.id, row.number, claim.token, wait_ms, conversation=conversation, counted=True
-            )
+    seen = bench.gateway.has_participant(conversation, recipient.identity or recipient.address)
+    if isinstance(seen, Unknown):
+        _not_told(bench, loaded, row, claim, conversation, seen)
+    elif seen.value:
+        _send(bench, loaded, row, recipient, claim, conversation)
+    else:
+        _not_ready(bench, loaded, row, recipient, claim, conversation)
+
+
+def _not_told(
+    bench: Workbench, loaded: LoadedCampaign, row: Row, claim: Claim, conversation: str, unknown: Unknown
+) -> None:
+    """Nobody says whether the customer is there: asked again, for ever but where Twilio forbids the question."""
+    if unknown.code in pace.FORBIDDEN and _since_s(bench, row) > CHANNEL_S:
+        _abandon(bench, loaded, row, claim, State.FAILED, unknown.code)
+        return
+    wait_ms = pace.backoff_ms(bench, min(row.hand.checks, 3), unknown.retry_after_s)
+    _wait(bench, loaded, row, claim, wait_ms, conversation)
 
 
 def _find_conversation(bench: Workbench, row: Row, recipient: Recipient) -> str | None:
@@ -74,26 +82,34 @@ def _not_ready(
     conversation: str = "",
 ) -> None:
     """The customer isn't there (yet). No thread waits for it: the row is due again, or its channel tells why."""
-    since_s = (bench.ledger.now_ms() - row.hand.opened) / 1000
-    wait_ms = _CHECK_MS[min(row.hand.checks, len(_CHECK_MS) - 1)]
-    if since_s < PATIENCE_S or not row.record.interaction_sid:
+    since_s = _since_s(bench, row)
+    wait_ms = _check_ms(row)
+    if since_s < PATIENCE_S:
         _wait(bench, loaded, row, claim, wait_ms, conversation)
         return
-    interaction = row.record.interaction_sid
-    seen = pace.ask(bench, pace.flex(bench, "channels"), lambda: bench.gateway.fetch_channel(interaction))
-    if not isinstance(seen, Accepted) or seen.value is None or seen.value.status == "setup":
+    channel = _ask_channel(bench, row)
+    if isinstance(channel, Unknown) and channel.code in pace.FORBIDDEN:  # then the pair alone can tell
+        is_over = since_s > CHANNEL_S
+        _someone_else_has_the_pair(bench, loaded, row, recipient, claim, conversation, is_over=is_over)
+    elif isinstance(channel, Unknown) or channel is None or channel.status == "setup":
         if since_s > CHANNEL_S:
             _abandon(bench, loaded, row, claim, State.FAILED, int(Reason.CHANNEL_TIMEOUT))
         else:
             _wait(bench, loaded, row, claim, max(wait_ms, 2_000), conversation)
-        return
-    channel = seen.value
-    code = channel.error_code or 0
-    if channel.status == "failed" and codes.lookup(code).kind != "pair_busy":
-        code = code or int(Reason.CHANNEL_FAILED)
+    elif channel.status == "failed" and codes.lookup(channel.error_code or 0).kind != "pair_busy":
+        code = channel.error_code or int(Reason.CHANNEL_FAILED)
         _abandon(bench, loaded, row, claim, State.FAILED, code)
-        return
-    _someone_else_has_the_pair(bench, loaded, row, recipient, claim, conversation, since_s)
+    else:
+        is_over = since_s > MISSING_S
+        _someone_else_has_the_pair(bench, loaded, row, recipient, claim, conversation, is_over=is_over)
+
+
+def _ask_channel(bench: Workbench, row: Row) -> ChannelSeen | Unknown | None:
+    interaction = row.record.interaction_sid
+    if not interaction:
+        return None
+    seen = pace.ask(bench, pace.flex(bench, "channels"), lambda: bench.gateway.fetch_channel(interaction))
+    return seen if isinstance(seen, Unknown) else seen.value
 
 
 def _someone_else_has_the_pair(
@@ -103,28 +119,28 @@ def _someone_else_has_the_pair(
     recipient: Recipient,
     claim: Claim,
     conversation: str,
-    since_s: float,
+    *,
+    is_over: bool,
 ) -> None:
     """The channel is up, or was refused, without the customer: another conversation holds the pair, most likely."""
     busy = pair.find_busy(bench, loaded, row, recipient, None)
-    if busy is None:
-        if since_s > MISSING_S:
+    if (
+        busy is None or busy.conversation_sid == conversation
+    ):  # in the latter the customer has come in meanwhile
+        if is_over:
             _abandon(bench, loaded, row, claim, State.FAILED, int(Reason.CUSTOMER_MISSING))
         else:
-            _wait(bench, loaded, row, claim, 2_000, conversation)
-        return
-    if busy.conversation_sid == conversation:  # the customer has come in meanwhile
-        _wait(bench, loaded, row, claim, 0, conversation)
+            _wait(bench, loaded, row, claim, max(_check_ms(row), 2_000), conversation)
         return
     if busy.ours is not None:
         # Two Interactions with one key: keep the one that holds the customer; the empty one is closed.
-        if row.record.interaction_sid != busy.ours.interaction_sid:
+        if busy.ours.interaction_sid not in (None, row.record.interaction_sid):
             bench.ledger.owe_close(loaded.info.id, row.number, row.record.interaction_sid, row.hand.channel)
         bench.ledger.switch_interaction(
             loaded.info.id,
             row.number,
             claim.token,
-            interaction=busy.ours.interaction_sid or "",
+            interaction=busy.ours.interaction_sid or row.record.interaction_sid,
             conversation=busy.conversation_sid,
             channel=busy.ours.channel_sid or "",
             flex_task=busy.ours.sid,
@@ -151,6 +167,14 @@ def _wait(
     bench.ledger.wait_open(
         loaded.info.id, row.number, claim.token, wait_ms, conversation=conversation, counted=True
     )
+
+
+def _check_ms(row: Row) -> int:
+    return _CHECK_MS[min(row.hand.checks, len(_CHECK_MS) - 1)]
+
+
+def _since_s(bench: Workbench, row: Row) -> float:
+    return (bench.ledger.now_ms() - row.hand.opened) / 1000
 
 
 def _abandon(
@@ -213,10 +237,15 @@ def _send(
                 lambda: ledger.doubt_sending(campaign_id, number, token, first_ms, int(code)), lease_until
             )
         case Rejected() if outcome.code == CONVERSATION_CLOSED:
-            wait_ms = pace.backoff_ms(bench, row.hand.tries)
-            retrying(
-                lambda: ledger.reopen_sending(campaign_id, number, token, outcome.code, wait_ms), lease_until
-            )
+            closed, wait_ms = int(Reason.CONVERSATION_CLOSED), pace.backoff_ms(bench, row.hand.tries)
+            if row.record.attempts < loaded.campaign.pacing.max_attempts:
+                retrying(
+                    lambda: ledger.reopen_sending(campaign_id, number, token, closed, wait_ms), lease_until
+                )
+            else:
+                retrying(
+                    lambda: ledger.reject_sending(campaign_id, number, token, closed, stop=False), lease_until
+                )
         case Rejected():
             stop = opening.stops_campaign(outcome.code)
             retrying(
