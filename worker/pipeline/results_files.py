@@ -31,6 +31,14 @@ class ResultsFile:
         """Tell whether the file is there, and was written by us."""
         return self.path.exists() and self._hidden.exists()
 
+    def kept_seq(self) -> int:
+        """Read the sequence number of the state that the file holds, without waiting for a turn; 0 where there is none."""
+        try:
+            text = self._hidden.read_bytes().strip()
+        except OSError:
+            return 0
+        return int(text) if text.isdigit() and self.path.exists() else 0
+
     @contextlib.contextmanager
     def turn(self, *, wait: bool) -> Iterator[bool]:
         """Be the only writer meanwhile; False, without `wait`, where another is."""
