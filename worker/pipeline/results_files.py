@@ -12,12 +12,14 @@ from typing import TextIO
 
 from worker.errors import RefusedHereError
 
+_BEGUN, _WHOLE = b"begun", b"whole"
+
 
 class ResultsFile:
     """A results file and, hidden beside it, the sequence number of the state that it holds.
 
-    The hidden file is also the lock of those who write. It is raised before the file is renamed: where a crash comes
-    between the two, the file is older than it says, and the next writing puts that right.
+    The hidden file is also the lock of those who write. It is raised before the file is renamed and marked afterwards:
+    where a crash comes between the two, nothing older is let in, and the mark is missing.
     """
 
     def __init__(self, path: Path, campaign_id: str) -> None:
@@ -32,12 +34,12 @@ class ResultsFile:
         return self.path.exists() and self._hidden.exists()
 
     def kept_seq(self) -> int:
-        """Read the sequence number of the state that the file holds, without waiting for a turn; 0 where there is none."""
+        """Read the sequence number of the state that the file certainly holds, without waiting for a turn; else 0."""
         try:
-            text = self._hidden.read_bytes().strip()
-        except OSError:
+            number, mark = self._hidden.read_bytes().split()
+        except (OSError, ValueError):
             return 0
-        return int(text) if text.isdigit() and self.path.exists() else 0
+        return int(number) if mark == _WHOLE and self.path.exists() else 0
 
     @contextlib.contextmanager
     def turn(self, *, wait: bool) -> Iterator[bool]:
@@ -66,9 +68,10 @@ class ResultsFile:
                     yield stream
                     stream.flush()
                     os.fsync(stream.fileno())
-                self._write(seq)
+                self._write(seq, _BEGUN)
                 Path(name).replace(self.path)
                 self._sync_folder()
+                self._write(seq, _WHOLE)
         except BaseException:
             with contextlib.suppress(OSError):
                 Path(name).unlink()
@@ -82,12 +85,12 @@ class ResultsFile:
         return True
 
     def _read(self) -> int:
-        text = os.pread(self._lock, 32, 0).strip()
-        return int(text) if text.isdigit() else 0
+        number = os.pread(self._lock, 32, 0)[:20]
+        return int(number) if number.isdigit() else 0
 
-    def _write(self, seq: int) -> None:
+    def _write(self, seq: int, mark: bytes) -> None:
         # In place, in one write of always the same length, so that there is never half a number.
-        os.pwrite(self._lock, b"%020d\n" % seq, 0)
+        os.pwrite(self._lock, b"%020d %s\n" % (seq, mark), 0)
         os.fsync(self._lock)
 
     def _sync_folder(self) -> None:

@@ -215,6 +215,27 @@ def test_writing_that_fails_leaves_the_file_and_no_rest(desk: Desk) -> None:
     assert len(list(path.parent.iterdir())) == 2
 
 
+def test_crash_before_the_renaming_lets_nothing_older_in_and_is_noticed(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    campaign_id = desk.begin(2)
+    path = path_of(desk, campaign_id)
+    write_results(desk.ledger, desk.registry, campaign_id, path)
+    desk.rig.accept(campaign_id, 1)
+    seq = desk.registry.get(campaign_id).seq
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "replace", _crash)
+        with pytest.raises(KeyboardInterrupt):
+            write_results(desk.ledger, desk.registry, campaign_id, path)
+    file = ResultsFile(path, campaign_id)
+
+    assert file.kept_seq() == 0
+    with file.turn(wait=True):
+        assert file.seq == seq
+    assert desk.results(campaign_id)[0]["outreach_status"] == "accepted"
+    assert file.kept_seq() == seq
+
+
 @pytest.mark.skipif(os.geteuid() == 0, reason="root writes everywhere")
 def test_folder_that_cannot_be_written_is_said_in_words(desk: Desk) -> None:
     campaign_id = desk.begin(1)
@@ -240,3 +261,7 @@ def test_file_stands_in_the_folder_of_the_settings(desk: Desk) -> None:
 def test_unknown_campaign_is_told(desk: Desk) -> None:
     with pytest.raises(NotFoundError):
         write_results(desk.ledger, desk.registry, "nobody-1", desk.folder / "x.csv")
+
+
+def _crash(*_: object) -> None:
+    raise KeyboardInterrupt
