@@ -18,9 +18,8 @@ import time
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
+from http.client import HTTPConnection
 from pathlib import Path
-
-import urllib3
 
 from worker.pacing import Bucket, Granted, Pacer, Wait
 from worker.redis_server import EmbeddedRedis, connect
@@ -116,22 +115,25 @@ def _work(order: str) -> None:
     # As a worker does: a thread on its beat waits this long, not 5 ms, for each busy one.
     sys.setswitchinterval(options.pop("switch_s", SWITCH_S))
     pacer = Pacer(connect(url), "o:{bench}:", clock=time.monotonic, sleep=time.sleep, **options)
-    http = urllib3.PoolManager(maxsize=threads, retries=False)
     bucket = Bucket("calls", rate)
     is_over = threading.Event()
     given_up: list[int] = []
 
     def call_on() -> None:
         missed = 0
+        http = HTTPConnection("127.0.0.1", port)
         while not is_over.is_set():
             _burn(cpu_ms)
             taken = pacer.acquire([bucket])
             if isinstance(taken, Wait):
                 is_over.wait(taken.ms / 1000)
             elif isinstance(taken, Granted) and pacer.wait(taken):
-                http.request("GET", f"http://127.0.0.1:{port}/").read()
+                http.request("GET", "/")
+                pacer.sent(taken, time.monotonic())
+                http.getresponse().read()
             else:
                 missed += 1
+        http.close()
         given_up.append(missed)
 
     crew = [threading.Thread(target=call_on) for _ in range(threads)]

@@ -14,7 +14,7 @@ from worker.pacing.redis_clock import RedisClock
 MAX_WAIT_MS = 2000
 # The calls of a second are spread over this much more than a second, and a slot may be reached that late: what lies
 # between the two is for what happens to a call between its slot and the wire. Measured with ops/bench/pace.py.
-MARGIN_S = 0.012
+MARGIN_S = 0.014
 LATE_S = 0.003
 _SLIPS_MAX = 5
 
@@ -143,8 +143,22 @@ class Pacer:
             slot_s, answer_s = self._redis_clock.monotonic_s(slot_us / 1e6), self._clock() - asked_s
         return False
 
-    def _move(self, granted: Granted, answer_s: float) -> int | None:
-        limits: list[float] = [granted.slot_us, *map(_us, (self._margin_s, answer_s, self._late_s))]
+    def sent(self, granted: Granted, sent_s: float) -> None:
+        """Tell when the call went out, if that can be known: one that stalled after `wait` moves the free slots on, too.
+
+        Costs nothing unless it was late by most of the margin. `sent_s` is read from the clock right after the writing.
+
+        Raises: RedisUnavailableError if slots must be moved and Redis gives no answer.
+        """
+        if sent_s - granted.slot_s > self._margin_s * 0.75:
+            self._move(granted, sent_s - self._clock(), went_out=True)
+
+    def _move(self, granted: Granted, answer_s: float, *, went_out: bool = False) -> int | None:
+        limits: list[float] = [
+            granted.slot_us,
+            *map(_us, (self._margin_s, answer_s, self._late_s)),
+            int(went_out),
+        ]
         for bucket, slipped_us in zip(granted.buckets, granted.slipped_us, strict=True):
             limits += [bucket.per_s, slipped_us]
         slot_us = _text(self._run(self._slip, granted.buckets, limits))
