@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import glob
 import os
 import tempfile
 from collections.abc import Iterator
@@ -59,6 +60,9 @@ class ResultsFile:
     def replacing(self, seq: int) -> Iterator[TextIO]:
         """Write a new version aside; when it is whole and on disk, it takes the file's place."""
         with self._in_words():
+            # What a writer left that was killed: its turn is over, and customers' data must not pile up.
+            for rest in self.path.parent.glob(f".{glob.escape(self.path.name)}.*.part"):
+                rest.unlink(missing_ok=True)
             handle, name = tempfile.mkstemp(
                 prefix=f".{self.path.name}.", suffix=".part", dir=self.path.parent
             )

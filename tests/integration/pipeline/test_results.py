@@ -196,6 +196,17 @@ def test_file_is_whole_at_every_moment_while_several_write_it(desk: Desk) -> Non
     assert lengths == {601}
 
 
+def test_rest_of_a_killed_writer_is_cleared_away(desk: Desk) -> None:
+    campaign_id = desk.begin(2)
+    path = path_of(desk, campaign_id)
+    path.parent.mkdir()
+    (path.parent / f".{path.name}.abc123.part").write_text("half a file")
+
+    desk.results(campaign_id)
+
+    assert len(list(path.parent.iterdir())) == 2
+
+
 def test_writing_that_fails_leaves_the_file_and_no_rest(desk: Desk) -> None:
     campaign_id = desk.begin(2)
     path = path_of(desk, campaign_id)
