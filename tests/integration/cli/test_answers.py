@@ -1,0 +1,130 @@
+"""Tell whether answers are on stdout, everything else on stderr, and both suit who reads them."""
+
+import json
+import os
+import pty
+import subprocess
+import time
+from collections.abc import Callable
+
+import pytest
+from outreach_command import COMMAND, Outreach
+from simulator_process import SimulatorProcess
+
+
+def test_help_loads_nothing_heavy() -> None:
+    script = "import sys, ops.cli.app; print(*sorted(set(sys.modules) & {'twilio', 'celery', 'phonenumbers', 'redis', 'jinja2', 'aiohttp'}))"
+
+    loaded = subprocess.run([COMMAND[0], "-c", script], capture_output=True, text=True, check=True).stdout
+
+    assert loaded.strip() == ""
+
+
+def test_check_says_what_and_where_and_writes_all_of_it(
+    outreach: Outreach, start_simulator: Callable[..., SimulatorProcess]
+) -> None:
+    twilio = start_simulator()
+    outreach.write(["+12025550100", *["12"] * 30])
+
+    done = outreach(
+        *("check", *outreach.files, "--problems", str(outreach.folder / "problems.csv")),
+        code=1,
+        OUTREACH_TWILIO_BASE_URL=twilio.url,
+    )
+
+    lines = [line for line in done.stderr.splitlines() if line.startswith(f"{outreach.customers}:")]
+    assert len(lines) == 20
+    assert lines[0].startswith(f"{outreach.customers}:3:1: ")
+    assert "31 rows: 1 ready, 30 invalid, 0 skipped" in done.stdout
+    assert "Forecast: " in done.stdout
+    assert "Segments: 1" in done.stdout
+    assert "Twilio has what the campaign names." in done.stdout
+    problems = outreach.folder / "problems.csv"
+    assert len(problems.read_text().splitlines()) == 31
+    assert problems.stat().st_mode & 0o077 == 0
+    assert not twilio.journal()
+
+
+def test_check_that_finds_nothing_wrong_exits_with_0(
+    outreach: Outreach, start_simulator: Callable[..., SimulatorProcess]
+) -> None:
+    outreach.environ["OUTREACH_TWILIO_BASE_URL"] = start_simulator().url
+
+    answer = outreach.json("check", *outreach.files)
+
+    assert (answer["ready"], answer["exit_code"], answer["twilio_asked"]) == (3, 0, True)
+
+
+def test_check_exits_with_2_where_twilio_lacks_what_is_named(
+    outreach: Outreach, start_simulator: Callable[..., SimulatorProcess]
+) -> None:
+    twilio = start_simulator("--missing-sid", "WQ00000000000000000000000000000001")
+
+    done = outreach("check", *outreach.files, code=2, OUTREACH_TWILIO_BASE_URL=twilio.url)
+
+    assert "routing.queue_sid" in done.stderr
+
+
+def test_check_without_credentials_checks_the_file_and_says_that_twilio_was_not_asked(
+    outreach: Outreach,
+) -> None:
+    done = outreach("check", *outreach.files, TWILIO_ACCOUNT_SID="", TWILIO_AUTH_TOKEN="")
+
+    assert "3 ready" in done.stdout
+    assert "Twilio was not asked" in done.stdout
+
+
+def test_doctor_finds_what_is_wrong(outreach: Outreach) -> None:
+    outreach.home.mkdir(mode=0o755)
+    outreach.home.chmod(0o755)
+
+    findings = outreach.json("doctor", code=4)
+    shown = outreach("doctor", code=4, OUTREACH_SETTLED_S="3").stdout
+
+    verdicts = {(one["name"], one["verdict"]) for one in findings}
+    assert {("python", "well"), ("home", "doubtful"), ("redis", "well"), ("twilio", "wrong")} <= verdicts
+    assert "OUTREACH_SETTLED_S is no setting." in shown
+
+
+def test_reader_that_has_enough_is_no_fault(outreach: Outreach) -> None:
+    process = outreach.start("simulator", "--help")
+    assert process.stdout
+    process.stdout.close()
+    process.wait(10)
+
+    command = f"{' '.join(COMMAND)} --help | head -1"
+    done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=True)
+
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("no_color", [False, True])
+def test_colour_is_for_terminals_that_want_it(outreach: Outreach, no_color: bool) -> None:
+    drawn = on_terminal(outreach, "doctor", **({"NO_COLOR": "1"} if no_color else {}))
+    piped = outreach("doctor", code=4).stdout
+
+    assert ("\x1b[31m" in drawn) is not no_color
+    assert "\x1b" not in piped
+
+
+def on_terminal(outreach: Outreach, *arguments: str, **environ: str) -> str:
+    """Give a command at a terminal; return all that was drawn."""
+    ours, theirs = pty.openpty()
+    environ = outreach.environ | {"TERM": "xterm-256color"} | environ
+    process = subprocess.Popen(
+        [*COMMAND, *arguments], cwd=outreach.folder, env=environ, stdin=theirs, stdout=theirs, stderr=theirs
+    )
+    os.close(theirs)
+    drawn, deadline = b"", time.monotonic() + 30
+    while time.monotonic() < deadline:
+        try:
+            drawn += os.read(ours, 65536)
+        except OSError:  # the other end is closed
+            break
+    process.wait(10)
+    os.close(ours)
+    return drawn.decode(errors="replace")
+
+
+def test_status_in_json_is_a_list_without_an_id(outreach: Outreach) -> None:
+    assert json.loads(outreach("status", "--json").stdout) == []

@@ -1,0 +1,111 @@
+"""Tell whether every refusal is a sentence on stderr with the exit code that goes with it, and nothing on stdout."""
+
+import pytest
+from outreach_command import Outreach
+
+UNKNOWN = (
+    ("status",),
+    ("watch",),
+    ("explain", "1"),
+    ("pause",),
+    ("resume",),
+    ("cancel", "--yes"),
+    ("results",),
+    ("retry",),
+    ("review",),
+)
+
+
+def refused(outreach: Outreach, *arguments: str, code: int = 2, **environ: str) -> str:
+    """Give a command that is to be refused; return what it says."""
+    done = outreach(*arguments, code=code, **environ)
+    assert done.stdout == ""
+    assert "Traceback" not in done.stderr
+    return " ".join(done.stderr.split())
+
+
+@pytest.mark.parametrize("command", UNKNOWN, ids=lambda command: command[0])
+def test_unknown_campaign_is_refused(outreach: Outreach, command: tuple[str, ...]) -> None:
+    name, *rest = command
+    said = refused(outreach, name, "no-such-campaign", *rest)
+
+    assert "There is no campaign no-such-campaign." in said
+    assert "outreach status" in said
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("nonsense",),
+        ("run",),
+        ("run", "--nonsense"),
+        ("explain", "some-campaign", "zero"),
+        ("explain", "some-campaign", "0"),
+        ("review", "some-campaign", "--row", "1"),
+        ("review", "some-campaign", "--sent"),
+        ("review", "some-campaign", "--row", "1", "--not-sent", "--message-sid", "IM1"),
+        ("simulator", "--nonsense"),
+    ],
+    ids=" ".join,
+)
+def test_wrong_usage_exits_with_2(outreach: Outreach, arguments: tuple[str, ...]) -> None:
+    said = refused(outreach, *arguments)
+
+    assert "usage" in said.lower()
+
+
+def test_definition_with_an_error_is_refused_with_its_place(outreach: Outreach) -> None:
+    outreach.write(3, ('channel = "sms"', 'channel = "smoke"'))
+
+    said = refused(outreach, "run", *outreach.files)
+
+    assert f"{outreach.definition}:2" in said
+
+
+def test_missing_files_are_refused(outreach: Outreach) -> None:
+    outreach.customers.unlink()
+
+    assert "there is no such file" in refused(outreach, "run", *outreach.files)
+    assert "there is no such file" in refused(outreach, "check", *outreach.files)
+
+
+def test_run_without_credentials_is_refused(outreach: Outreach) -> None:
+    said = refused(outreach, "run", *outreach.files, TWILIO_ACCOUNT_SID="", TWILIO_AUTH_TOKEN="")
+
+    assert "TWILIO_ACCOUNT_SID" in said
+
+
+def test_setting_that_is_wrong_is_refused_by_name(outreach: Outreach) -> None:
+    said = refused(outreach, "status", OUTREACH_SETTLE_S="soon")
+
+    assert "OUTREACH_SETTLE_S" in said
+
+
+def test_run_without_twilio_in_reach_exits_with_4(outreach: Outreach) -> None:
+    said = refused(outreach, "run", *outreach.files, code=4)
+
+    assert "Twilio cannot be reached" in said
+    assert outreach.json("status") == []
+
+
+def test_run_without_redis_in_reach_exits_with_4(outreach: Outreach) -> None:
+    said = refused(outreach, "run", *outreach.files, code=4, OUTREACH_REDIS_URL="redis://127.0.0.1:9/0")
+
+    assert "Redis" in said
+    assert "OUTREACH_REDIS_URL" in said
+
+
+def test_load_without_a_worker_is_refused_on_the_embedded_redis(outreach: Outreach) -> None:
+    assert "outreach worker" in refused(outreach, "load", *outreach.files)
+
+
+def test_fault_of_our_own_is_one_sentence_and_a_traceback_in_a_file(outreach: Outreach) -> None:
+    # Where a log belongs stands a folder: nothing that anybody foresaw.
+    (outreach.home / "logs" / "outreach.log").mkdir(parents=True)
+
+    said = refused(outreach, "status", code=70)
+
+    log = outreach.home / "logs" / "errors.log"
+    assert str(log) in said
+    assert "IsADirectoryError" in log.read_text()
+    assert log.stat().st_mode & 0o077 == 0
