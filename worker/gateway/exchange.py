@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -39,16 +41,19 @@ class Exchange:
     """The state of one request, seen by one thread only."""
 
     deadline: Deadline
+    gate: Callable[[], bool] | None = None
     is_sent: bool = False
     received: Received | None = None
 
     def about_to_send(self) -> None:
-        """Note that the first byte goes out now.
+        """Note that the first byte goes out now, once the gate has let it.
 
-        Raises: NotSentError if the time is up: the caller's claim on the row may be gone, so nothing may be sent.
+        Raises: NotSentError if the gate does not, or the time is up: the caller's claim on the row may be gone.
         """
         if self.is_sent:
             return
+        if self.gate is not None and not self.gate():
+            raise NotSentError("the request was held back before it was sent")
         if self.deadline.left_s() <= 0:
             raise NotSentError("the time for the request was up before it could be sent")
         self.is_sent = True
@@ -56,6 +61,7 @@ class Exchange:
 
 class _Here(threading.local):
     exchange: Exchange | None = None
+    gate: Callable[[], bool] | None = None
 
 
 _here = _Here()
@@ -63,8 +69,21 @@ _here = _Here()
 
 def begin(deadline: Deadline) -> Exchange:
     """Start an exchange as this thread's own."""
-    _here.exchange = Exchange(deadline)
+    _here.exchange = Exchange(deadline, _here.gate)
     return _here.exchange
+
+
+@contextmanager
+def gated(gate: Callable[[], bool] | None) -> Iterator[None]:
+    """Ask `gate` right before the first byte of each request made by this thread in here; False holds it back.
+
+    For what must happen on the beat: by then the request is written and its connection made, so little can delay it.
+    """
+    _here.gate = gate
+    try:
+        yield
+    finally:
+        _here.gate = None
 
 
 def forget() -> None:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from worker.gateway import payloads, reading
+from worker.gateway import exchange, payloads, reading
 from worker.gateway.lookups import Lookups
 from worker.gateway.outcome import Accepted, Outcome, Rejected
 from worker.gateway.preflight import Preflight
@@ -17,25 +18,34 @@ if TYPE_CHECKING:
 class TwilioGateway(Lookups, Preflight):
     """Everything the pipeline may ask of Twilio; each method is one HTTP request a page unless it says otherwise."""
 
-    def create_interaction(self, recipient: Recipient, key: str) -> Outcome[Opened]:
-        """Open an Interaction for `recipient`, marked with `key`. Accepted means taken on, no more."""
+    def create_interaction(
+        self, recipient: Recipient, key: str, gate: Callable[[], bool] | None = None
+    ) -> Outcome[Opened]:
+        """Open an Interaction for `recipient`, marked with `key`. Accepted means taken on, no more.
+
+        `gate` is asked right before the first byte goes out; where it says False nothing does: Deferred.
+        """
         channel = payloads.channel(recipient)
         routing = payloads.routing(recipient, key)
-        return self._send(
-            lambda: self._client.flex_api.v1.interaction.create(
-                channel=channel,
-                routing=routing,
-                interaction_context_sid=recipient.context_sid,
-                webhook_ttid=recipient.webhook_ttid,
-            ),
-            lambda made: reading.opened(made.sid, made.channel, made.routing),
-        )
+        with exchange.gated(gate):
+            return self._send(
+                lambda: self._client.flex_api.v1.interaction.create(
+                    channel=channel,
+                    routing=routing,
+                    interaction_context_sid=recipient.context_sid,
+                    webhook_ttid=recipient.webhook_ttid,
+                ),
+                lambda made: reading.opened(made.sid, made.channel, made.routing),
+            )
 
-    def create_message(self, conversation_sid: str, message: Message, key: str) -> Outcome[str]:
-        """Send `message`, marked with `key`, into a conversation; Accepted holds its IM SID."""
+    def create_message(
+        self, conversation_sid: str, message: Message, key: str, gate: Callable[[], bool] | None = None
+    ) -> Outcome[str]:
+        """Send `message`, marked with `key`, into a conversation; Accepted holds its IM SID. `gate`: as above."""
         fields = payloads.message(message, key)
         messages = self._client.conversations.v1.conversations(conversation_sid).messages
-        return self._send(lambda: messages.create(**fields), lambda made: reading.sid_of("IM", made.sid))
+        with exchange.gated(gate):
+            return self._send(lambda: messages.create(**fields), lambda made: reading.sid_of("IM", made.sid))
 
     def close_interaction(self, interaction_sid: str, channel_sid: str) -> Outcome[None]:
         """Close an Interaction's channel and its Flex task, which frees the agent and the pair of addresses.

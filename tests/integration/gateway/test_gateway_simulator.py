@@ -312,3 +312,12 @@ def simulator_task(gateway, opened):
     assert seen == Accepted(opened.conversation_sid)
     task = gateway._client.taskrouter.v1.workspaces(sid("WS")).tasks(opened.flex_task_sid).fetch()
     return key_of(task.attributes)
+
+
+def test_gate_holds_a_request_back_before_its_first_byte(simulator, gateway):
+    outcome = gateway.create_interaction(RECIPIENT, KEY, lambda: False)
+
+    assert isinstance(outcome, Deferred)
+    assert not outcome.throttled
+    assert simulator.requests("POST flex-api/v1/Interactions") == []
+    open_one(gateway)  # a gate holds back its own request only
