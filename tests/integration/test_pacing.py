@@ -187,17 +187,17 @@ def test_block_does_not_outlast_its_length_when_the_clock_steps_back(client: "re
     assert pacer.peek([ACCOUNT])[0].blocked_ms <= 3000
 
 
-def test_429_slows_at_once_and_only_once_a_second(client: "redis.Redis") -> None:
+def test_each_429_takes_one_call_a_second_off_at_once(client: "redis.Redis") -> None:
     pacer = pacer_of(client)
 
     pacer.slow_down(ACCOUNT, None)
     pacer.slow_down(ACCOUNT, None)
 
     (state,) = pacer.peek([ACCOUNT])
-    assert state.per_s == pytest.approx(14)
+    assert state.per_s == pytest.approx(18, abs=0.1)
     assert state.why == "429"
     first, second = granted(pacer, ACCOUNT), granted(pacer, ACCOUNT)
-    assert second.slot_us - first.slot_us == pytest.approx(1_014_000 / 14, abs=1)
+    assert second.slot_us - first.slot_us == pytest.approx(1_014_000 / 18, rel=0.01)
 
 
 def test_retry_after_blocks_until_then(client: "redis.Redis") -> None:
@@ -212,12 +212,14 @@ def test_retry_after_blocks_until_then(client: "redis.Redis") -> None:
     assert 28_000 < wait.ms <= 29_000
 
 
-def test_quiet_seconds_speed_it_up_again_to_the_configured_pace(client: "redis.Redis") -> None:
+def test_it_speeds_up_again_by_itself_to_the_configured_pace(client: "redis.Redis") -> None:
     pacer = pacer_of(client)
     pacer.slow_down(ACCOUNT, None)
 
-    client.hincrby(key(ACCOUNT), "slowed_us", -6_000_000)
-    assert pacer.peek([ACCOUNT])[0].per_s == pytest.approx(20 * (0.7 + 5 * 0.02))
+    for _ in range(9):
+        pacer.slow_down(ACCOUNT, None)
+    client.hincrby(key(ACCOUNT), "slowed_us", -5_000_000)
+    assert pacer.peek([ACCOUNT])[0].per_s == pytest.approx(20 * (0.5 + 5 * 0.02), abs=0.2)
     client.hincrby(key(ACCOUNT), "slowed_us", -60_000_000)
 
     assert pacer.peek([ACCOUNT])[0].per_s == 20
@@ -227,11 +229,10 @@ def test_quiet_seconds_speed_it_up_again_to_the_configured_pace(client: "redis.R
 
 def test_repeated_429s_never_bring_it_to_a_standstill(client: "redis.Redis") -> None:
     pacer = pacer_of(client)
-    for _ in range(30):
+    for _ in range(60):
         pacer.slow_down(ACCOUNT, None)
-        client.hincrby(key(ACCOUNT), "slowed_us", -1_000_000)
 
-    assert pacer.peek([ACCOUNT])[0].per_s == pytest.approx(1, rel=0.05)
+    assert pacer.peek([ACCOUNT])[0].per_s == pytest.approx(1, abs=0.2)
 
 
 def test_idle_buckets_are_forgotten(client: "redis.Redis") -> None:

@@ -8,7 +8,7 @@
 -- TIME makes a script's effects differ from its text: servers before 7 must be told to pass on the effects.
 if redis.replicate_commands then redis.replicate_commands() end
 
-local SPEED_UP_PER_S = 0.02
+local SPEED_UP_PER_S = 0.02 -- of the configured pace
 local AHEAD_MAX_US = 2000000     -- nobody may reserve further ahead (Pacer checks it)
 local STEPPED_BACK_US = 3000000  -- further ahead than anybody can have reserved: the clock has stepped back
 
@@ -40,8 +40,7 @@ local function read_bucket(key, now_us)
     bucket.blocked_us = now_us + (tonumber(kept[5]) or 0)
   end
   if bucket.slowed_us > now_us then bucket.slowed_us = now_us end
-  -- The first second after a 429 is not a quiet one.
-  local quiet_s = math.max(0, math.floor((now_us - bucket.slowed_us) / 1000000) - 1)
+  local quiet_s = math.max(0, now_us - bucket.slowed_us) / 1000000
   bucket.share = math.min(1, bucket.share + SPEED_UP_PER_S * quiet_s)
   return bucket
 end

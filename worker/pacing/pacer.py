@@ -165,9 +165,9 @@ class Pacer:
         return int(slot_us) if slot_us else None
 
     def slow_down(self, bucket: Bucket, retry_after_s: float | None) -> None:
-        """Slow a bucket that was answered 429, at most once a second; block it for `retry_after_s`.
+        """Slow a bucket by one call a second for each answer 429; block it for `retry_after_s`.
 
-        It speeds up again by itself, by 2 % of the configured pace for each quiet second.
+        It speeds up again by itself, by 2 % of the configured pace a second.
 
         Raises: RedisUnavailableError if Redis gives no answer.
         """

@@ -1,23 +1,21 @@
--- Slow a bucket after a 429: multiply its pace, at most once a second, and block it where Twilio said until when.
+-- Slow a bucket after a 429: each takes one call a second off the pace; block it where Twilio said until when.
 --
--- From/to: share is multiplied; blocked_us is set to the later of the old and the new.
+-- So a second in which n calls too many were made ends with a pace that is n lower, at once and whatever n is;
+-- and a stray 429 costs one call a second, not a part of the whole pace.
+-- From/to: share is lowered; blocked_us is set to the later of the old and the new.
 -- KEYS: 1 the bucket.
 -- ARGV: 1 Retry-After, us, or 0; 2 the configured pace, calls a second.
 -- Returns: the share in force now, as a string.
 
-local SLOW_DOWN_TIMES = 0.7
 local SHARE_MIN = 0.05
--- Calls sent before the first 429 came back are refused with it: they are one event.
-local SAME_EVENT_US = 1000000
+local SLOW_PACE_TIMES = 0.7 -- of a pace of so few calls a second that one is most of it
 
 local retry_after_us = tonumber(ARGV[1])
 local now_us = now_in_us()
 local bucket = read_bucket(KEYS[1], now_us)
 
-if now_us - bucket.slowed_us >= SAME_EVENT_US then
-  bucket.share = math.max(SHARE_MIN, bucket.share * SLOW_DOWN_TIMES)
-  redis.call('HSET', KEYS[1], 'share', string.format('%.6f', bucket.share), 'slowed_us', whole(now_us), 'why', '429')
-end
+bucket.share = math.max(SHARE_MIN, bucket.share - math.min(1 / tonumber(ARGV[2]), bucket.share * (1 - SLOW_PACE_TIMES)))
+redis.call('HSET', KEYS[1], 'share', string.format('%.6f', bucket.share), 'slowed_us', whole(now_us), 'why', '429')
 if retry_after_us > 0 and now_us + retry_after_us > bucket.blocked_us then
   bucket.blocked_us = now_us + retry_after_us
   redis.call('HSET', KEYS[1], 'blocked_us', whole(bucket.blocked_us), 'blocked_for_us', whole(retry_after_us), 'why', 'retry_after')
