@@ -18,6 +18,7 @@ from worker.logs import get_logger
 from worker.pipeline import closing, rescue
 from worker.pipeline.bench import Workbench
 from worker.pipeline.dispatch import dispatch
+from worker.pipeline.refresh import ResultsRefresher
 from worker.tasks.app import app
 from worker.tasks.send import Stopping, reconcile_rows, send_rows
 
@@ -27,6 +28,7 @@ TICK_S = 0.1
 SEEN_S = 2.0
 RESCUE_S = 1.0
 CLOSING_S = 0.5
+RESULTS_S = 1.0
 STALE_WORKER_S = 3600
 PARENT_GONE_S = 30.0
 
@@ -43,7 +45,10 @@ class Upkeep:
 
     def start(self) -> None:
         """Start the threads."""
-        for target in (self._tick_loop, self._closing_loop):
+        loops = [self._tick_loop, self._closing_loop]
+        if self.bench.settings.results_dir is not None:
+            loops.append(self._results_loop)
+        for target in loops:
             threading.Thread(target=target, name=target.__name__, daemon=True).start()
 
     def _tick_loop(self) -> None:
@@ -52,7 +57,12 @@ class Upkeep:
     def _closing_loop(self) -> None:
         self._loop(CLOSING_S, self._close)
 
-    def _loop(self, every_s: float, act: Callable[[], None]) -> None:
+    def _results_loop(self) -> None:
+        assert self.bench.settings.results_dir is not None, "only workers with a folder write results"
+        refresher = ResultsRefresher(self.bench, self.bench.settings.results_dir)
+        self._loop(RESULTS_S, refresher.tick)
+
+    def _loop(self, every_s: float, act: Callable[[], object]) -> None:
         silent = False
         while not self.stopped.wait(every_s):
             try:
