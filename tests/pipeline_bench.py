@@ -1,6 +1,5 @@
 """A workbench against the simulator, small campaigns for it, a driver in one process, and the judge of what came out."""
 
-import json
 import time
 from collections import Counter
 from collections.abc import Callable, Collection, Sequence
@@ -250,14 +249,14 @@ class Rig:
         """Do what was published, as the tasks do."""
         for name, campaign_id, rows in found:
             if name == "reconcile_rows":
-                self._guarded(lambda: reconcile_rows(bench or self.bench, campaign_id, rows))
+                self._guarded(reconcile_rows, bench or self.bench, campaign_id, rows)
             for row in rows if name == "send_rows" else ():
-                self._guarded(lambda row=row: send_row(bench or self.bench, campaign_id, row))
+                self._guarded(send_row, bench or self.bench, campaign_id, row)
 
-    def _guarded(self, act: Callable[[], T]) -> T | None:
+    def _guarded(self, act: Callable[..., T], *args: Any) -> T | None:
         """Go on where Redis is away for a moment, as the tasks and the tick do."""
         try:
-            return act()
+            return act(*args)
         except OutreachError as error:
             self.errors.append(error)
             return None
@@ -270,9 +269,9 @@ class Rig:
             info = worker.registry.get(campaign_id)
             if info.state == "cancelled" and info.left:
                 worker.ledger.cancel_rows(campaign_id)
-            done += self._guarded(lambda: self._rescue(worker, campaign_id)) or 0
-            done += self._guarded(lambda: close_some(worker, campaign_id)) or 0
-        found = self._guarded(lambda: self.dispatch(worker)) or []
+            done += self._guarded(self._rescue, worker, campaign_id) or 0
+            done += self._guarded(close_some, worker, campaign_id) or 0
+        found = self._guarded(self.dispatch, worker) or []
         self.work(found, worker)
         if unpaced:
             self.forget_pace()
@@ -417,8 +416,3 @@ def key(number: int = 1, send: int = 1, campaign_id: str = "spring-1") -> str:
 def set_count(rig: Rig, state: State, count: int, campaign_id: str = "spring-1") -> None:
     """Have a campaign's count of a state say something else, as if it had so many rows."""
     rig.client.hset(rig.ledger.key(campaign_id), f"n{int(state)}", count)
-
-
-def json_of(value: Any) -> str:
-    """Write JSON."""
-    return json.dumps(value)

@@ -16,7 +16,8 @@ from worker.pipeline import pace, pair
 from worker.pipeline.bench import LoadedCampaign, Workbench
 
 PAIR_AGAIN_MS = 30_000
-_NEEDED_S = 1.0
+UNSURE_S = 300.0
+"""How long it is tried to find out whose conversation holds a pair, before the campaign's rule is applied all the same."""
 
 
 def open_row(bench: Workbench, loaded: LoadedCampaign, row: Row, recipient: Recipient) -> Claim | None:
@@ -34,16 +35,16 @@ def open_row(bench: Workbench, loaded: LoadedCampaign, row: Row, recipient: Reci
     if not bench.ledger.claim_opening(campaign_id, row.number, claim, pair_key).ok:
         return None
     lease_until = claimed_at + claim.lease_ms / 1000
-    if not pace.arrive(bench, buckets, slot) or not has_time(bench, lease_until):
+    row = bench.ledger.get_row(
+        campaign_id, row.number
+    )  # between the look and the claim it may have begun a new send
+    beat = pace.Beat(bench, buckets, slot, lease_until)
+    key = loaded.key(row.number, row.record.send)
+    outcome = bench.gateway.create_interaction(recipient, key, beat.arrive)
+    if beat.missed:
         bench.ledger.give_up_slot(campaign_id, row.number, claim.token, 0)
         return None
-    outcome = bench.gateway.create_interaction(recipient, loaded.key(row.number, row.record.send))
     return _record(bench, loaded, row, recipient, claim, lease_until, outcome)
-
-
-def has_time(bench: Workbench, lease_until: float) -> bool:
-    """Tell whether a request may still be started: its whole deadline must fit into the lease."""
-    return bench.clock() + bench.request_s + _NEEDED_S <= lease_until
 
 
 def stops_campaign(code: int) -> bool:
@@ -93,7 +94,10 @@ def _record(
             first_ms = int(bench.settings.settle_s[0] * 1000)
             code = outcome.code or Reason.NO_ANSWER
             retrying(
-                lambda: ledger.doubt_opening(campaign_id, number, token, first_ms, int(code)), lease_until
+                lambda: ledger.doubt_opening(
+                    campaign_id, number, token, pace.gathered_ms(bench, first_ms), int(code)
+                ),
+                lease_until,
             )
         case Rejected() if codes.lookup(outcome.code).kind == "pair_busy":
             return _pair_is_busy(bench, loaded, row, recipient, claim, outcome.conversation_sid)
@@ -117,9 +121,11 @@ def _pair_is_busy(
     """Twilio refused: the pair has an open conversation. Ours, or the campaign's rule decides."""
     campaign_id, number, token = loaded.info.id, row.number, claim.token
     found = pair.find_busy(bench, loaded, row, recipient, conversation_sid)
-    if found is None:  # it could not be found out: later, without an attempt burnt
-        bench.ledger.wait_opening(campaign_id, number, token, int(Reason.PAIR_BUSY), PAIR_AGAIN_MS // 6)
-        return None
+    if found is None:
+        if not pair.has_waited(bench, row, UNSURE_S):  # later, without an attempt burnt
+            bench.ledger.wait_opening(campaign_id, number, token, int(Reason.PAIR_BUSY), PAIR_AGAIN_MS // 6)
+            return None
+        found = pair.Busy(conversation_sid or "", None)
     if found.ours is not None:
         return claim if adopt(bench, loaded, number, token, found.ours, found.conversation_sid).ok else None
     rule = loaded.campaign.pair_busy
@@ -156,21 +162,15 @@ def adopt(
 
 def _is_pair_free(bench: Workbench, loaded: LoadedCampaign, row: Row, recipient: Recipient) -> bool:
     """Ask by address, without opening anything, whether the pair of a waiting row is free by now."""
+    if loaded.campaign.pair_busy != "wait":  # by any other rule Twilio's answer decides
+        return True
     seen = bench.gateway.find_conversations(recipient.address)
+    if isinstance(seen, Accepted) and not pair.open_ones(seen.value, recipient):
+        return True
     campaign_id = loaded.info.id
-    if isinstance(seen, Unknown):
-        bench.ledger.defer_queued(
-            campaign_id, row.number, PAIR_AGAIN_MS // 6, int(Reason.PAIR_BUSY), waits=True
-        )
-        return False
-    if not pair.open_ones(seen.value, recipient):
-        return True
-    if (
-        loaded.campaign.pair_busy != "wait"
-    ):  # the rule may have been changed meanwhile: let Twilio's answer decide
-        return True
     if pair.wait_is_over(bench, loaded, row):
         bench.ledger.end_queued(campaign_id, row.number, State.SKIPPED, int(Reason.PAIR_WAIT_OVER))
     else:
-        bench.ledger.defer_queued(campaign_id, row.number, PAIR_AGAIN_MS, int(Reason.PAIR_BUSY), waits=True)
+        again_ms = PAIR_AGAIN_MS // 6 if isinstance(seen, Unknown) else PAIR_AGAIN_MS
+        bench.ledger.defer_queued(campaign_id, row.number, again_ms, int(Reason.PAIR_BUSY), waits=True)
     return False

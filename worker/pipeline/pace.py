@@ -20,6 +20,8 @@ LOOK_UPS_PER_S = 3.0  # https://www.twilio.com/docs/taskrouter/api/task, changel
 FORBIDDEN = frozenset({401, 403, 404, 405, 20003, 20004, 20008, 20403, 20404})
 """Answers of a look-up that will not change by waiting."""
 _BACKOFF_CAP_MS = 60_000
+_NEEDED_S = 1.0
+"""Time to write down what came of a request, within its lease."""
 _ARRIVALS = 8
 
 
@@ -86,6 +88,26 @@ def arrive(bench: Workbench, buckets: Sequence[Bucket], slot: Granted | None) ->
     return False
 
 
+class Beat:
+    """The gate of a request with an effect: its slot is there, and the claim outlasts the request.
+
+    To be asked right before the first byte, so that nothing but the wire lies between slot and server.
+    """
+
+    def __init__(
+        self, bench: Workbench, buckets: Sequence[Bucket], slot: Granted | None, lease_until: float
+    ) -> None:
+        self._bench, self._buckets, self._slot, self._lease_until = bench, buckets, slot, lease_until
+        self.missed = False
+
+    def arrive(self) -> bool:
+        """Wait for the slot; False, and `missed`, where nothing may be sent."""
+        bench = self._bench
+        on_time = arrive(bench, self._buckets, self._slot)
+        self.missed = not on_time or bench.clock() + bench.request_s + _NEEDED_S > self._lease_until
+        return not self.missed
+
+
 def ask(bench: Workbench, bucket: Bucket | None, call: Callable[[], Answer[T]]) -> Answer[T]:
     """Make a look-up at its pace; one that would have to wait long is Unknown, for it proves nothing."""
     if bucket is not None:
@@ -111,3 +133,9 @@ def backoff_ms(bench: Workbench, tries: int, retry_after_s: float | None = None,
     longest = min(_BACKOFF_CAP_MS, base_ms * 2 ** min(tries, 10))
     wait_ms = bench.rng.uniform(longest / 2, longest)
     return int(max(wait_ms, (retry_after_s or 0) * 1000))
+
+
+def gathered_ms(bench: Workbench, wait_ms: int) -> int:
+    """Prolong a wait so that rows in doubt are due together: one task look-up serves many, and there are few a second."""
+    grid_ms = max(1, int(bench.settings.settle_s[0] * 250))
+    return wait_ms + -(bench.ledger.now_ms() + wait_ms) % grid_ms

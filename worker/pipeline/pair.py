@@ -61,6 +61,9 @@ def find_busy(
 
 def wait_is_over(bench: Workbench, loaded: LoadedCampaign, row: Row) -> bool:
     """Tell whether a row has waited for its pair as long as the campaign lets it."""
-    if not row.hand.waiting:
-        return False
-    return bench.ledger.now_ms() - row.hand.waiting >= loaded.campaign.pair_wait_max_s * 1000
+    return has_waited(bench, row, loaded.campaign.pair_wait_max_s)
+
+
+def has_waited(bench: Workbench, row: Row, for_s: float) -> bool:
+    """Tell whether a row has waited for its pair for so long."""
+    return bool(row.hand.waiting) and bench.ledger.now_ms() - row.hand.waiting >= for_s * 1000

@@ -213,11 +213,12 @@ def _send(
     if not ledger.claim_sending(campaign_id, number, claim, conversation).ok:
         return
     lease_until = claimed_at + claim.lease_ms / 1000
-    if not pace.arrive(bench, buckets, slot) or not opening.has_time(bench, lease_until):
+    beat = pace.Beat(bench, buckets, slot, lease_until)
+    key = loaded.key(number, row.record.send)
+    outcome = bench.gateway.create_message(conversation, recipient.message, key, beat.arrive)
+    if beat.missed:
         ledger.give_up_slot(campaign_id, number, token, 0)
         return
-    key = loaded.key(number, row.record.send)
-    outcome = bench.gateway.create_message(conversation, recipient.message, key)
     match outcome:
         case Accepted(value=message_sid):
             retrying(
@@ -234,7 +235,10 @@ def _send(
             first_ms = int(bench.settings.settle_s[0] * 1000)
             code = outcome.code or Reason.NO_ANSWER
             retrying(
-                lambda: ledger.doubt_sending(campaign_id, number, token, first_ms, int(code)), lease_until
+                lambda: ledger.doubt_sending(
+                    campaign_id, number, token, pace.gathered_ms(bench, first_ms), int(code)
+                ),
+                lease_until,
             )
         case Rejected() if outcome.code == CONVERSATION_CLOSED:
             closed, wait_ms = int(Reason.CONVERSATION_CLOSED), pace.backoff_ms(bench, row.hand.tries)

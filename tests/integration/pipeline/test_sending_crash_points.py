@@ -1,7 +1,6 @@
 """A worker dies, or loses Redis's answer, at every single point of a row's way: the row is sent exactly once."""
 
 from collections.abc import Callable
-from typing import Any
 
 import pytest
 import redis
