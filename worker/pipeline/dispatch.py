@@ -10,7 +10,7 @@ from worker.ledger.states import State
 from worker.pipeline import pace, reconcile
 from worker.pipeline.bench import LoadedCampaign, Workbench
 
-AHEAD_S = 1.0
+AHEAD_S = 0.6
 """How much work lies ahead of the workers: queued, or waiting for a slot that is reserved already."""
 OLD_ROWS = 64
 """How many opened or doubtful rows of a campaign are queued at once; they don't wait for the pace of Interactions."""

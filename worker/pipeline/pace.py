@@ -13,7 +13,7 @@ from worker.pipeline.bench import LoadedCampaign, Workbench
 
 T = TypeVar("T")
 
-MAX_WAIT_MS = 1_250
+MAX_WAIT_MS = 800
 """How long a thread waits for a slot; a row whose slot is further off goes back to the ledger."""
 
 LOOK_UPS_PER_S = 3.0  # https://www.twilio.com/docs/taskrouter/api/task, changelog of 2024-10-18

@@ -5,6 +5,7 @@ from __future__ import annotations
 import atexit
 import logging
 import os
+import sys
 from contextlib import ExitStack
 from threading import Lock
 
@@ -102,6 +103,8 @@ def _set_up_logs(**_: object) -> None:
 def _start_upkeep(**_: object) -> None:
     from worker.tasks import upkeep
 
+    # A thread that wakes for its slot must not wait 5 ms for another's turn to end.
+    sys.setswitchinterval(0.001)
     upkeep.start(parts.bench(), os.environ.get(PARENT_FD))
 
 
