@@ -75,6 +75,7 @@ class Workbench:
             self._loaded[campaign_id] = fresh
             return fresh
 
-    def claim(self) -> Claim:
-        """Make a claim's token."""
-        return Claim(token=uuid4().hex, owner=self.owner, lease_ms=int((self.request_s + _ROOM_S) * 1000))
+    def claim(self, requests: int = 1) -> Claim:
+        """Make a claim's token, with a lease that lasts for so many requests."""
+        lease_ms = int((requests * self.request_s + _ROOM_S) * 1000)
+        return Claim(token=uuid4().hex, owner=self.owner, lease_ms=lease_ms)

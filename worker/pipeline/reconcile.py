@@ -3,61 +3,81 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
-from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 
 from campaigns.recipients import Recipient
+from worker.errors import OutreachError
 from worker.gateway.lookups import MAX_KEYS_A_LOOK_UP
 from worker.gateway.outcome import Accepted, Unknown
-from worker.gateway.seen import ConversationSeen, FlexTaskSeen
+from worker.gateway.seen import FlexTaskSeen
 from worker.ledger.ledger import Claim
 from worker.ledger.row import Row
 from worker.ledger.states import Reason, State
+from worker.logs import get_logger
 from worker.pipeline import opening, pace, pair
 from worker.pipeline.bench import LoadedCampaign, Workbench
+
+log = get_logger(__name__)
 
 BATCH = MAX_KEYS_A_LOOK_UP
 FORBIDDEN_S, FAILING_S = 2.0, 60.0
 """How long unusable look-ups are repeated, as multiples of the last settle time, before a person must look."""
-_SKEW = timedelta(seconds=90)
+LOOK_UPS = 4
+"""Requests that a lease lasts for, however slow: by address for all, the tasks twice, a found one's conversation."""
+NEWEST = 5
+"""Open conversations of a customer that are asked after: our own is among the newest, by whatever clock."""
 _ENDED_TASKS = frozenset({"completed", "canceled"})
+_NOT_YET = Unknown(int(Reason.THROTTLED), "there was no time left to look it up")
+_IN_NEITHER = Unknown(0, "two Interactions have this key, and the customer is in neither yet")
 
 
 @dataclass(slots=True)
 class Doubt:
-    """A row in doubt, held by us, and what the looks so far have shown."""
+    """A row in doubt, held by us until `lease_until`, and what the looks so far have shown."""
 
     row: Row
     recipient: Recipient
     claim: Claim
     key: str
+    lease_until: float
+    since_s: float
     candidates: tuple[str, ...] = ()
-    found: FlexTaskSeen | None = None
+    tasks: dict[str, FlexTaskSeen] = field(default_factory=dict)
     unknown: Unknown | None = None
 
 
 def reconcile_rows(bench: Workbench, campaign_id: str, numbers: Sequence[int]) -> None:
     """Look up to BATCH rows in doubt up, together where Twilio lets us, and settle each."""
     loaded = bench.campaign(campaign_id)
-    openings: dict[str, list[Doubt]] = defaultdict(list)
+    openings: dict[str, list[int]] = defaultdict(list)
     for number in numbers:
-        doubt = _hold(bench, loaded, number)
-        if doubt is None:
-            continue
-        if doubt.row.state is State.DOUBT_SENDING:
-            _settle_sending(bench, loaded, doubt)
-        else:
-            openings[doubt.recipient.routing.workspace_sid].append(doubt)
-    for workspace, doubts in openings.items():
-        _settle_openings(bench, loaded, workspace, doubts)
+        with _alone(campaign_id, number):
+            row = bench.ledger.get_row(campaign_id, number)
+            if row.state is State.DOUBT_SENDING:
+                _settle_sending(bench, loaded, number)
+            elif row.state is State.DOUBT_OPENING:
+                recipient = loaded.compiled.recipient(number, row.cells)
+                workspace = recipient.routing.workspace_sid if isinstance(recipient, Recipient) else ""
+                openings[workspace].append(number)
+    for workspace, rows in openings.items():
+        _settle_openings(bench, loaded, workspace, rows)
+
+
+@contextmanager
+def _alone(campaign_id: str, number: int) -> Iterator[None]:
+    """Let what goes wrong with one row cost no other of its batch: it stays held until its lease is over."""
+    try:
+        yield
+    except OutreachError:
+        raise
+    except Exception:
+        log.exception("reconcile.row_failed", campaign=campaign_id, row=number)
 
 
 def _hold(bench: Workbench, loaded: LoadedCampaign, number: int) -> Doubt | None:
-    row = bench.ledger.get_row(loaded.info.id, number)
-    if not row.state.is_doubt:
-        return None
-    claim = bench.claim()
+    claim, held_at = bench.claim(LOOK_UPS), bench.clock()
     if not bench.ledger.take(loaded.info.id, number, claim).ok:
         return None
     row = bench.ledger.get_row(loaded.info.id, number)
@@ -65,17 +85,27 @@ def _hold(bench: Workbench, loaded: LoadedCampaign, number: int) -> Doubt | None
     if not isinstance(recipient, Recipient):  # the definition was changed under it: a person must look
         bench.ledger.review(loaded.info.id, number, claim.token, int(Reason.LOOKUPS_FAILED))
         return None
-    return Doubt(row, recipient, claim, loaded.key(number, row.record.send))
+    since_s = (bench.ledger.now_ms() - row.hand.doubt) / 1000
+    key = loaded.key(number, row.record.send)
+    return Doubt(row, recipient, claim, key, held_at + claim.lease_ms / 1000, since_s)
+
+
+def _has_time(bench: Workbench, doubt: Doubt, requests: int) -> bool:
+    """Tell whether so many requests, however slow, still fit into the lease."""
+    return bench.clock() + requests * bench.request_s + 1.0 <= doubt.lease_until
 
 
 # Messages ---------------------------------------------------------------------------------------------------
 
 
-def _settle_sending(bench: Workbench, loaded: LoadedCampaign, doubt: Doubt) -> None:
+def _settle_sending(bench: Workbench, loaded: LoadedCampaign, number: int) -> None:
     """The conversation's own messages tell."""
+    doubt = _hold(bench, loaded, number)
+    if doubt is None:
+        return
     seen = bench.gateway.find_message(doubt.row.record.conversation_sid, doubt.key)
     if isinstance(seen, Accepted) and seen.value:
-        bench.ledger.adopt_sending(loaded.info.id, doubt.row.number, doubt.claim.token, seen.value)
+        bench.ledger.adopt_sending(loaded.info.id, number, doubt.claim.token, seen.value)
         return
     doubt.unknown = seen if isinstance(seen, Unknown) else None
     _not_found(bench, loaded, doubt)
@@ -84,40 +114,40 @@ def _settle_sending(bench: Workbench, loaded: LoadedCampaign, doubt: Doubt) -> N
 # Interactions -----------------------------------------------------------------------------------------------
 
 
-def _settle_openings(bench: Workbench, loaded: LoadedCampaign, workspace: str, doubts: list[Doubt]) -> None:
-    """First by the customer's address, confirmed by the conversation's Flex task; then by key, all in one look-up."""
-    for doubt in doubts:
-        seen = bench.gateway.find_conversations(doubt.recipient.address)
-        if isinstance(seen, Unknown):
-            doubt.unknown = seen
-        else:
-            doubt.candidates = tuple(each.sid for each in _since(bench, doubt, seen.value))
-    tasks: list[FlexTaskSeen] = []
-    sids = [sid for doubt in doubts for sid in doubt.candidates]
+def _settle_openings(bench: Workbench, loaded: LoadedCampaign, workspace: str, rows: Sequence[int]) -> None:
+    """First by key, all in one look-up, which shows doubles too; then by the customer's address.
+
+    What the address leads to is confirmed by the conversation's Flex task; the search for tasks may be behind it.
+    """
+    doubts: list[Doubt] = []
+    for number in rows:
+        with _alone(loaded.info.id, number):
+            doubt = _hold(bench, loaded, number)
+            if doubt is not None:
+                doubts.append(doubt)
+    if not doubts:
+        return
+    tasks = _tasks(bench, workspace, [doubt.key for doubt in doubts], doubts, by_key=True)
+    left = _settle(bench, loaded, doubts, tasks)
+    for doubt in left:
+        _look_by_address(bench, doubt)
+    sids = [sid for doubt in left for sid in doubt.candidates]
+    tasks = []
     for at in range(0, len(sids), MAX_KEYS_A_LOOK_UP):
-        part = sids[at : at + MAX_KEYS_A_LOOK_UP]
-        tasks += _tasks(bench, workspace, part, doubts, by_key=False)
-    _match(bench, loaded, doubts, tasks)
-    left = [doubt for doubt in doubts if doubt.found is None]
-    if left:
-        tasks = _tasks(bench, workspace, [doubt.key for doubt in left], left, by_key=True)
-        _match(bench, loaded, left, tasks)
-    for doubt in doubts:
-        if doubt.found is not None:
-            _go_on(bench, loaded, doubt, doubt.found)
-        else:
-            _not_found(bench, loaded, doubt)
+        tasks += _tasks(bench, workspace, sids[at : at + MAX_KEYS_A_LOOK_UP], left, by_key=False)
+    for doubt in _settle(bench, loaded, left, tasks):
+        _not_found(bench, loaded, doubt)
 
 
-def _since(bench: Workbench, doubt: Doubt, seen: Sequence[ConversationSeen]) -> list[ConversationSeen]:
-    """Keep what may have come of the attempt: open, with our sender, not older (Twilio's clock may differ)."""
-    began = datetime.fromtimestamp(doubt.row.hand.began / 1000, tz=UTC)
-    skew = timedelta(seconds=bench.gateway.clock_skew_s)
-    return [
-        each
-        for each in pair.open_ones(seen, doubt.recipient)
-        if each.created_at is None or each.created_at >= began + skew - _SKEW
-    ]
+def _look_by_address(bench: Workbench, doubt: Doubt) -> None:
+    if not _has_time(bench, doubt, LOOK_UPS - 1):
+        doubt.unknown = _NOT_YET
+        return
+    seen = bench.gateway.find_conversations(doubt.recipient.address)
+    if isinstance(seen, Unknown):
+        doubt.unknown = seen
+    else:
+        doubt.candidates = tuple(each.sid for each in pair.open_ones(seen.value, doubt.recipient)[:NEWEST])
 
 
 def _tasks(
@@ -134,53 +164,84 @@ def _tasks(
     return []
 
 
-def _match(
+def _settle(
     bench: Workbench, loaded: LoadedCampaign, doubts: Sequence[Doubt], tasks: Sequence[FlexTaskSeen]
-) -> None:
-    """Give each doubt the task with its own key. Of two, the one that holds the customer; the other is closed."""
-    by_key: dict[str, list[FlexTaskSeen]] = defaultdict(list)
+) -> list[Doubt]:
+    """Give each doubt the task with its own key; those without one are left."""
+    mine = {doubt.key: doubt for doubt in doubts}
     for task in tasks:
-        if task.key and task.assignment_status not in _ENDED_TASKS:
-            by_key[task.key].append(task)
+        if task.key in mine and task.assignment_status not in _ENDED_TASKS:
+            mine[task.key].tasks[task.sid] = task
+    left = []
     for doubt in doubts:
-        usable = [task for task in by_key.get(doubt.key, ()) if _is_usable(bench, doubt, task)]
-        if not usable:
-            continue
-        doubt.found = _with_customer(bench, doubt, usable) if len(usable) > 1 else usable[0]
-        for other in usable:
-            if other is not doubt.found and other.interaction_sid and other.sid != doubt.found.sid:
-                bench.ledger.owe_close(
-                    loaded.info.id, doubt.row.number, other.interaction_sid, other.channel_sid or ""
-                )
+        usable = [task for task in doubt.tasks.values() if _is_usable(bench, loaded, doubt, task)]
+        chosen = _choose(bench, doubt, usable) if len(usable) > 1 else next(iter(usable), None)
+        if chosen is None:
+            left.append(doubt)
+        else:
+            _go_on(bench, loaded, doubt, chosen, usable)
+    return left
 
 
-def _is_usable(bench: Workbench, doubt: Doubt, task: FlexTaskSeen) -> bool:
-    """Leave out an earlier Interaction of this send whose conversation is closed: nothing can be sent there."""
-    if task.interaction_sid and task.interaction_sid == doubt.row.hand.closing:
-        return False
+def _is_usable(bench: Workbench, loaded: LoadedCampaign, doubt: Doubt, task: FlexTaskSeen) -> bool:
+    """Leave out an Interaction whose conversation was closed: nothing can be sent there, so it is closed too."""
     if not task.conversation_sid:
         return True
+    if not _has_time(bench, doubt, 1):
+        doubt.unknown = _NOT_YET
+        return False
     state = bench.gateway.fetch_conversation_state(task.conversation_sid)
     if isinstance(state, Unknown):
         doubt.unknown = state
         return False
+    if state.value == "closed":
+        _close(bench, loaded, doubt, task)
     return state.value not in (None, "closed")
 
 
-def _with_customer(bench: Workbench, doubt: Doubt, tasks: Sequence[FlexTaskSeen]) -> FlexTaskSeen:
+def _close(bench: Workbench, loaded: LoadedCampaign, doubt: Doubt, task: FlexTaskSeen) -> None:
+    if task.interaction_sid and _has_time(bench, doubt, 0):
+        bench.ledger.owe_close(loaded.info.id, doubt.row.number, task.interaction_sid, task.channel_sid or "")
+
+
+def _choose(bench: Workbench, doubt: Doubt, tasks: Sequence[FlexTaskSeen]) -> FlexTaskSeen | None:
+    """Of several Interactions with one key choose the one that holds the customer; None while that isn't sure.
+
+    The others are closed, and a wrong one closed would be the customer's: so nothing is guessed while it may still show.
+    """
+    for task in tasks:
+        if task.conversation_sid in doubt.candidates:
+            return task
     address = doubt.recipient.identity or doubt.recipient.address
     for task in tasks:
-        if task.conversation_sid and bench.gateway.has_participant(
-            task.conversation_sid, address
-        ) == Accepted(True):
+        inside = bench.gateway.has_participant(task.conversation_sid or "", address)
+        if isinstance(inside, Unknown):
+            doubt.unknown = inside
+            return None
+        if inside.value:
             return task
+    if doubt.since_s < bench.settings.settle_s[-1]:
+        doubt.unknown = _IN_NEITHER
+        return None
     return tasks[0]
 
 
-def _go_on(bench: Workbench, loaded: LoadedCampaign, doubt: Doubt, task: FlexTaskSeen) -> None:
-    """The Interaction is ours: the row is open, and due at once."""
-    if opening.adopt(bench, loaded, doubt.row.number, doubt.claim.token, task).ok:
-        bench.ledger.wait_open(loaded.info.id, doubt.row.number, doubt.claim.token, 0)
+def _go_on(
+    bench: Workbench,
+    loaded: LoadedCampaign,
+    doubt: Doubt,
+    chosen: FlexTaskSeen,
+    tasks: Sequence[FlexTaskSeen],
+) -> None:
+    """The Interaction is ours: the row is open, and due at once. Others with its key are closed."""
+    campaign_id, number, token = loaded.info.id, doubt.row.number, doubt.claim.token
+    others = [task for task in tasks if task.interaction_sid != chosen.interaction_sid]
+    if others and not _has_time(bench, doubt, 0):
+        return  # another may hold the row by now, and have chosen another: nothing of it is to be closed
+    for other in others:
+        _close(bench, loaded, doubt, other)
+    if opening.adopt(bench, loaded, number, token, chosen).ok:
+        bench.ledger.wait_open(campaign_id, number, token, 0)
 
 
 # Neither found --------------------------------------------------------------------------------------------
@@ -194,23 +255,33 @@ def _not_found(bench: Workbench, loaded: LoadedCampaign, doubt: Doubt) -> None:
     """
     settle_s = bench.settings.settle_s
     row, token, campaign_id = doubt.row, doubt.claim.token, loaded.info.id
-    looked = row.hand.asked + 1
     empty = doubt.unknown is None
-    sending = row.state is State.DOUBT_SENDING
     code = doubt.unknown.code if doubt.unknown else 0
-    if empty and row.record.looks + 1 >= 2 and looked >= max(2, len(settle_s) - 1):
-        settled = bench.ledger.absent_sending if sending else bench.ledger.absent_opening
-        max_attempts = loaded.campaign.pacing.max_attempts
-        wait_ms = pace.backoff_ms(bench, max(0, row.record.attempts - 1))
-        settled(
-            campaign_id, row.number, token, wait_ms, max_attempts=max_attempts, code=int(Reason.NO_ANSWER)
-        )
+    if empty and row.record.looks + 1 >= 2 and doubt.since_s >= settle_s[max(0, len(settle_s) - 2)]:
+        _absent(bench, loaded, doubt)
         return
-    since_s = (bench.ledger.now_ms() - row.hand.doubt) / 1000
     patience = FORBIDDEN_S if code in pace.FORBIDDEN else FAILING_S
-    if not empty and since_s >= settle_s[-1] * patience:
+    if not empty and doubt.since_s >= settle_s[-1] * patience:
         bench.ledger.review(campaign_id, row.number, token, int(Reason.LOOKUPS_FAILED))
         return
-    next_s = settle_s[looked] - since_s if looked < len(settle_s) else settle_s[-1] / 3
-    wait_ms = int(max(0.2, next_s) * 1000)
+    least_s = settle_s[0] / 2
+    ahead = [at_s for at_s in settle_s if at_s > doubt.since_s]
+    wait_s = max(least_s, ahead[0] - doubt.since_s if ahead else settle_s[-1] / 3)
+    if code == Reason.THROTTLED:  # our own pace, not Twilio, kept us from looking: soon, with all the others
+        wait_s = least_s
+    wait_ms = pace.gathered_ms(bench, int(wait_s * 1000))
     bench.ledger.look_again(campaign_id, row.number, token, wait_ms, empty=empty, code=code)
+
+
+def _absent(bench: Workbench, loaded: LoadedCampaign, doubt: Doubt) -> None:
+    row = doubt.row
+    sending = row.state is State.DOUBT_SENDING
+    settled = bench.ledger.absent_sending if sending else bench.ledger.absent_opening
+    settled(
+        loaded.info.id,
+        row.number,
+        doubt.claim.token,
+        pace.backoff_ms(bench, max(0, row.record.attempts - 1)),
+        max_attempts=loaded.campaign.pacing.max_attempts,
+        code=int(Reason.NO_ANSWER),
+    )
