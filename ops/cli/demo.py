@@ -30,8 +30,8 @@ def demo(as_json: options.Json = False, verbose: options.Verbose = False) -> Non
         os.environ.update(_settings(url, home))
         screen.say(f"Twilio simulator: {url} (open it in a browser while this runs)")
         code = run_campaign(
-            _EXAMPLE / "campaign.toml",
-            _EXAMPLE / "customers.csv",
+            _from_here(_EXAMPLE / "campaign.toml"),
+            _from_here(_EXAMPLE / "customers.csv"),
             again=False,
             update=False,
             as_json=as_json,
@@ -40,6 +40,10 @@ def demo(as_json: options.Json = False, verbose: options.Verbose = False) -> Non
         )
     # Some of its rows fail on purpose.
     raise typer.Exit(0 if code == 1 else code)
+
+
+def _from_here(path: Path) -> Path:
+    return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
 
 
 def _settings(url: str, home: str) -> dict[str, str]:

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from ops.cli import options, screen
+from ops.cli import options, screen, words
 from ops.cli.session import Desk, open_desk, private_folder
 
 
@@ -35,7 +35,7 @@ def results(
     if as_json:
         screen.answer_json({"id": chosen, "results_file": str(path)})
     else:
-        screen.answer(f"results file: {path}")
+        screen.answer(f"results file: {words.path(path)}")
 
 
 def _to_stdout(desk: Desk, campaign_id: str) -> None:

@@ -21,7 +21,7 @@ def report(seen: Mapping[str, Any], results: Path, *, complaint: str = "", as_js
     else:
         _print(seen, reasons)
         if not complaint:
-            screen.answer(f"results file: {results}")
+            screen.answer(f"results file: {words.path(results)}")
     if complaint:
         screen.say(f"error: {complaint}", "red")
         screen.say(f"`outreach results {seen['id']} -o FILE` writes it elsewhere.")
@@ -45,7 +45,8 @@ def _print_reasons(reasons: Sequence[ReasonCount]) -> None:
         screen.add_row(table, words.number(one.rows), words.status_name(one.status), one.code, one.sentence)
     screen.print_table(table, "Why, where not accepted")
     if len(reasons) > _MOST_REASONS:
-        screen.answer(f"… and {len(reasons) - _MOST_REASONS} more reasons; the results file has them all.")
+        more = len(reasons) - _MOST_REASONS
+        screen.answer(f"… and {more} more reason{'s' if more > 1 else ''}; the results file has them all.")
 
 
 def say_how_to_go_on(seen: Mapping[str, Any], *, interrupted: bool) -> None:

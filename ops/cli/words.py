@@ -1,6 +1,7 @@
 """Say numbers, times and states as people do."""
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 _STYLES = {
@@ -65,6 +66,11 @@ def exit_code(snapshot: Mapping[str, Any]) -> int:
     by_status = snapshot["counts"]
     well = by_status["accepted"] + by_status["skipped"]
     return 0 if well == snapshot["rows"] else 1
+
+
+def path(of: Path) -> str:
+    """Write a path as short as it may be from here."""
+    return str(of.relative_to(Path.cwd())) if of.is_relative_to(Path.cwd()) else str(of)
 
 
 def paused(snapshot: Mapping[str, Any]) -> str:

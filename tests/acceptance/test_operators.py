@@ -110,7 +110,6 @@ def test_row_in_need_of_review_is_settled_by_a_verdict(outreach: Outreach, twili
     listed = outreach.json("review", summary["id"])
     outreach("review", summary["id"], "--row", "1", code=2)
     verdict = outreach.json("review", summary["id"], "--row", "1", "--not-sent")
-    outreach("resume", summary["id"])
 
     assert [one["row"] for one in listed] == [1]
     assert listed[0]["address"] == "+12025550192"
@@ -153,7 +152,8 @@ def test_demo_runs_the_example_to_its_end(outreach: Outreach) -> None:
 
     line = done.stdout.strip().splitlines()[-1]
     assert line.startswith("results file: ")
-    with Path(line.removeprefix("results file: ")).open(newline="", encoding="utf-8") as file:
+    assert line == f"results file: results/{Path(line).name}"
+    with (outreach.results / Path(line).name).open(newline="", encoding="utf-8") as file:
         statuses = [row["outreach_status"] for row in csv.DictReader(file)]
     assert len(statuses) >= 200
     assert statuses.count("accepted") > 180
