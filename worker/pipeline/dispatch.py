@@ -7,13 +7,16 @@ from math import ceil
 
 from worker.ledger.registry import CampaignInfo
 from worker.ledger.states import State
+from worker.pacing.pacer import BucketState
 from worker.pipeline import pace, reconcile
-from worker.pipeline.bench import LoadedCampaign, Workbench
+from worker.pipeline.bench import Workbench
 
 AHEAD_S = 0.6
 """How much work lies ahead of the workers: queued, or waiting for a slot that is reserved already."""
 OLD_ROWS = 64
 """How many opened or doubtful rows of a campaign are queued at once; they don't wait for the pace of Interactions."""
+UNSENT_S, LEAST_UNSENT = 30.0, 100
+"""How many seconds of a sender's pace may be open without a message; rows that may be in any case."""
 MOST_DOUBTS = 1_500
 """Rows in doubt from which on no new row is opened: about what can be looked up in a minute."""
 
@@ -53,11 +56,12 @@ def _room(bench: Workbench, infos: Sequence[CampaignInfo]) -> int:
         return 0
     (account,) = bench.pacer.peek([pace.account_bucket(bench)])
     queued = sum(info.counts[State.QUEUED] for info in infos)
-    return _free(account.per_s, account.reserved_ahead_ms, queued)
+    return _free(account, queued)
 
 
-def _free(pace_per_s: float, ahead_ms: float, queued: int) -> int:
-    return max(0, ceil(pace_per_s * (AHEAD_S - ahead_ms / 1000)) - queued)
+def _free(state: BucketState, queued: int) -> int:
+    ahead_ms = max(state.reserved_ahead_ms, state.blocked_ms)
+    return max(0, ceil(state.per_s * (AHEAD_S - ahead_ms / 1000)) - queued)
 
 
 def _wish(bench: Workbench, info: CampaignInfo) -> int:
@@ -68,15 +72,20 @@ def _wish(bench: Workbench, info: CampaignInfo) -> int:
     if info.cursor >= info.rows and not due_now:
         return 0
     most = info.counts[State.PENDING]
-    ceiling = pace.ceiling_bucket(_loaded(bench, info))
+    loaded = bench.campaign(info.id)
+    ceiling = pace.ceiling_bucket(loaded)
     if ceiling is not None:
         (state,) = bench.pacer.peek([ceiling])
-        most = min(most, _free(state.per_s, state.reserved_ahead_ms, info.counts[State.QUEUED]))
-    return most
+        most = min(most, _free(state, info.counts[State.QUEUED]))
+    if loaded.campaign.sender_messages_per_s is not None:
+        most = min(most, _unsent_room(loaded.campaign.sender_messages_per_s, info))
+    return max(0, most)
 
 
-def _loaded(bench: Workbench, info: CampaignInfo) -> LoadedCampaign:
-    return bench.campaign(info.id)
+def _unsent_room(messages_per_s: float, info: CampaignInfo) -> int:
+    """Say how many more rows may be opened before a slow sender: an agent sees each of them, without a message."""
+    most_unsent = max(LEAST_UNSENT, int(messages_per_s * UNSENT_S))
+    return most_unsent - sum(info.counts[state] for state in (State.QUEUED, State.OPENING, State.OPEN))
 
 
 def _has_old(info: CampaignInfo) -> bool:
