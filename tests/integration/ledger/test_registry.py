@@ -117,6 +117,19 @@ def test_every_transition_raises_the_sequence_number(rig: LedgerRig) -> None:
     assert seen == sorted(set(seen))
 
 
+def test_campaign_with_nothing_left_leaves_the_ticks_sight_and_can_come_back(rig: LedgerRig) -> None:
+    rig.load(ID, 1)
+    rig.registry.set_active(ID, active=False)
+    assert rig.registry.active() == [ID]
+    rig.accept(ID)
+
+    rig.registry.set_active(ID, active=False)
+
+    assert rig.registry.active() == []
+    rig.registry.set_active(ID, active=True)
+    assert rig.registry.active() == [ID]
+
+
 def test_worker_is_seen_and_forgotten(rig: LedgerRig) -> None:
     rig.registry.see_worker("worker-1", {"host": "here", "pid": 5})
 
