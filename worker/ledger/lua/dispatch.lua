@@ -30,10 +30,13 @@ if campaign('state') == 'running' and A.fresh > 0 then
   end
   -- Rows behind the cursor have never been queued: a number instead of an index of a million members.
   local cursor, rows, steps = number('cursor'), number('rows'), 0
-  while #fresh < A.fresh and cursor < rows and steps < 2000 do
+  while #fresh < A.fresh and cursor < rows and steps < 1000 do
     cursor, steps = cursor + 1, steps + 1
-    local r = read(cursor)
-    if r and r.state == STATE.PENDING and not redis.call('ZSCORE', key('due'), int(cursor)) then take(r) end
+    local bucket, field = place(cursor)
+    -- Its state alone is cheap to look at; many rows may have ended when they were loaded.
+    local state = string.byte(redis.call('HGET', key('rw:' .. bucket), field) or '')
+    local r = state == STATE.PENDING and read(cursor)
+    if r and not redis.call('ZSCORE', key('due'), int(cursor)) then take(r) end
   end
   if steps > 0 then redis.call('HSET', BASE, 'cursor', int(cursor)) end
 end
