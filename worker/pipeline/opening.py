@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from campaigns.recipients import Recipient
 from worker.gateway import codes
-from worker.gateway.outcome import Accepted, Deferred, Rejected, Unanswered, Unknown
-from worker.gateway.seen import FlexTaskSeen
+from worker.gateway.outcome import Accepted, Deferred, Outcome, Rejected, Unanswered, Unknown
+from worker.gateway.seen import FlexTaskSeen, Opened
 from worker.ledger import keys
 from worker.ledger.ledger import Claim
 from worker.ledger.row import Row
@@ -59,7 +59,7 @@ def _record(
     recipient: Recipient,
     claim: Claim,
     lease_until: float,
-    outcome: object,
+    outcome: Outcome[Opened],
 ) -> Claim | None:
     campaign_id, number, token = loaded.info.id, row.number, claim.token
     ledger = bench.ledger
@@ -101,7 +101,7 @@ def _record(
             )
         case Rejected() if codes.lookup(outcome.code).kind == "pair_busy":
             return _pair_is_busy(bench, loaded, row, recipient, claim, outcome.conversation_sid)
-        case Rejected():
+        case _:  # refused for good
             stop = stops_campaign(outcome.code)
             retrying(
                 lambda: ledger.reject_opening(campaign_id, number, token, outcome.code, stop=stop),

@@ -22,7 +22,7 @@ FORBIDDEN = frozenset({401, 403, 404, 405, 20003, 20004, 20008, 20403, 20404})
 _BACKOFF_CAP_MS = 60_000
 _NEEDED_S = 1.0
 """Time to write down what came of a request, within its lease."""
-_ARRIVALS = 8
+_ARRIVALS = 2
 
 
 def account_bucket(bench: Workbench) -> Bucket:
@@ -108,16 +108,13 @@ class Beat:
         return not self.missed
 
 
-def ask(bench: Workbench, bucket: Bucket | None, call: Callable[[], Answer[T]]) -> Answer[T]:
+def ask(bench: Workbench, bucket: Bucket, call: Callable[[], Answer[T]]) -> Answer[T]:
     """Make a look-up at its pace; one that would have to wait long is Unknown, for it proves nothing."""
-    if bucket is not None:
-        slot = take(bench, [bucket])
-        if isinstance(slot, Wait) or not arrive(bench, [bucket], slot):
-            return Unknown(
-                int(Reason.THROTTLED), bucket.label, slot.ms / 1000 if isinstance(slot, Wait) else 1.0
-            )
+    slot = take(bench, [bucket])
+    if isinstance(slot, Wait) or not arrive(bench, [bucket], slot):
+        return Unknown(int(Reason.THROTTLED), bucket.label, slot.ms / 1000 if isinstance(slot, Wait) else 1.0)
     answer = call()
-    if bucket is not None and isinstance(answer, Unknown) and answer.throttled:
+    if isinstance(answer, Unknown) and answer.throttled:
         bench.pacer.slow_down(bucket, answer.retry_after_s)
     return answer
 

@@ -200,6 +200,7 @@ def _is_usable(bench: Workbench, loaded: LoadedCampaign, doubt: Doubt, task: Fle
 
 
 def _close(bench: Workbench, loaded: LoadedCampaign, doubt: Doubt, task: FlexTaskSeen) -> None:
+    """Have an Interaction closed; not by one whose lease is over, for the next holder may have chosen just that one."""
     if task.interaction_sid and _has_time(bench, doubt, 0):
         bench.ledger.owe_close(loaded.info.id, doubt.row.number, task.interaction_sid, task.channel_sid or "")
 
@@ -235,11 +236,11 @@ def _go_on(
 ) -> None:
     """The Interaction is ours: the row is open, and due at once. Others with its key are closed."""
     campaign_id, number, token = loaded.info.id, doubt.row.number, doubt.claim.token
-    others = [task for task in tasks if task.interaction_sid != chosen.interaction_sid]
-    if others and not _has_time(bench, doubt, 0):
-        return  # another may hold the row by now, and have chosen another: nothing of it is to be closed
-    for other in others:
-        _close(bench, loaded, doubt, other)
+    if len(tasks) > 1 and not _has_time(bench, doubt, 0):
+        return
+    for other in tasks:
+        if other.interaction_sid != chosen.interaction_sid:
+            _close(bench, loaded, doubt, other)
     if opening.adopt(bench, loaded, number, token, chosen).ok:
         bench.ledger.wait_open(campaign_id, number, token, 0)
 

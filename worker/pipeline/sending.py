@@ -250,7 +250,7 @@ def _send(
                 retrying(
                     lambda: ledger.reject_sending(campaign_id, number, token, closed, stop=False), lease_until
                 )
-        case Rejected():
+        case _:  # refused for good
             stop = opening.stops_campaign(outcome.code)
             retrying(
                 lambda: ledger.reject_sending(campaign_id, number, token, outcome.code, stop=stop),

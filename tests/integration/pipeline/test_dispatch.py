@@ -1,6 +1,7 @@
 """The broker's window: bounded, fair, kept filled, and shut while there is too much doubt."""
 
 import time
+from concurrent.futures import ThreadPoolExecutor
 from math import ceil
 
 import pytest
@@ -168,3 +169,15 @@ def test_changed_definition_is_seen_within_a_second(rig: Rig) -> None:
     assert rig.bench.campaign("spring-1").campaign.pair_busy == "wait"
     rig.bench.clock = lambda: clock() + 2.2
     assert rig.bench.campaign("spring-1").compiled is not first.compiled
+
+
+def test_campaign_is_read_once_for_all_threads_that_ask_at_once(rig: Rig) -> None:
+    rig.campaign([phone(1)])
+    bench = rig.worker("worker-0")
+    bench._lock.acquire()
+    with ThreadPoolExecutor(4) as threads:
+        asked = [threads.submit(bench.campaign, "spring-1") for _ in range(4)]
+        time.sleep(0.05)
+        bench._lock.release()
+
+    assert len({id(one.result()) for one in asked}) == 1

@@ -314,6 +314,83 @@ def test_worker_whose_lease_is_over_closes_nothing(rig: Rig) -> None:
     calls.close()
 
 
+def test_worker_whose_lease_is_over_leaves_a_closed_conversations_interaction_to_the_next(rig: Rig) -> None:
+    rig.campaign([trouble(194)])
+    rig.work(rig.dispatch())
+    conversation = rig.simulator.journal("interaction")[0]["conversation_sid"]
+    rig.simulator.close(conversation)
+    stopped = rig.worker("worker-0")
+    clock = stopped.clock
+
+    def stop(name: str) -> None:
+        if name == f"after GET {conversation}":
+            stopped.clock = lambda: clock() + 600.0
+
+    rig.points.meanwhile = stop
+    rig.clock.shift_ms += 1_000
+    reconcile_rows(stopped, "spring-1", [1])
+    rig.points.meanwhile = lambda _: None
+
+    assert not rig.ledger.to_close_count("spring-1")
+    rig.drive()
+    assert rig.states() == {"ACCEPTED": 1}
+    rig.judge()
+
+
+def test_holder_who_lost_the_row_while_it_was_found_does_no_more_with_it(rig: Rig) -> None:
+    rig.campaign([trouble(194)])
+    lost = []
+
+    def lose_once(name: str) -> None:
+        if name == "before adopt_opening" and not lost:
+            lost.append(rig.ledger.expire("spring-1", 1, 0, 0, owner="worker-1").ok)
+
+    rig.points.meanwhile = lose_once
+    rig.drive()
+
+    assert lost == [True]
+    assert rig.events().count(Event.FOUND_OPEN) == 1
+    rig.judge()
+
+
+def test_found_interaction_whose_conversation_is_not_named_yet_is_adopted(rig: Rig) -> None:
+    rig.simulator.settings(no_conversation_share=1, setup_ms=800)
+    rig.campaign([trouble(194)])
+
+    rig.drive(jump=False)
+
+    assert Event.FOUND_OPEN in rig.events()
+    assert rig.states() == {"ACCEPTED": 1}
+    rig.judge()
+
+
+def test_failed_search_for_tasks_proves_nothing_of_the_rows_it_was_made_for(rig: Rig) -> None:
+    rig.simulator.occupy(trouble(193), SENDER)
+    rig.campaign([trouble(193), trouble(193, 212)])
+    rig.work(rig.dispatch())
+    rig.points.meanwhile = lambda name: (
+        name == "before GET ParticipantConversations"
+        and rig.simulator.settings(forbidden={"GET taskrouter": 403})
+    )
+
+    rig.clock.shift_ms += 1_000
+    reconcile_rows(rig.bench, "spring-1", [1, 2])
+
+    assert (rig.row(1).record.looks, rig.row(2).record.looks) == (0, 1)
+
+
+def test_task_search_that_twilio_throttles_slows_its_own_pace(rig: Rig) -> None:
+    rig.campaign([trouble(193)])
+    rig.work(rig.dispatch())
+    rig.simulator.settings(fault_getters={"429": 1})
+
+    rig.clock.shift_ms += 1_000
+    reconcile_rows(rig.bench, "spring-1", [1])
+
+    assert float(rig.client.hget(f"{rig.ledger.prefix}pace:task_look_ups", "share")) < 1
+    assert rig.row().record.looks == 0
+
+
 def test_batch_that_gets_slow_gives_back_what_it_has_no_time_for(rig: Rig) -> None:
     rig.campaign([trouble(194, area) for area in (415, 212, 310)])
     rig.work(rig.dispatch())

@@ -1,5 +1,8 @@
 """Opened rows whose channel, customer or conversation isn't there: waited for, told apart, and given up in the end."""
 
+import time
+from collections.abc import Callable
+
 import pytest
 from pipeline_bench import Rig, key, phone, trouble
 
@@ -30,10 +33,14 @@ def test_conversation_is_found_by_the_flex_task_where_invites_are_forbidden(rig:
 
 
 def test_conversation_that_only_the_address_leads_to_is_found_by_it(rig: Rig) -> None:
-    rig.simulator.settings(forbidden={"GET flex-api": 405}, no_conversation_share=1, setup_ms=100)
+    one_task = "GET taskrouter/v1/Workspaces/{workspace}/Tasks/{task}"
+    rig.simulator.settings(
+        forbidden={"GET flex-api": 405, one_task: 403}, no_conversation_share=1, setup_ms=100
+    )
     rig.campaign([phone(1)])
-    rig.points.meanwhile = lambda name: name == "before GET Tasks" and rig.simulator.settings(forbidden={})
 
+    rig.drive(until=lambda: rig.row().hand.checks >= 1)
+    time.sleep(0.1)
     rig.drive()
 
     assert rig.states() == {"ACCEPTED": 1}
@@ -180,7 +187,37 @@ def test_conversation_closed_under_a_row_every_time_uses_its_attempts_up(rig: Ri
     rig.judge()
 
 
-def close_under(rig: Rig, times: int):
+def test_row_whose_interaction_nobody_names_fails_in_the_end(rig: Rig) -> None:
+    rig.campaign([phone(1)])
+    rig.dispatch()
+    claim = rig.bench.claim()
+    assert rig.ledger.claim_opening("spring-1", 1, claim, "pair").ok
+    unknown = {"interaction": "", "conversation": "", "channel": "", "flex_task": ""}
+    assert rig.ledger.adopt_opening("spring-1", 1, claim.token, **unknown).ok
+
+    rig.drive()
+
+    assert (rig.row().state, rig.row().record.code) == (State.FAILED, Reason.CHANNEL_TIMEOUT)
+
+
+@pytest.mark.parametrize("script", ["use_conversation", "claim_sending"])
+def test_holder_who_lost_the_row_in_mid_way_does_no_more_with_it(rig: Rig, script: str) -> None:
+    rig.campaign([trouble(184)], pair_busy="use")
+    lost = []
+
+    def lose_once(name: str) -> None:
+        if name == f"before {script}" and not lost:
+            lost.append(rig.ledger.expire("spring-1", 1, 0, 0, owner="worker-1").ok)
+
+    rig.points.meanwhile = lose_once
+    rig.drive()
+
+    assert lost == [True]
+    assert rig.states() == {"ACCEPTED": 1}
+    rig.judge()
+
+
+def close_under(rig: Rig, times: int) -> Callable[[str], object]:
     """Have an agent close each of the first `times` conversations right before its message."""
 
     def meanwhile(name: str) -> None:
