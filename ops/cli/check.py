@@ -87,15 +87,13 @@ def _write(found: Iterator["Problem"], path: Path) -> int:
 def _print(checking: "Checking") -> None:
     by_verdict, ready = checking.by_verdict, checking.by_verdict["ready"]
     verdicts = ", ".join(f"{words.number(n)} {verdict}" for verdict, n in by_verdict.items())
-    screen.answer(
-        f"{checking.customers} ({checking.file_format}): {words.number(checking.rows)} rows: {verdicts}"
-    )
+    screen.answer(f"{checking.customers} ({checking.file_format}): {words.rows(checking.rows)}: {verdicts}")
     screen.answer(
         f"Forecast: about {words.duration(checking.duration_s)} for {words.number(ready)} first messages"
     )
     if checking.campaign.channel == "sms" and checking.forecast.segments:
         forecast = checking.forecast
-        unicode = f", {words.number(forecast.unicode_rows)} rows in Unicode" if forecast.unicode_rows else ""
+        unicode = f", {words.rows(forecast.unicode_rows)} in Unicode" if forecast.unicode_rows else ""
         screen.answer(
             f"Segments: {words.number(forecast.segments)}, at most {forecast.longest} a message{unicode}"
         )

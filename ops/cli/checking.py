@@ -12,6 +12,7 @@ from campaigns.forecast import Forecast, duration_s
 from campaigns.problems import Problem
 from campaigns.recipients import compile_campaign
 from campaigns.table import open_table
+from ops.cli.preflight import telling_rows
 from worker.errors import TwilioUnavailableError
 from worker.gateway.outcome import Unknown
 from worker.pipeline.preflight import Named, ask_twilio
@@ -52,15 +53,18 @@ class Checking:
             self.file_format = f"{table.encoding}, {_delimiter(table.delimiter)}".rstrip(", ")
             yield from table.warnings
             compiled = compile_campaign(self.campaign, table.columns, table.file)
-            size = 0
+            size, telling = 0, telling_rows(self.campaign)
+            is_sms = self.campaign.channel == "sms"
             for row in check_rows(compiled, table, seen):
                 self.rows += 1
                 self.by_verdict[row.verdict] += 1
                 if row.code:
                     self.by_code[row.code] = self.by_code.get(row.code, 0) + 1
                 if row.recipient is not None:
-                    named.see(row.recipient)
-                    self.forecast.add(row.recipient)
+                    if telling is None or self.by_verdict["ready"] <= telling:
+                        named.see(row.recipient)
+                    if is_sms:
+                        self.forecast.add(row.recipient)
                 yield from row.problems
                 size += sum(map(len, row.cells)) + len(row.cells)
                 if self.rows % _TELL_EVERY_ROWS == 0:

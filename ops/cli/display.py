@@ -70,7 +70,7 @@ def line(snapshot: Mapping[str, Any]) -> str:
     """Say in one line how a campaign stands."""
     parts = [
         f"{snapshot['id']}: {snapshot['state']}",
-        f"{words.number(words.ended(snapshot))} of {words.number(snapshot['rows'])} rows done",
+        f"{words.number(words.ended(snapshot))} of {words.rows(snapshot['rows'])} done",
         words.counts({name: n for name, n in snapshot["counts"].items() if name != "pending"}),
         words.pace(snapshot["rate_per_s"]) if snapshot["rate_per_s"] else "",
         f"about {words.duration(snapshot['eta_s'])} left" if snapshot["eta_s"] else "",

@@ -43,14 +43,17 @@ def _telling(campaign: "Campaign", customers: Path) -> Iterator["Recipient"]:
         compiled = compile_campaign(campaign, table.columns, table.file)
         checked = check_rows(compiled, table, seen)
         ready = (row.recipient for row in checked if row.recipient is not None)
-        # Where no SID comes from a column, the first rows name all: agents are dealt in turn.
-        yield from (
-            ready if _differs_by_row(campaign) else islice(ready, max(1, 4 * len(campaign.routing.agents)))
-        )
+        yield from islice(ready, telling_rows(campaign))
 
 
-def _differs_by_row(campaign: "Campaign") -> bool:
+def telling_rows(campaign: "Campaign") -> int | None:
+    """Return how many rows name all that a campaign names at Twilio; None where each may name something else."""
     routing = campaign.routing
     sids = (routing.workspace_sid, routing.workflow_sid, routing.queue_sid, routing.worker_sid)
-    texts = (*sids, campaign.message.content_sid, campaign.from_)
-    return any(text and "{" in text for text in texts)
+    if any(
+        text and "{" in text
+        for text in (*sids, *routing.agents, campaign.message.content_sid, campaign.from_)
+    ):
+        return None
+    # Agents are dealt in turn, though not strictly by row.
+    return max(1, 4 * len(routing.agents))

@@ -54,21 +54,21 @@ def retry(
 
 def _go_on(desk: Desk, campaign_id: str, begun: int, *, as_json: bool, verbose: bool) -> None:
     if desk.registry.get(campaign_id).state == "paused":
-        screen.say(f"{words.number(begun)} rows are due; `outreach resume {campaign_id}` lets them go.")
+        screen.say(f"{words.rows(begun)} are due; `outreach resume {campaign_id}` lets them go.")
         return
-    go_on(desk, campaign_id, f"sends {words.number(begun)} rows again", as_json=as_json, verbose=verbose)
+    go_on(desk, campaign_id, f"sends {words.rows(begun)} again", as_json=as_json, verbose=verbose)
 
 
 def _agrees(rows: int) -> bool:
     if not screen.can_ask():
         raise RefusedHereError("A retry needs a yes.", "Give it with --yes where nobody can be asked.")
-    return screen.ask(f"Send {words.number(rows)} rows again?")
+    return screen.ask(f"Send {words.rows(rows)} again?")
 
 
 def _show_for_decision(found: "RetryPlan", *, as_json: bool) -> None:
     # With --json, stdout is for what comes of it.
     if as_json:
-        screen.say(f"{words.number(len(found))} rows are to be sent again")
+        screen.say(f"{words.rows(len(found))} are to be sent again")
     else:
         _show(found, as_json=False)
 
@@ -77,11 +77,14 @@ def _show(found: "RetryPlan", *, as_json: bool) -> None:
     if as_json:
         screen.answer_json(_as_dict(found))
         return
-    title = f"{found.campaign_id}: {words.number(len(found))} rows to send again"
+    title = f"{found.campaign_id}: {words.rows(len(found))} to send again"
     table = screen.new_table(["rows", "code", "reason"], right=["rows"])
     for why, n in found.reasons.most_common():
         screen.add_row(table, words.number(n), why.code, why.sentence)
-    screen.print_table(table, title)
+    if len(found):
+        screen.print_table(table, title)
+    else:
+        screen.answer(title)
     left = screen.new_table(["rows", "status", "code", "why not"], right=["rows"])
     for one, n in found.left_out.most_common():
         screen.add_row(left, words.number(n), words.status_name(one.status), one.words.code, one.why)

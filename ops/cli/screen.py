@@ -89,7 +89,7 @@ def can_ask() -> bool:
 
 def ask(question: str) -> bool:
     """Ask a person yes or no; no is the default."""
-    say(f"{question} [y/N] ")
+    err().print(plain(f"{question} [y/N] "), markup=False, end="")
     return sys.stdin.readline().strip().lower() in {"y", "yes"}
 
 

@@ -12,6 +12,7 @@ from ops.cli.session import Desk, open_desk
 
 _LOOK_EVERY_S = 0.5
 _JSON_EVERY_S = 1.0
+_WIDTH_BESIDE_IDS = 62
 
 
 def status(campaign_id: options.MaybeCampaignId = None, as_json: options.Json = False) -> None:
@@ -80,14 +81,17 @@ def _print_all(campaigns: list[dict[str, Any]]) -> None:
         screen.say("There is no campaign yet; `outreach run CAMPAIGN CSV` begins one.")
         return
     numbers = ["rows", "accepted", "not", "left"]
-    table = screen.new_table(["campaign", "state", *numbers, "begun (UTC)"], right=numbers)
+    # An id is there to be copied: rather than break it, a narrow terminal goes without the date.
+    has_room = screen.out().width >= _WIDTH_BESIDE_IDS + max(len(one["id"]) for one in campaigns)
+    dates = ["begun (UTC)"] if has_room else []
+    table = screen.new_table(["campaign", "state", *numbers, *dates], right=numbers)
     table.columns[0].overflow = "fold"
     for one in campaigns:
         counts = one["counts"]
         not_accepted = one["rows"] - counts["accepted"] - counts["pending"]
         cells = (one["rows"], counts["accepted"], not_accepted, counts["pending"])
-        begun = (one["created_at"] or "")[5:16].replace("T", " ")
-        screen.add_row(table, one["id"], one["state"], *map(words.number, cells), begun)
+        begun = [(one["created_at"] or "")[5:16].replace("T", " ")] if dates else []
+        screen.add_row(table, one["id"], one["state"], *map(words.number, cells), *begun)
     screen.print_table(table)
 
 

@@ -29,7 +29,9 @@ def report(seen: Mapping[str, Any], results: Path, *, complaint: str = "", as_js
 
 
 def _print(seen: Mapping[str, Any], reasons: Sequence[ReasonCount]) -> None:
-    title = f"{seen['id']}: {seen['state']}, {words.number(seen['rows'])} rows"
+    # Nobody works on it any more, whatever its state in the ledger is called.
+    state = "unfinished" if seen["state"] in ("running", "waiting") else seen["state"]
+    title = f"{seen['id']}: {state}, {words.rows(seen['rows'])}"
     table = screen.new_table(["status", "rows"], right=["rows"])
     for name, n in seen["counts"].items():
         if n:

@@ -34,6 +34,11 @@ def number(value: float) -> str:
     return f"{value:,.0f}"
 
 
+def rows(count: int) -> str:
+    """Write a number of rows."""
+    return "1 row" if count == 1 else f"{number(count)} rows"
+
+
 def pace(per_s: float) -> str:
     """Write a pace."""
     return f"{per_s:.1f}/s" if per_s < 100 else f"{per_s:.0f}/s"

@@ -88,7 +88,7 @@ def test_retry_shows_its_plan_and_sends_only_what_failed(
     refused = outreach("retry", summary["id"], code=2)
     retried = outreach.json("retry", summary["id"], "--yes", code=1)
 
-    assert "1 rows to send again" in plan.stdout
+    assert "1 row to send again" in plan.stdout
     assert "it was accepted" in plan.stdout
     assert "--yes" in refused.stderr
     assert retried["counts"] == {**summary["counts"], "accepted": 2, "failed": 1}

@@ -67,7 +67,7 @@ def test_commands_of_a_working_day_do_what_they_say(desk: Outreach, twilio: Simu
     assert "Twilio accepted the message" in give(desk, next_line("explain"), ran, 0)
     stops = [next_line("pause"), next_line("resume"), next_line("cancel")]
     assert "Left out" in give(desk, next_line("retry"), ran, 0)
-    assert "1 rows to send again" in give(desk, next_line("retry"), ran, 1)
+    assert "1 row to send again" in give(desk, next_line("retry"), ran, 1)
     assert "No row" in give(desk, next_line("review"), ran, 0)
     assert "results file: results.csv" in give(desk, next_line("results"), ran, 0)
     assert give(desk, next_line("results"), ran, 0).startswith("phone,name,outreach_row")
