@@ -5,11 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from math import ceil
 
+from worker.errors import OutreachError
 from worker.ledger.registry import CampaignInfo
 from worker.ledger.states import State
+from worker.logs import get_logger
 from worker.pacing.pacer import BucketState
 from worker.pipeline import pace, reconcile
 from worker.pipeline.bench import Workbench
+
+log = get_logger(__name__)
 
 AHEAD_S = 0.6
 """How much work lies ahead of the workers: queued, or waiting for a slot that is reserved already."""
@@ -27,7 +31,7 @@ Publish = Callable[[str, str, Sequence[int]], None]
 def dispatch(bench: Workbench, publish: Publish, turn: int) -> int:
     """Queue what is due, of every active campaign; how many rows. `turn` moves the campaign that is first."""
     infos = [info for name in bench.registry.active() if (info := bench.registry.find(name))]
-    shares = fair_shares(_room(bench, infos), [_wish(bench, info) for info in infos], turn)
+    shares = fair_shares(_room(bench, infos), [_wish_or_none(bench, info) for info in infos], turn)
     queued = 0
     for info, fresh in zip(infos, shares, strict=True):
         if fresh or _has_old(info):
@@ -62,6 +66,17 @@ def _room(bench: Workbench, infos: Sequence[CampaignInfo]) -> int:
 def _free(state: BucketState, queued: int) -> int:
     ahead_ms = max(state.reserved_ahead_ms, state.blocked_ms)
     return max(0, ceil(state.per_s * (AHEAD_S - ahead_ms / 1000)) - queued)
+
+
+def _wish_or_none(bench: Workbench, info: CampaignInfo) -> int:
+    """Let a campaign that this version can't read wish for nothing, rather than stop all the others."""
+    try:
+        return _wish(bench, info)
+    except OutreachError:
+        raise
+    except Exception:
+        log.exception("dispatch.campaign_failed", campaign=info.id)
+        return 0
 
 
 def _wish(bench: Workbench, info: CampaignInfo) -> int:

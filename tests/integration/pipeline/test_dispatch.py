@@ -7,7 +7,8 @@ from math import ceil
 import pytest
 from pipeline_bench import Rig, phone, set_count, trouble
 
-from worker.errors import NotFoundError
+from worker.errors import NotFoundError, RedisUnavailableError
+from worker.ledger.registry import CampaignInfo
 from worker.ledger.states import State
 from worker.pipeline.dispatch import AHEAD_S, LEAST_UNSENT, MOST_DOUBTS
 from worker.pipeline.pace import account_bucket
@@ -134,6 +135,24 @@ def test_campaign_that_is_gone_is_passed_over(rig: Rig) -> None:
         rig.bench.campaign("gone-1")
 
 
+def test_campaign_that_this_version_cannot_read_stops_no_other(rig: Rig) -> None:
+    rig.campaign([phone(1)])
+    rig.campaign([phone(2)], "summer-1")
+    rig.client.hset(rig.ledger.key("spring-1"), "definition", '{"name": "spring"}')
+
+    found = rig.dispatch()
+
+    assert [(name, campaign) for name, campaign, _ in found] == [("send_rows", "summer-1")]
+
+
+def test_dispatch_that_loses_redis_says_so(rig: Rig) -> None:
+    rig.campaign([phone(1)])
+    rig.bench.registry.get = lost_redis
+
+    with pytest.raises(RedisUnavailableError):
+        rig.dispatch()
+
+
 def test_rows_that_are_due_later_are_not_wished_for(rig: Rig) -> None:
     rig.simulator.settings(fault={"429": 1})
     rig.campaign([phone(1)])
@@ -181,3 +200,8 @@ def test_campaign_is_read_once_for_all_threads_that_ask_at_once(rig: Rig) -> Non
         bench._lock.release()
 
     assert len({id(one.result()) for one in asked}) == 1
+
+
+def lost_redis(_: str) -> CampaignInfo:
+    """Answer as the registry does where Redis is away."""
+    raise RedisUnavailableError("Redis gives no answer.")
