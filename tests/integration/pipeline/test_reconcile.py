@@ -245,7 +245,7 @@ def test_of_two_interactions_none_is_chosen_while_the_customer_is_in_neither(rig
     rig.work(rig.dispatch())
     open_by_hand(calls, trouble(194), key())
 
-    rig.drive(bench=rig.worker("worker-0", settle_s=(0.2, 0.4, 5.0)), jump=False)
+    rig.drive(bench=rig.worker("worker-0", settle_s=(0.2, 0.4, 0.7, 1.5)), jump=False)
 
     assert rig.row().record.interaction_sid == rig.simulator.journal("interaction")[0]["interaction_sid"]
     rig.judge()
