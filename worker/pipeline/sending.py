@@ -133,9 +133,7 @@ def _someone_else_has_the_pair(
             _wait(bench, loaded, row, claim, max(_check_ms(row), 2_000), conversation)
         return
     if busy.ours is not None:
-        # Two Interactions with one key: keep the one that holds the customer; the empty one is closed.
-        if busy.ours.interaction_sid not in (None, row.record.interaction_sid):
-            bench.ledger.owe_close(loaded.info.id, row.number, row.record.interaction_sid, row.hand.channel)
+        # Two Interactions with one key: the one that holds the customer is kept, the empty one is to be closed.
         bench.ledger.switch_interaction(
             loaded.info.id,
             row.number,
