@@ -90,7 +90,7 @@ def test_slowed_pace_is_named_with_what_is_left_of_it(desk: Desk) -> None:
     bench = desk.bench()
     bench.pacer.slow_down(pace.account_bucket(bench), None)
 
-    assert "slowed to 14" in snapshot(bench, campaign_id)["waiting_for"]
+    assert "slowed to 19" in snapshot(bench, campaign_id)["waiting_for"]
 
 
 def test_breaker_names_the_reason_and_what_to_do(desk: Desk) -> None:

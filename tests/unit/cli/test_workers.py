@@ -41,23 +41,25 @@ def test_threads_of_the_settings_stand(tmp_path: Path) -> None:
 
 
 def test_workers_stop_when_asked(tmp_path: Path) -> None:
+    others = set(psutil.Process().children())
     crew = crew_of(tmp_path, PATIENT, processes=2)
     crew.start()
 
     crew.stop()
 
     assert not crew.started
-    assert not psutil.Process().children()
+    assert set(psutil.Process().children()) == others
 
 
 def test_worker_that_does_not_stop_is_killed_after_the_grace(tmp_path: Path) -> None:
+    others = set(psutil.Process().children())
     crew = crew_of(tmp_path, STUBBORN)
     crew.start()
     wait_until(lambda: (tmp_path / "workers.log").read_text() == "here\n")
 
     crew.stop(grace_s=0.1)
 
-    assert not psutil.Process().children()
+    assert set(psutil.Process().children()) == others
 
 
 def test_dead_worker_is_started_again_but_not_for_ever(tmp_path: Path) -> None:
