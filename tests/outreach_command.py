@@ -53,7 +53,7 @@ class Outreach:
             "OUTREACH_TWILIO_BASE_URL": twilio_url,
             "OUTREACH_HOME": str(self.home),
             "OUTREACH_RESULTS_DIR": str(self.results),
-            "OUTREACH_ACCOUNT_INTERACTIONS_PER_S": "100",
+            "OUTREACH_ACCOUNT_INTERACTIONS_PER_S": "80",
             "OUTREACH_CONCURRENCY": "16",
             "OUTREACH_SETTLE_S": "0.3,0.6",
             **environ,

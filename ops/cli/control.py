@@ -76,13 +76,14 @@ def cancel(
 
 def go_on(desk: Desk, campaign_id: str, what: str, *, as_json: bool, verbose: bool) -> None:
     """Leave a campaign to workers elsewhere, or work on it here; ends the command either way."""
-    from ops.cli.crew import Crew, has_live_workers
+    from ops.cli.crew import Crew, has_live_workers, warn_of_other_campaigns
 
     if has_live_workers(desk.registry):
         _tell(desk, campaign_id, what, as_json=as_json)
         raise typer.Exit(0)
     from ops.cli.working import work
 
+    warn_of_other_campaigns(desk.registry, campaign_id)
     with contextlib.closing(Crew(desk.settings, desk.registry, verbose=verbose)) as crew:
         raise typer.Exit(work(desk, campaign_id, crew, as_json=as_json))
 

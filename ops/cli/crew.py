@@ -6,6 +6,7 @@ import os
 import time
 from typing import TYPE_CHECKING
 
+from ops.cli import screen, words
 from ops.cli.session import log_folder
 from ops.cli.workers import WorkerProcesses, processes_and_threads
 from worker.errors import RedisUnavailableError
@@ -26,6 +27,17 @@ def has_live_workers(registry: "Registry") -> bool:
     return any(
         facts["age_s"] <= _SEEN_WITHIN_S and not is_gone(owner) for owner, facts in registry.workers().items()
     )
+
+
+def warn_of_other_campaigns(registry: "Registry", campaign_id: str) -> None:
+    """Say which other campaigns of the account workers will go on with, for they serve all that are running."""
+    for other in registry.active():
+        info = registry.find(other) if other != campaign_id else None
+        if info is not None and info.state == "running" and info.left:
+            screen.warn(
+                f"{other} is unfinished too: workers go on with its {words.rows(info.left)} as well; "
+                f"`outreach pause {other}` holds it back"
+            )
 
 
 class Crew:

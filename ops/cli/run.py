@@ -98,11 +98,14 @@ def take_in(
 
     Raises: RefusedError, TwilioUnavailableError.
     """
+    from ops.cli.crew import warn_of_other_campaigns
     from ops.cli.preflight import refuse_what_twilio_lacks
     from ops.cli.progress import reading
     from worker.pipeline.intake import carry_out, decide
 
     decision = decide(desk.registry, desk.settings, definition, customers, again=again, update=update)
+    if crew:
+        warn_of_other_campaigns(desk.registry, decision.campaign_id)
     if crew and decision.begins and not desk.registry.active():
         # They start while Twilio is asked; nothing is there yet that they could send.
         crew.tend()

@@ -3,12 +3,16 @@
 import json
 import sys
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import typer
 
 from ops.cli import options, screen, words
 from ops.cli.session import Desk, open_desk
+from worker.errors import RedisUnavailableError
+
+if TYPE_CHECKING:
+    from ops.cli.interrupts import Interrupts
 
 _LOOK_EVERY_S = 0.5
 _JSON_EVERY_S = 1.0
@@ -47,19 +51,22 @@ def watch(campaign_id: options.MaybeCampaignId = None, as_json: options.Json = F
     raise typer.Exit(words.exit_code(seen))
 
 
-def _watch(desk: Desk, campaign_id: str, interrupts: Any) -> Mapping[str, Any]:
+def _watch(desk: Desk, campaign_id: str, interrupts: "Interrupts") -> Mapping[str, Any]:
     from ops.cli.display import open_display
 
+    seen = desk.snapshot(campaign_id)
     with open_display() as display:
-        while True:
-            seen = desk.snapshot(campaign_id)
+        while not interrupts.count and not _is_still(seen):
             display.show(seen, [])
-            if interrupts.count or _is_still(seen):
-                return seen
             interrupts.wait(_LOOK_EVERY_S)
+            try:
+                seen = desk.snapshot(campaign_id)
+            except RedisUnavailableError:
+                display.show(None, ["Redis is lost; waiting for it."])
+    return seen
 
 
-def _watch_json(desk: Desk, campaign_id: str, interrupts: Any) -> Mapping[str, Any]:
+def _watch_json(desk: Desk, campaign_id: str, interrupts: "Interrupts") -> Mapping[str, Any]:
     while True:
         seen = desk.snapshot(campaign_id)
         sys.stdout.write(json.dumps(seen, ensure_ascii=False, default=str) + "\n")

@@ -28,7 +28,8 @@ def work(desk: Desk, campaign_id: str, crew: Crew, *, as_json: bool = False, hin
             foreground = _Foreground(desk, campaign_id, crew, keeper, interrupts)
             with display.open_display() as shown:
                 foreground.run(shown)
-            keeper.write()
+            if interrupts.count < 2:
+                keeper.write()
             seen = foreground.last_look()
     finally:
         crew.close()

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import psutil
 from outreach_command import Outreach, number, wait_until
 from simulator_process import SimulatorProcess
 
@@ -175,3 +176,21 @@ def _forbid_look_ups(twilio: SimulatorProcess) -> None:
             "GET taskrouter/v1/Workspaces/{workspace}/Tasks": 403,
         }
     )
+
+
+def test_demo_can_be_interrupted_and_leaves_nothing_behind(outreach: Outreach) -> None:
+    temporary = outreach.folder / "tmp"
+    temporary.mkdir()
+    demo = outreach.start("demo", TMPDIR=str(temporary))
+    wait_until(lambda: any("celery" in " ".join(child.cmdline()) for child in _children(demo)))
+    family = _children(demo)
+
+    demo.send_signal(signal.SIGINT)
+    outreach.finish(demo, 3)
+
+    assert not any(process.is_running() for process in family)
+    assert not list(temporary.iterdir())
+
+
+def _children(process: "subprocess.Popen[str]") -> list[psutil.Process]:
+    return psutil.Process(process.pid).children(recursive=True)

@@ -181,6 +181,19 @@ def test_second_run_takes_over_when_the_first_is_killed(outreach: Outreach, twil
     assert messages(twilio) == sorted(number(row) for row in range(1, 51))
 
 
+def test_run_says_that_its_workers_go_on_with_an_unfinished_campaign_too(
+    outreach: Outreach, twilio: SimulatorProcess
+) -> None:
+    _interrupt_after(outreach, twilio, 2)
+    (unfinished,) = outreach.json("status")
+    outreach.write([number(60)], ('name = "spring"', 'name = "summer"'))
+
+    done = outreach("run", *outreach.files, code=0)
+
+    assert f"{unfinished['id']} is unfinished too" in done.stderr
+    assert f"`outreach pause {unfinished['id']}`" in done.stderr
+
+
 def test_changed_definition_is_refused_with_the_difference_until_update(
     outreach: Outreach, twilio: SimulatorProcess
 ) -> None:
