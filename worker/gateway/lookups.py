@@ -68,11 +68,18 @@ class Lookups(Caller):
 
     def find_conversations(self, address: str) -> Answer[list[ConversationSeen]]:
         """Find every conversation that `address` takes part in, closed ones included."""
+        return self._find_conversations(address=address)
+
+    def find_conversations_of_identity(self, identity: str) -> Answer[list[ConversationSeen]]:
+        """Find every conversation that a chat identity takes part in, closed ones included."""
+        return self._find_conversations(identity=identity)
+
+    def _find_conversations(self, **whose: str) -> Answer[list[ConversationSeen]]:
         participants = self._client.conversations.v1.participant_conversations
 
         def look() -> list[ConversationSeen]:
             found = []
-            for each in follow(participants.page, "conversations", address=address, page_size=50):
+            for each in follow(participants.page, "conversations", page_size=50, **whose):
                 sid = reading.sid_of("CH", each.conversation_sid)
                 if sid is None:
                     raise UnreadableError("conversation_sid")

@@ -119,15 +119,20 @@ class Ledger:
 
     # Opening ------------------------------------------------------------------------------------------------
 
-    def claim_opening(self, campaign_id: str, row: int, claim: Claim, pair_key: str) -> Reply:
-        """Claim a queued row before its Interaction is asked for; refused with the reason (`paused`, `pair`, …)."""
+    def claim_opening(
+        self, campaign_id: str, row: int, claim: Claim, pair_key: str, version: int = 1
+    ) -> Reply:
+        """Claim a queued row before its Interaction is asked for; refused with the reason (`paused`, `pair`, …).
+
+        `version`: of the definition that the row is opened with, and finished with.
+        """
         args: dict[str, Any] = {
             "row": row,
             "token": claim.token,
             "owner": claim.owner,
             "lease_ms": claim.lease_ms,
         }
-        args |= {"pair_ms": PAIR_LEASE_MS, "again_ms": AGAIN_MS}
+        args |= {"pair_ms": PAIR_LEASE_MS, "again_ms": AGAIN_MS, "version": version}
         return self.scripts.run("claim_opening", (self.key(campaign_id), pair_key), **args)
 
     def opened(

@@ -128,6 +128,17 @@ class Registry:
         """Apply a changed definition to the rows not opened yet."""
         return self._run("update_definition", campaign_id, definition=definition, version=version)
 
+    def definition(self, campaign_id: str, version: int) -> str:
+        """Read an earlier version of a campaign's definition, or the present one where it is that.
+
+        Raises: NotFoundError where there is no such campaign.
+        """
+        name = keys.campaign(self.prefix, campaign_id)
+        kept, present = self._call(lambda: self.client.hmget(name, [f"definition:{version}", "definition"]))
+        if present is None:
+            self.get(campaign_id)
+        return str((kept or present).decode())
+
     def find(self, campaign_id: str) -> CampaignInfo | None:
         """Read a campaign; None where there is none of this id."""
         base = keys.campaign(self.prefix, campaign_id)

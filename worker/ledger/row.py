@@ -69,6 +69,7 @@ class Hand:
     pair: str = ""
     used: bool = False
     seen: bool = False
+    version: int = 0
 
 
 @dataclass(frozen=True, slots=True)

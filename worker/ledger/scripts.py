@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -94,8 +93,13 @@ def read_reply(answer: list[Any]) -> Reply:
     return Reply(False, why=answer[1].decode() if len(answer) > 1 else "")
 
 
-def retrying(act: Callable[[], Reply], until: float, sleep: Callable[[float], None] = time.sleep) -> Reply:
-    """Run `act` again while Redis cannot be used, until the monotonic time `until`.
+def retrying(
+    act: Callable[[], Reply],
+    until: float,
+    clock: Callable[[], float],
+    sleep: Callable[[float], None],
+) -> Reply:
+    """Run `act` again while Redis cannot be used, until the time `until` of `clock`.
 
     For what Twilio has answered already: better late in the ledger than looked up again.
     """
@@ -104,7 +108,7 @@ def retrying(act: Callable[[], Reply], until: float, sleep: Callable[[float], No
         try:
             return act()
         except RedisUnavailableError:
-            if time.monotonic() + wait_s > until:
+            if clock() + wait_s > until:
                 raise
         sleep(wait_s)
         wait_s = min(1.0, wait_s * 2)

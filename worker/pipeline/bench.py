@@ -13,6 +13,9 @@ from campaigns.recipients import CompiledCampaign, compile_campaign
 from worker.gateway.twilio import TwilioGateway
 from worker.ledger.ledger import Claim, Ledger
 from worker.ledger.registry import CampaignInfo, Registry
+from worker.ledger.row import Row
+from worker.ledger.scripts import Reply, retrying
+from worker.ledger.states import WAITING
 from worker.pacing.pacer import Pacer
 from worker.settings import Settings
 
@@ -54,6 +57,7 @@ class Workbench:
     sleep: Callable[[float], None]
     rng: Random
     _loaded: dict[str, LoadedCampaign] = field(default_factory=dict)
+    _earlier: dict[tuple[str, int], LoadedCampaign] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def campaign(self, campaign_id: str) -> LoadedCampaign:
@@ -74,6 +78,23 @@ class Workbench:
                 fresh = LoadedCampaign(info, campaign, compiled, self.clock())
             self._loaded[campaign_id] = fresh
             return fresh
+
+    def campaign_of(self, row: Row, campaign_id: str) -> LoadedCampaign:
+        """Give the campaign as a row was opened with it: an update applies to rows not opened yet."""
+        present, version = self.campaign(campaign_id), row.hand.version
+        if row.state in WAITING or version in (0, present.info.version):
+            return present
+        found = self._earlier.get((campaign_id, version))
+        if found is None:
+            campaign = Campaign.from_canonical_json(self.registry.definition(campaign_id, version))
+            compiled = compile_campaign(campaign, present.info.columns, present.info.file)
+            found = LoadedCampaign(present.info, campaign, compiled, present.read_at)
+            self._earlier[campaign_id, version] = found
+        return found
+
+    def write(self, act: Callable[[], Reply], until: float) -> Reply:
+        """Write down what Twilio has answered, waiting for a Redis that is away until a lease is over."""
+        return retrying(act, until, self.clock, self.sleep)
 
     def claim(self, requests: int = 1) -> Claim:
         """Make a claim's token, with a lease that lasts for so many requests."""

@@ -9,7 +9,7 @@ from worker.gateway.seen import FlexTaskSeen, Opened
 from worker.ledger import keys
 from worker.ledger.ledger import Claim
 from worker.ledger.row import Row
-from worker.ledger.scripts import Reply, retrying
+from worker.ledger.scripts import Reply
 from worker.ledger.states import Reason, State
 from worker.pacing.pacer import Wait
 from worker.pipeline import pace, pair
@@ -32,7 +32,7 @@ def open_row(bench: Workbench, loaded: LoadedCampaign, row: Row, recipient: Reci
         return None
     claim, claimed_at = bench.claim(), bench.clock()
     pair_key = keys.pair(bench.ledger.prefix, recipient.pair)
-    if not bench.ledger.claim_opening(campaign_id, row.number, claim, pair_key).ok:
+    if not bench.ledger.claim_opening(campaign_id, row.number, claim, pair_key, loaded.info.version).ok:
         return None
     lease_until = claimed_at + claim.lease_ms / 1000
     row = bench.ledger.get_row(
@@ -64,12 +64,9 @@ def _record(
     campaign_id, number, token = loaded.info.id, row.number, claim.token
     ledger = bench.ledger
 
-    def write(reply_of: Reply | None) -> bool:
-        return reply_of is not None and reply_of.ok
-
     match outcome:
         case Accepted(value=opened):
-            reply = retrying(
+            reply = bench.write(
                 lambda: ledger.opened(
                     campaign_id,
                     number,
@@ -80,20 +77,19 @@ def _record(
                     flex_task=opened.flex_task_sid or "",
                 ),
                 lease_until,
-                bench.sleep,
             )
-            return claim if write(reply) else None
+            return claim if reply.ok else None
         case Deferred():
             pace.slow_down(bench, pace.opening_buckets(bench, loaded), outcome)
             code = outcome.code or (Reason.THROTTLED if outcome.throttled else Reason.NOT_REACHED)
             wait_ms = pace.backoff_ms(bench, row.hand.tries, outcome.retry_after_s)
-            retrying(
+            bench.write(
                 lambda: ledger.defer_opening(campaign_id, number, token, wait_ms, int(code)), lease_until
             )
         case Unanswered():
             first_ms = int(bench.settings.settle_s[0] * 1000)
             code = outcome.code or Reason.NO_ANSWER
-            retrying(
+            bench.write(
                 lambda: ledger.doubt_opening(
                     campaign_id, number, token, pace.gathered_ms(bench, first_ms), int(code)
                 ),
@@ -103,7 +99,7 @@ def _record(
             return _pair_is_busy(bench, loaded, row, recipient, claim, outcome.conversation_sid)
         case _:  # refused for good
             stop = stops_campaign(outcome.code)
-            retrying(
+            bench.write(
                 lambda: ledger.reject_opening(campaign_id, number, token, outcome.code, stop=stop),
                 lease_until,
             )
@@ -164,7 +160,7 @@ def _is_pair_free(bench: Workbench, loaded: LoadedCampaign, row: Row, recipient:
     """Ask by address, without opening anything, whether the pair of a waiting row is free by now."""
     if loaded.campaign.pair_busy != "wait":  # by any other rule Twilio's answer decides
         return True
-    seen = bench.gateway.find_conversations(recipient.address)
+    seen = pair.find_conversations(bench, recipient)
     if isinstance(seen, Accepted) and not pair.open_ones(seen.value, recipient):
         return True
     campaign_id = loaded.info.id

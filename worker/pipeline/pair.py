@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from campaigns.recipients import Recipient
-from worker.gateway.outcome import Accepted, Unknown
+from worker.gateway.outcome import Accepted, Answer, Unknown
 from worker.gateway.seen import ConversationSeen, FlexTaskSeen
 from worker.ledger.row import Row
 from worker.pipeline import pace
@@ -33,6 +33,13 @@ def open_ones(seen: Iterable[ConversationSeen], recipient: Recipient) -> list[Co
     )
 
 
+def find_conversations(bench: Workbench, recipient: Recipient) -> Answer[list[ConversationSeen]]:
+    """Find the conversations of a customer: by identity on chat and web, by address elsewhere."""
+    if recipient.identity is not None:
+        return bench.gateway.find_conversations_of_identity(recipient.identity)
+    return bench.gateway.find_conversations(recipient.address)
+
+
 def find_busy(
     bench: Workbench, loaded: LoadedCampaign, row: Row, recipient: Recipient, conversation_sid: str | None
 ) -> Busy | None:
@@ -41,7 +48,9 @@ def find_busy(
     `conversation_sid` is the one that Twilio named, if it did. None: it could not be found out, or there is none.
     """
     if not conversation_sid:
-        seen = bench.gateway.find_conversations(recipient.address)
+        if recipient.proxy_address is None:  # chat, web and email have no pair that could be taken
+            return None
+        seen = find_conversations(bench, recipient)
         if isinstance(seen, Unknown):
             return None
         candidates = open_ones(seen.value, recipient)

@@ -50,19 +50,20 @@ class Doubt:
 
 def reconcile_rows(bench: Workbench, campaign_id: str, numbers: Sequence[int]) -> None:
     """Look up to BATCH rows in doubt up, together where Twilio lets us, and settle each."""
-    loaded = bench.campaign(campaign_id)
-    openings: dict[str, list[int]] = defaultdict(list)
+    openings: dict[tuple[int, str], list[int]] = defaultdict(list)
+    campaigns: dict[int, LoadedCampaign] = {}
     for number in numbers:
         with _alone(campaign_id, number):
             row = bench.ledger.get_row(campaign_id, number)
+            loaded = campaigns[row.hand.version] = bench.campaign_of(row, campaign_id)
             if row.state is State.DOUBT_SENDING:
                 _settle_sending(bench, loaded, number)
             elif row.state is State.DOUBT_OPENING:
                 recipient = loaded.compiled.recipient(number, row.cells)
                 workspace = recipient.routing.workspace_sid if isinstance(recipient, Recipient) else ""
-                openings[workspace].append(number)
-    for workspace, rows in openings.items():
-        _settle_openings(bench, loaded, workspace, rows)
+                openings[row.hand.version, workspace].append(number)
+    for (version, workspace), rows in openings.items():
+        _settle_openings(bench, campaigns[version], workspace, rows)
 
 
 @contextmanager
@@ -143,7 +144,7 @@ def _look_by_address(bench: Workbench, doubt: Doubt) -> None:
     if not _has_time(bench, doubt, LOOK_UPS - 1):
         doubt.unknown = _NOT_YET
         return
-    seen = bench.gateway.find_conversations(doubt.recipient.address)
+    seen = pair.find_conversations(bench, doubt.recipient)
     if isinstance(seen, Unknown):
         doubt.unknown = seen
     else:

@@ -18,7 +18,7 @@ def send_row(bench: Workbench, campaign_id: str, number: int) -> None:
     row = bench.ledger.get_row(campaign_id, number)
     if row.state not in (State.QUEUED, State.OPEN):
         return
-    loaded = bench.campaign(campaign_id)
+    loaded = bench.campaign_of(row, campaign_id)
     recipient = loaded.compiled.recipient(number, row.cells)
     if not isinstance(recipient, Recipient):
         _end_unreadable(bench, loaded, row)

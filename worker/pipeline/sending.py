@@ -8,7 +8,6 @@ from worker.gateway.outcome import Accepted, Deferred, Rejected, Unanswered, Unk
 from worker.gateway.seen import ChannelSeen
 from worker.ledger.ledger import Claim
 from worker.ledger.row import Row
-from worker.ledger.scripts import retrying
 from worker.ledger.states import Reason, State
 from worker.pacing.pacer import Wait
 from worker.pipeline import opening, pace, pair
@@ -219,20 +218,18 @@ def _send(
         return
     match outcome:
         case Accepted(value=message_sid):
-            retrying(
-                lambda: ledger.accepted(campaign_id, number, token, message_sid), lease_until, bench.sleep
-            )
+            bench.write(lambda: ledger.accepted(campaign_id, number, token, message_sid), lease_until)
         case Deferred():
             pace.slow_down(bench, buckets, outcome)
             code = outcome.code or (Reason.THROTTLED if outcome.throttled else Reason.NOT_REACHED)
             wait_ms = pace.backoff_ms(bench, row.hand.tries, outcome.retry_after_s)
-            retrying(
+            bench.write(
                 lambda: ledger.defer_sending(campaign_id, number, token, wait_ms, int(code)), lease_until
             )
         case Unanswered():
             first_ms = int(bench.settings.settle_s[0] * 1000)
             code = outcome.code or Reason.NO_ANSWER
-            retrying(
+            bench.write(
                 lambda: ledger.doubt_sending(
                     campaign_id, number, token, pace.gathered_ms(bench, first_ms), int(code)
                 ),
@@ -241,16 +238,16 @@ def _send(
         case Rejected() if outcome.code == CONVERSATION_CLOSED:
             closed, wait_ms = int(Reason.CONVERSATION_CLOSED), pace.backoff_ms(bench, row.hand.tries)
             if row.record.attempts < loaded.campaign.pacing.max_attempts:
-                retrying(
+                bench.write(
                     lambda: ledger.reopen_sending(campaign_id, number, token, closed, wait_ms), lease_until
                 )
             else:
-                retrying(
+                bench.write(
                     lambda: ledger.reject_sending(campaign_id, number, token, closed, stop=False), lease_until
                 )
         case _:  # refused for good
             stop = opening.stops_campaign(outcome.code)
-            retrying(
+            bench.write(
                 lambda: ledger.reject_sending(campaign_id, number, token, outcome.code, stop=stop),
                 lease_until,
             )

@@ -104,7 +104,7 @@ def test_what_twilio_has_answered_is_tried_again_while_redis_is_away() -> None:
             raise RedisUnavailableError("Redis is away.", "Wait.")
         return Reply(True)
 
-    assert retrying(act, until=float("inf"), sleep=waits.append).ok
+    assert retrying(act, float("inf"), lambda: 0.0, waits.append).ok
     assert waits == [0.1, 0.2, 0.4]
 
 
@@ -113,4 +113,4 @@ def test_trying_again_ends_at_its_time() -> None:
         raise RedisUnavailableError("Redis is away.", "Wait.")
 
     with pytest.raises(RedisUnavailableError):
-        retrying(act, until=0.0)
+        retrying(act, 0.0, lambda: 0.0, lambda _: None)

@@ -1,7 +1,8 @@
 -- Claim a row before its Interaction is asked for: intent, owner and lease are on disk before the effect.
 -- from QUEUED to OPENING (or to PENDING / CANCELLED, where it may not be opened now)
 -- KEYS[2] the lock of the pair (customer's address, sender's address)
--- ARGV[1] row, token, owner, lease_ms, pair_ms (lease of the pair lock), again_ms (when to try anew)
+-- ARGV[1] row, token, owner, lease_ms, pair_ms (lease of the pair lock), again_ms (when to try anew),
+--   version (of the definition that the row is opened with)
 -- Returns {'ok', now in ms} | {'refused', 'paused' | 'cancelled' | 'closing' | 'pair' | state}
 local r, h = read(A.row), hand(A.row)
 if held(r, h, STATE.OPENING) then -- the same claim again: its first answer was lost on the way
@@ -28,7 +29,7 @@ if who and who ~= mine(A.row) then
   back(r, h, A.again_ms)
   return refused('pair')
 end
-h.pair, h.began, h.after = KEYS[2], NOW, nil
+h.pair, h.began, h.after, h.version = KEYS[2], NOW, nil, A.version
 hold(A.row, h)
 r.looks = 0
 move(r, STATE.OPENING, EVENT.OPENING)
