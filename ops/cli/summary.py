@@ -44,7 +44,8 @@ def _print(seen: Mapping[str, Any], reasons: Sequence[ReasonCount]) -> None:
 def _print_reasons(reasons: Sequence[ReasonCount]) -> None:
     table = screen.new_table(["rows", "status", "code", "reason"], right=["rows"])
     for one in reasons[:_MOST_REASONS]:
-        screen.add_row(table, words.number(one.rows), words.status_name(one.status), one.code, one.sentence)
+        sentence = one.sentence if one.alike else f"For example: {one.sentence}"
+        screen.add_row(table, words.number(one.rows), words.status_name(one.status), one.code, sentence)
     screen.print_table(table, "Why, where not accepted")
     if len(reasons) > _MOST_REASONS:
         more = len(reasons) - _MOST_REASONS

@@ -10,12 +10,13 @@ _LONGEST_CELL = 2**31 - 1
 
 @dataclass(slots=True)
 class ReasonCount:
-    """How many rows have a status for a reason; `sentence` is that of the first of them."""
+    """How many rows have a status for a reason; `sentence` is that of the first of them, `alike` tells if of all."""
 
     status: str
     code: str
     sentence: str
     rows: int = 0
+    alike: bool = True
 
 
 def tally(results: Path) -> list[ReasonCount]:
@@ -32,5 +33,7 @@ def tally(results: Path) -> list[ReasonCount]:
             status = row[at_status]
             if status not in ("accepted", "pending"):
                 first = ReasonCount(status, row[at_code], row[at_sentence])
-                found.setdefault((status, row[at_code]), first).rows += 1
+                one = found.setdefault((status, row[at_code]), first)
+                one.rows += 1
+                one.alike = one.alike and one.sentence == row[at_sentence]
     return sorted(found.values(), key=lambda one: -one.rows)

@@ -21,6 +21,7 @@ def test_reasons_are_counted_by_status_and_code(tmp_path: Path) -> None:
     found = [(one.rows, one.status, one.code, one.sentence) for one in tally(file)]
 
     assert found == [(2, "invalid", "bad_number", "first"), (1, "failed", "21211", "no number")]
+    assert [one.alike for one in tally(file)] == [False, True]
 
 
 def test_cell_of_any_length_is_read(tmp_path: Path) -> None:
