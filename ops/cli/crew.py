@@ -82,6 +82,10 @@ class Crew:
         """Let our workers finish what they have in hand and take nothing new."""
         self._workers.ask_to_stop()
 
+    def wait_gone(self, seconds: float) -> None:
+        """Wait so long for the end of our workers, and no longer than that takes."""
+        self._workers.wait_gone(seconds)
+
     def all_gone(self) -> bool:
         """Tell whether none of our workers is left."""
         return self._workers.all_gone()

@@ -82,12 +82,16 @@ class WorkerProcesses:
         """Tell whether every process has ended; reaps them."""
         return all(child.poll() is not None for child in self._children)
 
+    def wait_gone(self, seconds: float) -> None:
+        """Wait until every process has ended, or `seconds` are over."""
+        deadline = time.monotonic() + seconds
+        while not self.all_gone() and time.monotonic() < deadline:
+            time.sleep(0.02)
+
     def stop(self, grace_s: float = _GRACE_S) -> None:
         """Take them down: softly, and by force after `grace_s`."""
         self.ask_to_stop()
-        deadline = time.monotonic() + grace_s
-        while not self.all_gone() and time.monotonic() < deadline:
-            time.sleep(0.05)
+        self.wait_gone(grace_s)
         self.close()
 
     def close(self) -> None:

@@ -73,6 +73,7 @@ class _Foreground:
             while not self.interrupts.count and not self._is_over():
                 self.note = self.crew.tend() or self.note
                 self._look(shown, "")
+                self.interrupts.wait(_LOOK_EVERY_S)
         finally:
             self._take_down(shown)
 
@@ -90,7 +91,6 @@ class _Foreground:
             self._wait_for_redis()
         notes = [self.trouble, self.note, self.keeper.complaint, saying]
         shown.show(self.snapshot, [note for note in notes if note])
-        self.interrupts.wait(_LOOK_EVERY_S)
 
     def _see(self) -> Mapping[str, Any]:
         seen = self.desk.snapshot(self.campaign_id)
@@ -129,6 +129,7 @@ class _Foreground:
         saying = "stopping: rows in hand are finished first; Ctrl-C again stops at once"
         while not self.crew.all_gone() and self.interrupts.count < 2 and time.monotonic() < deadline:
             self._look(shown, saying if self.interrupts.count else "")
+            self.crew.wait_gone(_LOOK_EVERY_S)
 
 
 def _keeper(desk: Desk, campaign_id: str) -> ResultsKeeper:
