@@ -23,6 +23,11 @@ def find_contacted(
     return AddressHashes(_accepted(ledger, others)), unfinished
 
 
+def holds_contacted(ledger: Ledger, info: CampaignInfo, contacted: AddressHashes) -> bool:
+    """Tell whether a load that was interrupted has taken somebody in whom another campaign has reached meanwhile."""
+    return any(each in contacted for each in ledger.address_hashes(info.id, info.loaded, State.PENDING))
+
+
 def _accepted(ledger: Ledger, campaigns: list[CampaignInfo]) -> Iterator[bytes]:
     for info in campaigns:
         if info.counts.get(State.ACCEPTED):

@@ -13,8 +13,8 @@ from campaigns.problems import Problem, RefusedError
 from campaigns.table import file_sha256, open_table
 from worker.ledger.ledger import Ledger
 from worker.ledger.registry import CampaignInfo, Registry
-from worker.pipeline.contacted import find_contacted
-from worker.pipeline.loading import Loaded, Progress, check_again, load_file
+from worker.pipeline.contacted import find_contacted, holds_contacted
+from worker.pipeline.loading import Loaded, Progress, check_again, load_file, stamp_of
 from worker.pipeline.results import is_known_by_results
 from worker.settings import Settings
 
@@ -29,7 +29,8 @@ class Decision:
     """Which campaign a definition and a file are, and what is to be done.
 
     `what`: `new` and `loading` (a load that was interrupted) are to be loaded; `updated` has a changed definition to
-    apply; `unfinished` goes on as it is; `finished` and `cancelled` send nothing more.
+    apply; `unfinished` goes on as it is; `finished` and `cancelled` send nothing more. `file_stamp` is that of the file
+    whose bytes decided.
     """
 
     what: What
@@ -38,6 +39,7 @@ class Decision:
     definition_file: Path
     customers_file: Path
     file_sha256: str
+    file_stamp: tuple[int, ...]
     generation: int
     info: CampaignInfo | None = None
     difference: tuple[str, ...] = ()
@@ -98,11 +100,12 @@ def decide(
     `update` is not given, or where a results file knows of a campaign that the ledger has lost.
     """
     campaign = load_definition(definition)
+    stamp = stamp_of(customers)  # before the bytes are read: whatever changes from here on is noticed
     digest = _hash(customers)
     folder = results_dir or settings.results_dir_or_default
     named = list(_generations(registry, settings, campaign.name, digest, folder))
     generation, campaign_id, info = named[-1] if named else (0, "", None)
-    decision = Decision("new", campaign_id, campaign, definition, customers, digest, generation, info)
+    decision = Decision("new", campaign_id, campaign, definition, customers, digest, stamp, generation, info)
     if not named or (again and (info is None or info.stands in ("finished", "cancelled"))):
         return _begin(decision, settings, again=again)
     if info is None:
@@ -125,9 +128,13 @@ def carry_out(
     loaded = Loaded()
     warnings = list(decision.warnings)
     if decision.begins:
-        if decision.difference:  # half of the rows were checked against another definition
-            registry.discard(decision.campaign_id)
         contacted, unfinished = find_contacted(ledger, registry, decision.campaign.name, decision.campaign_id)
+        spared = contacted if decision.generation == 0 else None
+        # Half of the rows were checked against another definition, or before another campaign reached some of them.
+        if decision.difference or (
+            decision.info and spared and holds_contacted(ledger, decision.info, spared)
+        ):
+            registry.discard(decision.campaign_id)
         warnings += [_say_unfinished(decision, other) for other in unfinished]
         loaded = load_file(
             ledger,
@@ -136,8 +143,9 @@ def carry_out(
             decision.campaign,
             decision.customers_file,
             _fields(decision, settings),
-            contacted if decision.generation == 0 else None,
+            spared,
             progress,
+            decision.file_stamp,
         )
     elif decision.what == "updated" and decision.info is not None:
         loaded = check_again(decision.campaign, decision.customers_file, progress)

@@ -67,15 +67,17 @@ def load_file(
     fields: Mapping[str, str],
     contacted: AddressHashes | None,
     progress: Progress | None = None,
+    stamp: tuple[int, ...] | None = None,
 ) -> Loaded:
     """Load the whole file, or the rest of it, and start the campaign.
 
+    `stamp`: of the file that the campaign was named after, where it was looked at before; it must still be that one.
     Any number of loaders may do this at once, and each may be killed anywhere: a bucket is taken from the first that
     has it, all of them check the same rows, and the campaign starts once, when every row is there.
 
     Raises: RefusedError where the file turns out to be broken, changes meanwhile, or holds no row that can be sent.
     """
-    before = _identity_of(path)
+    before = stamp or stamp_of(path)
     with open_table(path) as table, Duplicates(contacted) as seen:
         loaded = Loaded(warnings=list(table.warnings))
         compiled = compile_campaign(campaign, table.columns, table.file)
@@ -153,7 +155,7 @@ def _start(registry: Registry, campaign_id: str, rows: int) -> None:
 
 
 def _refuse_changed(path: Path, before: tuple[int, ...]) -> None:
-    if _identity_of(path) != before:
+    if stamp_of(path) != before:
         raise _refused(
             path, "the file changed while it was read", "save it, wait, and give the command again"
         )
@@ -172,7 +174,8 @@ def _refused(path: Path, what: str, advice: str) -> RefusedError:
     return RefusedError([Problem(str(path), None, None, what, advice)])
 
 
-def _identity_of(path: Path) -> tuple[int, ...]:
+def stamp_of(path: Path) -> tuple[int, ...]:
+    """Give what tells a file from what it was before, without reading it; empty where there is none."""
     try:
         found = path.stat()
     except OSError:

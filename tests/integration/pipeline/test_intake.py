@@ -396,6 +396,36 @@ def test_half_load_with_more_rows_than_the_file_is_never_started(desk: Desk) -> 
     assert desk.registry.get(decision.campaign_id).state == "loading"
 
 
+def test_file_that_changes_before_it_is_loaded_is_refused(desk: Desk) -> None:
+    definition, customers = desk.definition(), desk.customers(2)
+    decision = desk.decide(definition, customers)
+
+    desk.customers(4)
+    with pytest.raises(RefusedError, match="changed while"):
+        carry_out(desk.ledger, desk.registry, desk.settings, decision)
+
+    assert desk.registry.ids() == []
+
+
+def test_interrupted_load_leaves_out_whom_another_campaign_has_reached_meanwhile(desk: Desk) -> None:
+    rows = [(phone(number), "Ann") for number in range(1, 101)]
+    definition, customers = desk.definition(), desk.customers(rows)
+    decision = desk.decide(definition, customers)
+
+    def interrupt(rows: int, size: int) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        carry_out(desk.ledger, desk.registry, desk.settings, decision, interrupt)
+    other = desk.take_in(definition, desk.customers(rows[:3], file="first.csv"))
+    desk.accept_all(other.campaign_id)
+
+    intake = desk.take_in(definition, customers)
+
+    assert intake.what == "loading"
+    assert (intake.counts["skipped"], intake.counts["pending"]) == (3, 97)
+
+
 def test_file_that_vanishes_while_it_is_read_is_refused(desk: Desk) -> None:
     customers = desk.customers(ROWS)
 
