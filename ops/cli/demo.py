@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 import tempfile
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 from uuid import uuid4
@@ -65,8 +66,9 @@ def _settings(url: str, home: str) -> dict[str, str]:
 def _simulator() -> Iterator[str]:
     """Run a simulator that ends with this process, however it ends; give its URL."""
     command = [sys.executable, "-m", "ops.simulator", "--port", "0", "--exit-with-parent"]
+    sender = tomllib.loads((_EXAMPLE / "campaign.toml").read_text(encoding="utf-8"))["from"]
     process = subprocess.Popen(
-        [*command, "--latency-ms", str(_LATENCY_MS)],
+        [*command, "--latency-ms", str(_LATENCY_MS), "--sender", sender],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         # A Ctrl-C is for the run: its rows in hand are still to be answered.
