@@ -117,11 +117,11 @@ def _pair_is_busy(
     """Twilio refused: the pair has an open conversation. Ours, or the campaign's rule decides."""
     campaign_id, number, token = loaded.info.id, row.number, claim.token
     found = pair.find_busy(bench, loaded, row, recipient, conversation_sid)
-    if found is None:
+    if found is None or found.is_unsure:
         if not pair.has_waited(bench, row, UNSURE_S):  # later, without an attempt burnt
             bench.ledger.wait_opening(campaign_id, number, token, int(Reason.PAIR_BUSY), PAIR_AGAIN_MS // 6)
             return None
-        found = pair.Busy(conversation_sid or "", None)
+        found = found or pair.Busy(conversation_sid or "", None)
     if found.ours is not None:
         return claim if adopt(bench, loaded, number, token, found.ours, found.conversation_sid).ok else None
     rule = loaded.campaign.pair_busy

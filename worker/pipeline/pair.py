@@ -9,16 +9,21 @@ from campaigns.recipients import Recipient
 from worker.gateway.outcome import Accepted, Answer, Unknown
 from worker.gateway.seen import ConversationSeen, FlexTaskSeen
 from worker.ledger.row import Row
+from worker.ledger.states import State
 from worker.pipeline import pace
 from worker.pipeline.bench import LoadedCampaign, Workbench
 
 
 @dataclass(frozen=True, slots=True)
 class Busy:
-    """An open conversation of the pair; `ours` is its Flex task where that carries the row's own key."""
+    """An open conversation of the pair; `ours` is its Flex task where that carries the row's own key.
+
+    `is_unsure`: it has no Flex task yet, and an earlier request of this send was taken for absent: look-ups may lag.
+    """
 
     conversation_sid: str
     ours: FlexTaskSeen | None
+    is_unsure: bool = False
 
 
 def open_ones(seen: Iterable[ConversationSeen], recipient: Recipient) -> list[ConversationSeen]:
@@ -65,7 +70,9 @@ def find_busy(
     if not isinstance(tasks, Accepted):
         return None
     key = loaded.key(row.number, row.record.send)
-    return Busy(sid, next((task for task in tasks.value if task.key == key), None))
+    # Of an opened row one attempt is the one that opened it.
+    is_unsure = not tasks.value and row.record.attempts > (row.state is State.OPEN)
+    return Busy(sid, next((task for task in tasks.value if task.key == key), None), is_unsure)
 
 
 def wait_is_over(bench: Workbench, loaded: LoadedCampaign, row: Row) -> bool:

@@ -123,9 +123,8 @@ def _someone_else_has_the_pair(
 ) -> None:
     """The channel is up, or was refused, without the customer: another conversation holds the pair, most likely."""
     busy = pair.find_busy(bench, loaded, row, recipient, None)
-    if (
-        busy is None or busy.conversation_sid == conversation
-    ):  # in the latter the customer has come in meanwhile
+    # In the second of these the customer has come in meanwhile.
+    if busy is None or busy.conversation_sid == conversation or (busy.is_unsure and not is_over):
         if is_over:
             _abandon(bench, loaded, row, claim, State.FAILED, int(Reason.CUSTOMER_MISSING))
         else:

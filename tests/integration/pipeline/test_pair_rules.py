@@ -149,3 +149,18 @@ def sent_before(rig: Rig) -> str:
     recipient = loaded.compiled.recipient(1, rig.row().cells)
     outcome = rig.bench.gateway.create_interaction(recipient, key())
     return str(outcome.value.interaction_sid)
+
+
+def test_own_conversation_that_look_ups_lag_behind_is_not_taken_for_somebody_elses(rig: Rig) -> None:
+    rig.simulator.settings(pair_busy="error", fault={"500_after": 1.0}, lookup_lag_s=3600)
+    rig.campaign([phone(1)])
+    rig.drive(until=lambda: rig.states() == {"DOUBT_OPENING": 1})
+    rig.simulator.settings(fault={})
+    rig.drive(until=lambda: Event.WAITING in rig.events())
+
+    rig.simulator.settings(lookup_lag_s=0)
+    rig.drive()
+
+    assert Event.ABSENT_OPEN in rig.events()
+    assert rig.states() == {"ACCEPTED": 1}
+    rig.judge()
