@@ -352,6 +352,17 @@ def test_redis_that_is_gone_is_said_so(tmp_path: Path) -> None:
             ask()
 
 
+def test_redis_that_is_full_is_said_so(client: "redis.Redis") -> None:
+    pacer = pacer_of(client)
+
+    client.config_set("maxmemory", 1)
+    try:
+        with pytest.raises(RedisUnavailableError):
+            pacer.acquire([ACCOUNT])
+    finally:
+        client.config_set("maxmemory", 0)
+
+
 @pytest.mark.parametrize("wrong", [0.0, -1.0, float("inf"), float("nan")])
 def test_impossible_pace_is_refused(wrong: float) -> None:
     with pytest.raises(ValueError, match="above 0"):

@@ -14,7 +14,15 @@ import redis
 
 from worker.errors import RedisUnavailableError
 
-_UNAVAILABLE = (redis.ConnectionError, redis.TimeoutError, redis.exceptions.BusyLoadingError)
+_UNAVAILABLE = (
+    redis.ConnectionError,
+    redis.TimeoutError,
+    redis.exceptions.BusyLoadingError,
+    # The library takes the first word, by which the others are told, off the texts of these.
+    redis.exceptions.OutOfMemoryError,
+    redis.exceptions.ReadOnlyError,
+    redis.exceptions.MasterDownError,
+)
 # Of a server that answers, but cannot keep anything now: full, its disk full, or a replica.
 _CANNOT_WRITE = ("OOM", "MISCONF", "READONLY", "NOREPLICAS", "LOADING", "BUSY")
 

@@ -17,6 +17,8 @@ MAX_WAIT_MS = 2000
 MARGIN_S = 0.014
 LATE_S = 0.003
 _SLIPS_MAX = 5
+# Of a server that answers, but cannot keep anything now: full, or a replica.
+_CANNOT_WRITE = (redis.exceptions.OutOfMemoryError, redis.exceptions.ReadOnlyError)
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,9 +196,9 @@ class Pacer:
         keys = [f"{self._prefix}pace:{bucket.name}" for bucket in buckets]
         try:
             return script(keys=keys, args=args)
-        except redis.ResponseError:
-            raise
         except redis.RedisError as error:
+            if isinstance(error, redis.ResponseError) and not isinstance(error, _CANNOT_WRITE):
+                raise
             raise RedisUnavailableError(
                 "Redis gives no answer.", "See that it runs and can be reached."
             ) from error

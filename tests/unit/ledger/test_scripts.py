@@ -7,6 +7,7 @@ from inspect import signature
 import fakeredis
 import pytest
 import redis
+from redis._parsers.base import BaseParser
 
 from worker.errors import RedisUnavailableError
 from worker.ledger.ledger import Ledger
@@ -89,6 +90,9 @@ def test_reply_is_read_with_its_values_or_its_reason() -> None:
         (redis.TimeoutError("late"), True),
         (redis.ResponseError("MISCONF Errors writing to the AOF file"), True),
         (redis.ResponseError("OOM command not allowed"), True),
+        (BaseParser.parse_error("OOM command not allowed"), True),
+        (BaseParser.parse_error("READONLY You can't write against a read only replica."), True),
+        (BaseParser.parse_error("MASTERDOWN Link with MASTER is down"), True),
         (redis.ResponseError("ERR unknown command"), False),
     ],
 )
