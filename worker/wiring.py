@@ -81,10 +81,14 @@ def broker_url(url: str) -> str:
     base, _, query = url.partition("?")
     if base.startswith("unix://"):
         return f"redis+socket://{base.removeprefix('unix://')}?virtual_host={BROKER_DB}"
+    # Celery knows none of the other options.
+    options = [option for option in query.split("&") if option.startswith("ssl_")]
+    if base.startswith("rediss://") and not any(each.startswith("ssl_cert_reqs=") for each in options):
+        # Its default is to trust any certificate; the ledger's client trusts none that it cannot check.
+        options.append("ssl_cert_reqs=required")
     head, _, last = base.rpartition("/")
-    if last.isdigit():
-        return f"{head}/{int(last) + 1}" + (f"?{query}" if query else "")
-    return f"{base.rstrip('/')}/{BROKER_DB}" + (f"?{query}" if query else "")
+    numbered = f"{head}/{int(last) + 1}" if last.isdigit() else f"{base.rstrip('/')}/{BROKER_DB}"
+    return "?".join(filter(None, (numbered, "&".join(options))))
 
 
 def owner_name() -> str:
@@ -105,7 +109,22 @@ def host_name() -> str:
 def is_gone(owner: str) -> bool:
     """Tell whether an owner's process is certainly dead: it was on this machine, and its process is no more."""
     host, pid, started = owner.split("/")
-    return host == host_name() and _started(int(pid)) != started
+    if host != host_name():
+        return False
+    now = _started(int(pid))
+    # A system may hide what belongs to other users: that there is nothing to be read does not mean that nobody is there.
+    return now != started if now else not _is_there(int(pid))
+
+
+def _is_there(pid: int) -> bool:
+    """Tell whether a process has this number that may not be looked at: a signal to it is refused, not lost."""
+    try:
+        os.kill(pid, 0)
+    except PermissionError:
+        return True
+    except OSError:
+        return False
+    return False
 
 
 def _started(pid: int) -> str:
