@@ -10,15 +10,18 @@ from contextlib import ExitStack
 from threading import Lock
 
 from celery import Celery
+from celery.exceptions import WorkerShutdown
 from celery.signals import setup_logging, worker_ready, worker_shutdown, worker_shutting_down
 
 from worker import wiring
 from worker.errors import OutreachError
-from worker.logs import configure_logs
+from worker.logs import configure_logs, get_logger
 from worker.pipeline.bench import Workbench
 from worker.tasks.command import PARENT_FD
 
 QUEUE = "outreach"
+
+log = get_logger(__name__)
 
 
 class Parts:
@@ -105,7 +108,12 @@ def _start_upkeep(**_: object) -> None:
 
     # A thread that wakes for its slot must not wait 5 ms for another's turn to end.
     sys.setswitchinterval(0.001)
-    upkeep.start(parts.bench(), os.environ.get(PARENT_FD))
+    try:
+        upkeep.start(parts.bench(), os.environ.get(PARENT_FD))
+    except OutreachError as error:
+        # Celery only logs what a signal's receiver raises: this worker would take rows for ever and do none.
+        log.error("worker.cannot_start", error=str(error))  # noqa: TRY400  the sentence says it all
+        raise WorkerShutdown(error.exit_code) from None
 
 
 @worker_shutdown.connect  # type: ignore[untyped-decorator]

@@ -109,3 +109,15 @@ def test_fault_of_our_own_is_one_sentence_and_a_traceback_in_a_file(outreach: Ou
     assert str(log) in said
     assert "IsADirectoryError" in log.read_text()
     assert log.stat().st_mode & 0o077 == 0
+
+
+def test_worker_that_cannot_work_ends_and_says_why(outreach: Outreach) -> None:
+    bundle = outreach.folder / "authorities.pem"
+    bundle.write_text("no certificates")
+
+    done = outreach(
+        "worker", code=2, SSL_CERT_FILE=str(bundle), OUTREACH_TWILIO_BASE_URL="https://127.0.0.1:9"
+    )
+
+    assert "SSL_CERT_FILE must name a file of certificates" in done.stderr
+    assert "Traceback" not in done.stderr
