@@ -26,7 +26,9 @@ class ResultsFile:
     def __init__(self, path: Path, campaign_id: str) -> None:
         self.path = path
         self.seq = 0
-        self._hidden = path.parent / f".{campaign_id}.seq"
+        # A copy under another name has a number of its own: it says nothing of how fresh the campaign's own file is.
+        own = f".{campaign_id}" if path.name == f"{campaign_id}.csv" else f".{path.name}.{campaign_id}"
+        self._hidden = path.parent / f"{own}.seq"
         self._lock = -1
 
     @property

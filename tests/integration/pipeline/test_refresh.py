@@ -8,7 +8,7 @@ from intake_desk import Desk
 
 from worker.pipeline.bench import Workbench
 from worker.pipeline.refresh import ResultsRefresher
-from worker.pipeline.results import REFRESH_S
+from worker.pipeline.results import REFRESH_S, write_results
 from worker.pipeline.results_files import ResultsFile
 
 
@@ -65,6 +65,21 @@ def test_end_is_written_at_once_and_once(desk: Desk, refresher: ResultsRefresher
     assert refresher.tick() == 1
     assert statuses(desk, campaign_id) == ["accepted", "accepted"]
     assert [refresher.tick(), refresher.tick()] == [0, 0]
+
+
+def test_copy_in_the_same_folder_is_not_taken_for_the_campaigns_own_file(
+    desk: Desk, refresher: ResultsRefresher
+) -> None:
+    campaign_id = desk.begin(1)
+    desk.results(campaign_id)
+    refresher.tick()
+    desk.accept_all(campaign_id)
+
+    copy = desk.folder / "results" / "copy.csv"
+    assert write_results(desk.ledger, desk.registry, campaign_id, copy)
+
+    assert refresher.tick() == 1
+    assert statuses(desk, campaign_id) == ["accepted"]
 
 
 def test_campaign_that_ended_while_no_worker_was_there_is_written(
