@@ -8,6 +8,7 @@ import typer
 
 from ops.cli import options, screen, words
 from ops.cli.session import Desk, open_desk, private_folder
+from worker.errors import RefusedHereError
 
 
 def results(
@@ -31,11 +32,28 @@ def results(
             return
         if output is None:
             private_folder(desk.settings.results_dir_or_default)
-        path = desk.write_results(chosen, output)
+        path = output or desk.results_path(chosen)
+        _to_file(desk, chosen, path)
     if as_json:
         screen.answer_json({"id": chosen, "results_file": str(path)})
     else:
         screen.answer(f"results file: {words.path(path)}")
+
+
+def _to_file(desk: Desk, campaign_id: str, path: Path) -> None:
+    from worker.pipeline.results import write_results
+
+    if write_results(desk.ledger, desk.registry, campaign_id, path):
+        return
+    if desk.registry.get(campaign_id).state == "loading":
+        raise RefusedHereError(
+            f"{campaign_id} is still being loaded, so it has no results yet.",
+            "If that was interrupted, give the `run` or `load` command again.",
+        )
+    raise RefusedHereError(
+        f"{path} holds a newer state of {campaign_id} than the ledger, so it was left as it is.",
+        "Check that OUTREACH_REDIS_URL and OUTREACH_HOME are the right ones, or name another file with -o.",
+    )
 
 
 def _to_stdout(desk: Desk, campaign_id: str) -> None:

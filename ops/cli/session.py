@@ -44,14 +44,14 @@ class Desk:
 
         return results_path(self.settings, campaign_id)
 
-    def write_results(self, campaign_id: str, path: Path | None = None) -> Path:
+    def write_results(self, campaign_id: str) -> Path:
         """Write the results file; return its path.
 
         Raises: RefusedHereError where it can't be written.
         """
         from worker.pipeline.results import write_results
 
-        path = path or self.results_path(campaign_id)
+        path = self.results_path(campaign_id)
         write_results(self.ledger, self.registry, campaign_id, path)
         return path
 

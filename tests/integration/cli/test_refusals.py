@@ -3,6 +3,9 @@
 import pytest
 from outreach_command import Outreach
 
+from worker import wiring
+from worker.settings import load_settings
+
 UNKNOWN = (
     ("status",),
     ("watch",),
@@ -109,6 +112,18 @@ def test_fault_of_our_own_is_one_sentence_and_a_traceback_in_a_file(outreach: Ou
     assert str(log) in said
     assert "IsADirectoryError" in log.read_text()
     assert log.stat().st_mode & 0o077 == 0
+
+
+def test_results_of_a_half_load_are_refused(outreach: Outreach) -> None:
+    settings = load_settings(outreach.environ, None)
+    fields = {"name": "spring", "definition": "{}", "columns": "[]", "file_sha256": "0" * 64}
+    with wiring.redis_url(settings) as url:
+        wiring.build(settings, wiring.connect(url)).registry.create("spring-1", fields)
+
+    said = refused(outreach, "results", "spring-1")
+
+    assert "spring-1 is still being loaded" in said
+    assert not list(outreach.results.glob("*.csv"))
 
 
 def test_worker_that_cannot_work_ends_and_says_why(outreach: Outreach) -> None:
