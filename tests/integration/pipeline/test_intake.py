@@ -396,6 +396,15 @@ def test_half_load_with_more_rows_than_the_file_is_never_started(desk: Desk) -> 
     assert desk.registry.get(decision.campaign_id).state == "loading"
 
 
+def test_window_that_workers_would_not_keep_is_refused(desk: Desk) -> None:
+    window = '[window]\nfrom = "08:00"\nuntil = "21:00"\ntimezone = "Europe/London"'
+
+    with pytest.raises(RefusedError, match="at any hour"):
+        desk.take_in(desk.definition(rest=window), desk.customers(1))
+
+    assert desk.registry.ids() == []
+
+
 def test_file_that_changes_before_it_is_loaded_is_refused(desk: Desk) -> None:
     definition, customers = desk.definition(), desk.customers(2)
     decision = desk.decide(definition, customers)
