@@ -16,7 +16,7 @@ from worker.pipeline.bench import LoadedCampaign, Workbench
 
 @dataclass(frozen=True, slots=True)
 class Busy:
-    """An open conversation of the pair; `ours` is its Flex task where that carries the row's own key.
+    """An open conversation of the pair; `ours` is its Flex task where that carries a key of the row.
 
     `is_unsure`: it has no Flex task yet, and an earlier request of this send was taken for absent: look-ups may lag.
     """
@@ -69,10 +69,11 @@ def find_busy(
     )
     if not isinstance(tasks, Accepted):
         return None
-    key = loaded.key(row.number, row.record.send)
+    # An Interaction of an earlier send that was lost and is found only now is the row's own, too.
+    keys = {loaded.key(row.number, send) for send in range(1, row.record.send + 1)}
     # Of an opened row one attempt is the one that opened it.
     is_unsure = not tasks.value and row.record.attempts > (row.state is State.OPEN)
-    return Busy(sid, next((task for task in tasks.value if task.key == key), None), is_unsure)
+    return Busy(sid, next((task for task in tasks.value if task.key in keys), None), is_unsure)
 
 
 def wait_is_over(bench: Workbench, loaded: LoadedCampaign, row: Row) -> bool:

@@ -164,3 +164,18 @@ def test_own_conversation_that_look_ups_lag_behind_is_not_taken_for_somebody_els
     assert Event.ABSENT_OPEN in rig.events()
     assert rig.states() == {"ACCEPTED": 1}
     rig.judge()
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_lost_interaction_of_an_earlier_send_is_used_by_the_next(rig: Rig, way: str) -> None:
+    rig.simulator.settings(pair_busy=way, fault={"500_after": 1.0}, fault_getters={"403": 1.0})
+    rig.campaign([phone(1)])
+    rig.drive()
+    assert rig.states() == {"NEEDS_REVIEW": 1}
+
+    rig.simulator.settings(fault={}, fault_getters={})
+    assert rig.ledger.verdict("spring-1", 1, 1, "not_sent").ok
+    rig.drive()
+
+    assert rig.messages() == {key(1, send=2): 1}
+    rig.judge()
