@@ -94,25 +94,37 @@ class Upkeep:
     def _rescue(self) -> None:
         bench = self.bench
         waits = _broker_waits()
-        for campaign_id in bench.registry.active():
-            info = bench.registry.find(campaign_id)
-            if info is None:
-                bench.registry.set_active(campaign_id, active=False)
-                continue
-            if info.state == "cancelled" and info.left:
-                bench.ledger.cancel_rows(campaign_id)
-            rescue.rescue(bench, campaign_id, broker_waits=waits, is_dead=_is_dead)
-            if info.state != "loading" and not info.left and not bench.ledger.to_close_count(campaign_id):
-                bench.registry.set_active(campaign_id, active=False)
+        self._for_each_campaign(lambda campaign_id: self._rescue_campaign(campaign_id, broker_waits=waits))
         for owner, facts in bench.registry.workers().items():
             if facts["age_s"] > STALE_WORKER_S or wiring.is_gone(owner):
                 bench.registry.forget_worker(owner)
 
+    def _rescue_campaign(self, campaign_id: str, *, broker_waits: bool) -> None:
+        bench = self.bench
+        info = bench.registry.find(campaign_id)
+        if info is None:
+            bench.registry.set_active(campaign_id, active=False)
+            return
+        if info.state == "cancelled" and info.left:
+            bench.ledger.cancel_rows(campaign_id)
+        rescue.rescue(bench, campaign_id, broker_waits=broker_waits, is_dead=_is_dead)
+        if info.state != "loading" and not info.left and not bench.ledger.to_close_count(campaign_id):
+            bench.registry.set_active(campaign_id, active=False)
+
     def _close(self) -> None:
         bench = self.bench
         if bench.registry.take_duty("closing", bench.owner, int(CLOSING_S * 900)):
-            for campaign_id in bench.registry.active():
-                closing.close_some(bench, campaign_id)
+            self._for_each_campaign(lambda campaign_id: closing.close_some(bench, campaign_id))
+
+    def _for_each_campaign(self, act: Callable[[str], object]) -> None:
+        """Do a duty for every active campaign; what is wrong with one of them costs the others nothing."""
+        for campaign_id in self.bench.registry.active():
+            try:
+                act(campaign_id)
+            except OutreachError:
+                raise
+            except Exception:
+                log.exception("upkeep.campaign_failed", campaign=campaign_id)
 
 
 class _Outbox:
