@@ -36,7 +36,7 @@ def worker(
 def simulator(context: typer.Context) -> None:
     """Run the Twilio simulator; its own options follow (--help lists them).
 
-    Example: outreach simulator --port 8080 --latency-ms 150 --fault 500-after=0.05
+    Example: outreach simulator --port 8080 --latency-ms 150 --fault 500_after=0.05
     """
     from ops.simulator import main
 
