@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from worker.errors import RefusedHereError
+from worker.errors import RefusedHereError, SettingsError
 from worker.settings import Settings, load_settings, make_home
 
 if TYPE_CHECKING:
@@ -107,11 +107,20 @@ def log_folder(settings: Settings) -> Path:
 
 
 def set_up_logs(settings: Settings) -> None:
-    """Write this process's own log to a file, so that it never runs through a progress display."""
+    """Write this process's own log to a file, so that it never runs through a progress display.
+
+    Raises: SettingsError where it can't be written.
+    """
     from worker.logs import configure_logs
 
-    path = log_folder(settings) / "outreach.log"
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+    try:
+        path = log_folder(settings) / "outreach.log"
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+    except OSError as error:
+        raise SettingsError(
+            f"OUTREACH_HOME, {settings.home}, can't be written: {(error.strerror or str(error)).lower()}.",
+            "See that this user may write there and that the disk is not full, or name another folder.",
+        ) from error
     configure_logs(settings, os.fdopen(descriptor, "a", encoding="utf-8", buffering=1))
     logging.raiseExceptions = False
 

@@ -59,7 +59,8 @@ def _make() -> tuple[Celery, Parts]:
         parts = Parts()
         broker = wiring.broker_url(parts.url())
     except OutreachError as error:
-        raise SystemExit(f"outreach: {error}") from None
+        print(f"outreach: {error}", file=sys.stderr)  # noqa: T201  there is no log yet
+        raise SystemExit(error.exit_code) from None
     threads = parts.settings.concurrency or wiring.DEFAULT_CONCURRENCY
     made = Celery("outreach", broker=broker, include=["worker.tasks.send", "worker.tasks.upkeep"])
     made.conf.update(

@@ -134,6 +134,20 @@ def test_results_of_a_half_load_are_refused(outreach: Outreach) -> None:
     assert not list(outreach.results.glob("*.csv"))
 
 
+def test_home_that_cannot_be_written_is_refused(outreach: Outreach) -> None:
+    outreach.home.mkdir()
+    (outreach.home / "logs").write_text("in the way of the folder")
+
+    assert f"OUTREACH_HOME, {outreach.home}, can't be written" in refused(outreach, "status")
+
+
+def test_worker_without_redis_exits_with_4(outreach: Outreach) -> None:
+    outreach.home.mkdir()
+    (outreach.home / "redis").write_text("in the way of the folder")
+
+    assert "The embedded Redis cannot use" in refused(outreach, "worker", code=4)
+
+
 def test_worker_that_cannot_work_ends_and_says_why(outreach: Outreach) -> None:
     bundle = outreach.folder / "authorities.pem"
     bundle.write_text("no certificates")
