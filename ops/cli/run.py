@@ -13,6 +13,7 @@ from worker.errors import RefusedHereError
 if TYPE_CHECKING:
     from ops.cli.crew import Crew
     from worker.pipeline.intake import Intake
+    from worker.settings import Settings
 
 _SHOWN_PROBLEMS = 5
 
@@ -54,6 +55,7 @@ def run_campaign(
         from ops.cli.working import conclude, work
 
         warn_of_durability(desk)
+        warn_of_lone_key(settings)
         crew = stack.enter_context(contextlib.closing(Crew(settings, desk.registry, verbose=verbose)))
         intake = take_in(desk, campaign, customers, again=again, update=update, crew=crew)
         if intake.what in ("finished", "cancelled") and not desk.registry.get(intake.campaign_id).left:
@@ -84,6 +86,7 @@ def load(
                 "Start `outreach worker` first, or send the campaign with `outreach run`.",
             )
         warn_of_durability(desk)
+        warn_of_lone_key(settings)
         campaign_id = take_in(desk, campaign, customers, again=again, update=update).campaign_id
         if as_json:
             screen.answer_json(desk.snapshot(campaign_id))
@@ -124,6 +127,15 @@ def warn_of_durability(desk: Desk) -> None:
     warning = durability_warning(desk.ledger.client)
     if warning:
         screen.warn(warning)
+
+
+def warn_of_lone_key(settings: "Settings") -> None:
+    """Say what hangs on an API key that stands for its account."""
+    if not settings.account_sid:
+        screen.warn(
+            "TWILIO_ACCOUNT_SID is not set: campaigns and paces are this API key's own, and with another key "
+            "the same file would be sent once more. Set it beside the key, before the first campaign."
+        )
 
 
 def _tell(intake: "Intake") -> None:

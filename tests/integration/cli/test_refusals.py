@@ -134,6 +134,15 @@ def test_results_of_a_half_load_are_refused(outreach: Outreach) -> None:
     assert not list(outreach.results.glob("*.csv"))
 
 
+def test_api_key_that_stands_for_its_account_is_warned_of(outreach: Outreach) -> None:
+    key = {"TWILIO_API_KEY": "SK" + "1" * 32, "TWILIO_API_SECRET": "secret"}
+    said = refused(
+        outreach, "run", *outreach.files, code=4, TWILIO_ACCOUNT_SID="", TWILIO_AUTH_TOKEN="", **key
+    )
+
+    assert "with another key the same file would be sent once more" in said
+
+
 def test_home_that_cannot_be_written_is_refused(outreach: Outreach) -> None:
     outreach.home.mkdir()
     (outreach.home / "logs").write_text("in the way of the folder")
