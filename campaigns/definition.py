@@ -56,6 +56,8 @@ def load_definition(path: Path) -> Campaign:
         text = path.read_bytes().decode("utf-8-sig")
     except FileNotFoundError:
         raise _refused(str(path), "there is no such file", "check the path of the definition") from None
+    except IsADirectoryError:
+        raise _refused(str(path), "this is a folder", "name the definition's file in it") from None
     except UnicodeDecodeError as error:
         line = error.object[: error.start].count(b"\n") + 1
         raise RefusedError(

@@ -70,7 +70,7 @@ def connect(url: str, connections: int = DEFAULT_CONCURRENCY) -> redis.Redis:
         client.ping()
     except redis.RedisError as error:
         raise RedisUnavailableError(
-            f"Redis does not answer: {type(error).__name__}.",
+            f"Redis does not answer: {(str(error) or type(error).__name__).rstrip('.')}.",
             "Check OUTREACH_REDIS_URL, and that the server runs.",
         ) from error
     return client

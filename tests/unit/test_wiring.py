@@ -9,6 +9,7 @@ import pytest
 from kombu import Connection
 
 from worker import wiring
+from worker.errors import RedisUnavailableError
 
 
 @pytest.mark.parametrize(
@@ -30,6 +31,15 @@ def test_brokers_certificate_is_checked_as_the_ledgers_is(query: str) -> None:
     url = wiring.broker_url(f"rediss://:pw@h:6379/0{query}")
 
     assert Connection(url).ssl["ssl_cert_reqs"] is ssl.CERT_REQUIRED
+
+
+def test_redis_that_does_not_answer_is_named_without_its_password() -> None:
+    with pytest.raises(RedisUnavailableError) as error:
+        wiring.connect("redis://:secret@127.0.0.1:1/0")
+
+    assert "127.0.0.1:1" in str(error.value)
+    assert "refused" in str(error.value)
+    assert "secret" not in str(error.value)
 
 
 def test_process_is_gone_when_it_has_ended_and_when_another_has_its_number() -> None:

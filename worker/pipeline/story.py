@@ -10,7 +10,7 @@ from worker.errors import NotFoundError
 from worker.ledger.ledger import Ledger
 from worker.ledger.registry import Registry
 from worker.ledger.row import Record, Row, Story
-from worker.ledger.states import Event, status_word
+from worker.ledger.states import Event, Reason, status_word
 from worker.pipeline.reasons import Words, code_words, outreach_key, words_of
 
 
@@ -64,6 +64,7 @@ _TEXTS: dict[Event, str] = {
     Event.USED: "Goes into the conversation that the customer has open already",
     Event.LEASE_OVER: "The worker that had it in hand was lost: in doubt, to be looked up",
 }
+_UNANSWERED = (Event.OPENING_UNANSWERED, Event.SENDING_UNANSWERED)
 # Codes of these say how an operator decided, or nothing that the sentence does not say already.
 _VERDICTS = {1: "An operator says: it was sent", 2: "An operator says: it was not sent"}
 
@@ -108,7 +109,8 @@ def _say(event: Story) -> str:
     if event.event is Event.VERDICT:
         return f"{_VERDICTS.get(event.code, 'An operator gave a verdict')}."
     text = _TEXTS[event.event]
-    if not event.code:
+    # In mid-story, "no answer" is no verdict on all attempts, and the text says it already.
+    if not event.code or (event.event in _UNANSWERED and event.code == Reason.NO_ANSWER):
         return f"{text}."
     words = code_words(event.code)
     return f"{text} ({words.code}). {words.sentence}"

@@ -29,6 +29,12 @@ def test_reason_is_told_with_its_code() -> None:
     ]
 
 
+def test_lost_answer_is_not_told_as_the_end_of_every_attempt() -> None:
+    assert tell(Story(Event.SENDING_UNANSWERED, AT, Reason.NO_ANSWER)) == [
+        "The answer about the message was lost: in doubt, to be looked up."
+    ]
+
+
 def test_verdict_says_how_the_operator_decided() -> None:
     assert tell(Story(Event.VERDICT, AT, 1), Story(Event.VERDICT, AT, 2)) == [
         "An operator says: it was sent.",
