@@ -90,9 +90,8 @@ def _print(checking: "Checking") -> None:
     by_verdict, ready = checking.by_verdict, checking.by_verdict["ready"]
     verdicts = ", ".join(f"{words.number(n)} {verdict}" for verdict, n in by_verdict.items())
     screen.answer(f"{checking.customers} ({checking.file_format}): {words.rows(checking.rows)}: {verdicts}")
-    screen.answer(
-        f"Forecast: about {words.duration(checking.duration_s)} for {words.number(ready)} first messages"
-    )
+    messages = "1 first message" if ready == 1 else f"{words.number(ready)} first messages"
+    screen.answer(f"Forecast: about {words.duration(checking.duration_s)} for {messages}")
     if checking.campaign.channel == "sms" and checking.forecast.segments:
         forecast = checking.forecast
         unicode = f", {words.rows(forecast.unicode_rows)} in Unicode" if forecast.unicode_rows else ""

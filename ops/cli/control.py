@@ -19,7 +19,7 @@ _CANCEL_WITHIN_S = 60.0
 def pause(campaign_id: options.CampaignId, as_json: options.Json = False) -> None:
     """Stop opening rows; those in hand are finished, never cut.
 
-    Example: outreach pause renewal-reminder-1a2b3c4d
+    Example: outreach pause renewal-reminder-1a2b3c4d5e
     """
     with open_desk() as desk:
         info = desk.registry.get(campaign_id)
@@ -35,7 +35,7 @@ def resume(
 ) -> None:
     """Let a paused campaign go on: by workers elsewhere, or else here in the foreground.
 
-    Example: outreach resume renewal-reminder-1a2b3c4d
+    Example: outreach resume renewal-reminder-1a2b3c4d5e
     """
     with open_desk() as desk:
         info = desk.registry.get(campaign_id)
@@ -55,7 +55,7 @@ def cancel(
 ) -> None:
     """End a campaign: rows not opened yet become cancelled, those in hand are finished. It can't be undone.
 
-    Example: outreach cancel renewal-reminder-1a2b3c4d --yes
+    Example: outreach cancel renewal-reminder-1a2b3c4d5e --yes
     """
     with open_desk() as desk:
         info = desk.registry.get(campaign_id)

@@ -120,9 +120,11 @@ def _redis(desk: Desk) -> Iterator[Finding]:
 def _workers(desk: Desk) -> Finding:
     from worker.pipeline.status import alive_workers
 
-    alive, active = len(alive_workers(desk.bench)), len(desk.registry.active())
-    sentence = f"{alive} alive; {active} campaigns have rows or closings left."
-    if active and not alive:
+    alive = len(alive_workers(desk.bench))
+    unfinished = sum(_has_work(desk, each) for each in desk.registry.active())
+    campaigns = "1 campaign has" if unfinished == 1 else f"{unfinished} campaigns have"
+    sentence = f"{alive} alive; {campaigns} rows or closings left."
+    if unfinished and not alive:
         return Finding(
             "workers",
             "doubtful",
@@ -130,6 +132,12 @@ def _workers(desk: Desk) -> Finding:
             "`outreach run` goes on with a campaign, `outreach worker` with all.",
         )
     return Finding("workers", "well", sentence)
+
+
+def _has_work(desk: Desk, campaign_id: str) -> bool:
+    # Of those that are marked active some have just ended: workers tidy up within a second, or when they next run.
+    info = desk.registry.find(campaign_id)
+    return info is not None and bool(info.left or desk.ledger.to_close_count(campaign_id))
 
 
 def _twilio(desk: Desk) -> Iterator[Finding]:

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 def explain(campaign_id: options.CampaignId, row: options.RowNumber, as_json: options.Json = False) -> None:
     """Show one row's whole story: where it stands, why, and how it came there.
 
-    Example: outreach explain renewal-reminder-1a2b3c4d 17
+    Example: outreach explain renewal-reminder-1a2b3c4d5e 17
     """
     with open_desk() as desk:
         from worker.pipeline.story import explain as find_story

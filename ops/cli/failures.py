@@ -59,7 +59,7 @@ def show_problems(
         screen.say(str(problem), "red" if problem.severity == "error" else "yellow")
     more = (len(problems) if total is None else total) - min(len(problems), most)
     if file is not None:
-        screen.say(f"all {total} problems are in {file}")
+        screen.say(f"the only problem is in {file}" if total == 1 else f"all {total} problems are in {file}")
     elif more > 0:
         screen.say(f"… and {more} more; `outreach check CAMPAIGN CSV --problems FILE` writes all of them.")
 

@@ -23,7 +23,7 @@ def results(
 ) -> None:
     """Write the results file: every row once, in the order of the customers' file, and what became of it.
 
-    Example: outreach results renewal-reminder-1a2b3c4d -o renewals.csv
+    Example: outreach results renewal-reminder-1a2b3c4d5e -o renewals.csv
     """
     with open_desk() as desk:
         chosen = desk.choose(campaign_id).id

@@ -31,7 +31,7 @@ def retry(
 ) -> None:
     """Send failed rows again where the reason makes it worth it; accepted ones are never touched.
 
-    Example: outreach retry renewal-reminder-1a2b3c4d --code 30008 --dry-run
+    Example: outreach retry renewal-reminder-1a2b3c4d5e --code 30008 --dry-run
     """
     from worker.pipeline.retry import begin, plan
 

@@ -31,7 +31,7 @@ def review(
 ) -> None:
     """List the rows in need of review and where to look, or record what you found about one of them.
 
-    Example: outreach review renewal-reminder-1a2b3c4d --row 17 --not-sent
+    Example: outreach review renewal-reminder-1a2b3c4d5e --row 17 --not-sent
     """
     _check_usage(row, sent, message_sid)
     with open_desk() as desk:

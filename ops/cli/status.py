@@ -22,7 +22,7 @@ _WIDTH_BESIDE_IDS = 62
 def status(campaign_id: options.MaybeCampaignId = None, as_json: options.Json = False) -> None:
     """Say how a campaign stands, or list all campaigns.
 
-    Example: outreach status renewal-reminder-1a2b3c4d
+    Example: outreach status renewal-reminder-1a2b3c4d5e
     """
     with open_desk() as desk:
         found = desk.snapshot(desk.choose(campaign_id).id) if campaign_id else desk.overview()
