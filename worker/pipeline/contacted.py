@@ -9,18 +9,21 @@ from worker.ledger.ledger import Ledger
 from worker.ledger.registry import CampaignInfo, Registry
 from worker.ledger.states import State
 
+# Whose message is under way or in doubt may have it: the campaign that sent it settles that, and nobody is contacted blind.
+_REACHED = (State.ACCEPTED, State.SENDING, State.DOUBT_SENDING, State.NEEDS_REVIEW)
+
 
 def find_contacted(
     ledger: Ledger, registry: Registry, name: str, campaign_id: str
 ) -> tuple[AddressHashes, list[CampaignInfo]]:
-    """Give the addresses accepted by other campaigns of this name, and those of them that are unfinished."""
+    """Give the addresses that other campaigns of this name have reached or may have, and which of them are unfinished."""
     others = [
         info
         for each in registry.ids()
         if each != campaign_id and (info := registry.find(each)) is not None and info.name == name
     ]
     unfinished = [info for info in others if info.left]
-    return AddressHashes(_accepted(ledger, others)), unfinished
+    return AddressHashes(_reached(ledger, others)), unfinished
 
 
 def holds_contacted(ledger: Ledger, info: CampaignInfo, contacted: AddressHashes) -> bool:
@@ -28,7 +31,8 @@ def holds_contacted(ledger: Ledger, info: CampaignInfo, contacted: AddressHashes
     return any(each in contacted for each in ledger.address_hashes(info.id, info.loaded, State.PENDING))
 
 
-def _accepted(ledger: Ledger, campaigns: list[CampaignInfo]) -> Iterator[bytes]:
+def _reached(ledger: Ledger, campaigns: list[CampaignInfo]) -> Iterator[bytes]:
     for info in campaigns:
-        if info.counts.get(State.ACCEPTED):
-            yield from ledger.address_hashes(info.id, info.rows, State.ACCEPTED)
+        for state in _REACHED:
+            if info.counts.get(state):
+                yield from ledger.address_hashes(info.id, info.rows, state)

@@ -396,13 +396,16 @@ def test_half_load_with_more_rows_than_the_file_is_never_started(desk: Desk) -> 
     assert desk.registry.get(decision.campaign_id).state == "loading"
 
 
-def test_window_that_workers_would_not_keep_is_refused(desk: Desk) -> None:
-    window = '[window]\nfrom = "08:00"\nuntil = "21:00"\ntimezone = "Europe/London"'
+def test_corrected_file_leaves_out_whom_the_earlier_one_may_have_reached(desk: Desk) -> None:
+    rows = [(phone(number), "Ann") for number in range(1, 6)]
+    first = desk.begin(rows)
+    for number, state in enumerate((State.NEEDS_REVIEW, State.DOUBT_SENDING, State.SENDING), start=1):
+        desk.rig.bring(first, state, number)
 
-    with pytest.raises(RefusedError, match="at any hour"):
-        desk.take_in(desk.definition(rest=window), desk.customers(1))
+    corrected = [(number, "Anna") for number, _ in rows]
+    second = desk.take_in(desk.definition(), desk.customers(corrected, file="corrected.csv"))
 
-    assert desk.registry.ids() == []
+    assert (second.counts["skipped"], second.counts["pending"]) == (3, 2)
 
 
 def test_file_that_changes_before_it_is_loaded_is_refused(desk: Desk) -> None:
