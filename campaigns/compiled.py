@@ -48,7 +48,7 @@ class CompiledCampaign:
         self._routing = RoutingReader(campaign, binder)
         self._interaction = InteractionReader(campaign, binder)
         self._message = MessageReader(campaign, binder)
-        self._window = WindowReader(campaign, binder) if campaign.window else None
+        self._window = WindowReader(campaign.window, binder) if campaign.window else None
         if binder.problems:
             raise RefusedError(binder.problems)
         self._indexes = binder.used.indexes
@@ -70,8 +70,7 @@ class CompiledCampaign:
         context_sid, webhook_ttid = self._interaction.read(filling)
         message = self._message.read(filling)
         email = self._email.read(filling) if self._email else {}
-        if self._window:
-            self._window.judge(filling)
+        window = self._window.read(filling, address) if self._window else None
         if filling.faults or address is None:
             return None, sorted(filling.faults, key=self._place_of)
         channel = self.campaign.channel
@@ -89,6 +88,7 @@ class CompiledCampaign:
             context_sid=context_sid,
             webhook_ttid=webhook_ttid,
             message=message,
+            window=window,
         )
         return recipient, []
 

@@ -2,13 +2,14 @@
 
 import json
 from collections.abc import Mapping
+from datetime import time
 
-from campaigns.campaign import Campaign
+from campaigns.campaign import Campaign, Window
 from campaigns.fields import Binder, Field, Filling
 from campaigns.message import MAX_ATTRIBUTES_BYTES
 from campaigns.recipient import Routing
 from campaigns.row_error import RowError, quote
-from campaigns.schedule import is_timezone, parse_clock
+from campaigns.schedule import NUMBER_TIMEZONE, SendWindow, is_timezone, parse_clock, zones_of_number
 from campaigns.sids import find_sid_fault, sid_advice
 
 # A number of characters that stays within the limit whatever they are: at worst JSON writes twelve bytes for one.
@@ -94,35 +95,48 @@ class InteractionReader:
 
 
 class WindowReader:
-    """The window is acted on later; here its cells are judged."""
+    """The hours of a customer, and the time zone that they are meant in."""
 
-    def __init__(self, campaign: Campaign, binder: Binder) -> None:
-        window = campaign.window
-        self._clocks: list[Field] = []
-        self._timezone: Field | None = None
-        if window is not None:
-            self._clocks = [
-                binder.bind("window.from", window.from_),
-                binder.bind("window.until", window.until),
-            ]
-            self._timezone = binder.bind("window.timezone", window.timezone)
+    def __init__(self, window: Window, binder: Binder) -> None:
+        self._from = binder.bind("window.from", window.from_)
+        self._until = binder.bind("window.until", window.until)
+        self._timezone = binder.bind("window.timezone", window.timezone)
 
-    def judge(self, filling: Filling) -> None:
-        """Find times of day and time zones that are none."""
-        for field in self._clocks:
-            text = filling.fill(field)
-            if field.constant is None and text is not None and parse_clock(text) is None:
-                sentence = f"{field.key} is {quote(text)}"
-                filling.blame(RowError("bad_window", sentence, "write a time of day, such as 08:00"), field)
-        self._judge_zone(filling)
+    def read(self, filling: Filling, address: str | None) -> SendWindow | None:
+        """Give the window; None where something is wrong with it, which `filling` is told."""
+        opens, closes = self._read_clock(filling, self._from), self._read_clock(filling, self._until)
+        zones = self._read_zones(filling, address)
+        if opens is None or closes is None or not zones:
+            return None
+        if opens >= closes:
+            sentence, advice = "the window closes before it opens", "write an until that is later than from"
+            filling.blame(RowError("bad_window", sentence, advice), self._until)
+            return None
+        return SendWindow(opens, closes, zones)
 
-    def _judge_zone(self, filling: Filling) -> None:
-        zone = self._timezone
-        if zone is None or zone.constant is not None or (text := filling.fill(zone)) is None:
-            return
-        if not is_timezone(text):
+    def _read_clock(self, filling: Filling, field: Field) -> time | None:
+        text = filling.fill(field)
+        clock = parse_clock(text) if text is not None else None
+        if text is not None and clock is None:
+            sentence = f"{field.key} is {quote(text)}"
+            filling.blame(RowError("bad_window", sentence, "write a time of day, such as 08:00"), field)
+        return clock
+
+    def _read_zones(self, filling: Filling, address: str | None) -> tuple[str, ...]:
+        text = filling.fill(self._timezone)
+        if text is None or address is None:
+            return ()
+        if text == NUMBER_TIMEZONE:
+            zones = zones_of_number(address.rpartition(":")[2])
+            sentence = "the address does not tell the customer's time zone"
+        else:
+            zones = (text,) if is_timezone(text) else ()
             sentence = f"{quote(text)} is no time zone"
-            filling.blame(RowError("bad_window", sentence, "write a name such as Europe/London"), zone)
+        if not zones:
+            filling.blame(
+                RowError("bad_window", sentence, "write a name such as Europe/London"), self._timezone
+            )
+        return zones
 
 
 def read_sid(filling: Filling, field: Field) -> str:

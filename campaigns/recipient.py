@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from campaigns.schedule import SendWindow
+
 
 @dataclass(frozen=True, slots=True)
 class Routing:
@@ -35,6 +37,7 @@ class Recipient:
     `address`: as Twilio takes it (`whatsapp:+44...`, `+44...`, an e-mail address, a chat identity).
     `proxy_address`: the sender's, where the channel has one; e-mail has `from_address` and `from_name` instead.
     `identity`: the address once more, on chat and web. `name`, `level`: the participant's, on e-mail.
+    `window`: when the first message may go out; None is at any time.
     """
 
     row: int
@@ -50,6 +53,7 @@ class Recipient:
     context_sid: str | None
     webhook_ttid: str | None
     message: Message
+    window: SendWindow | None = None
 
     @property
     def pair(self) -> str:

@@ -61,9 +61,7 @@ def _begin(campaign: Path, customers: Path) -> "Checking":
     definition = load_definition(campaign)
     from ops.cli.checking import Checking
     from worker import wiring
-    from worker.pipeline.intake import refuse_unkept
 
-    refuse_unkept(definition, campaign)
     gateway = wiring.build_gateway(settings) if settings.has_credentials else None
     return Checking(settings, definition, campaign, customers, gateway, time.sleep)
 

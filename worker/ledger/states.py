@@ -106,7 +106,7 @@ class Reason(IntEnum):
     UNREADABLE = 15
     WORKER_LOST = 16
     CONVERSATION_CLOSED = 17
-    LATER_IN_LEDGER = 18
+    WINDOW = 18
 
 
 TRANSITIONS: dict[str, tuple[frozenset[State], frozenset[State]]] = {}

@@ -96,11 +96,10 @@ def decide(
 ) -> Decision:
     """Find the campaign that a definition and a file are; changes nothing.
 
-    Raises: RefusedError where either can't be used or kept, where the definition of an unfinished campaign has changed and
+    Raises: RefusedError where either can't be used, where the definition of an unfinished campaign has changed and
     `update` is not given, or where a results file knows of a campaign that the ledger has lost.
     """
     campaign = load_definition(definition)
-    refuse_unkept(campaign, definition)
     stamp = stamp_of(customers)  # before the bytes are read: whatever changes from here on is noticed
     digest = _hash(customers)
     folder = results_dir or settings.results_dir_or_default
@@ -162,17 +161,6 @@ def carry_out(
         warnings=(*warnings, *loaded.warnings),
         difference=decision.difference,
     )
-
-
-def refuse_unkept(campaign: Campaign, definition: Path) -> None:
-    """Refuse what a definition may say and workers do not act on yet: a message at night cannot be taken back.
-
-    Raises: RefusedError.
-    """
-    if campaign.window is not None:
-        what = "[window] is not kept yet: first messages would go out at any hour"
-        advice = "take it out, and run the campaign within those hours"
-        raise RefusedError([Problem(str(definition), None, None, what, advice)])
 
 
 def _generations(
@@ -277,4 +265,4 @@ def _lost(customers: Path, folder: Path, campaign_id: str) -> RefusedError:
     return RefusedError([Problem(str(customers), None, None, what, advice)])
 
 
-__all__ = ["Decision", "Intake", "Progress", "carry_out", "decide", "refuse_unkept", "take_in"]
+__all__ = ["Decision", "Intake", "Progress", "carry_out", "decide", "take_in"]

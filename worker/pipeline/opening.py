@@ -12,7 +12,7 @@ from worker.ledger.row import Row
 from worker.ledger.scripts import Reply
 from worker.ledger.states import Reason, State
 from worker.pacing.pacer import Wait
-from worker.pipeline import pace, pair
+from worker.pipeline import hours, pace, pair
 from worker.pipeline.bench import LoadedCampaign, Workbench
 
 PAIR_AGAIN_MS = 30_000
@@ -23,6 +23,9 @@ UNSURE_S = 300.0
 def open_row(bench: Workbench, loaded: LoadedCampaign, row: Row, recipient: Recipient) -> Claim | None:
     """Create the row's Interaction: slot, claim, POST. The claim comes back where the row is OPEN now and still held."""
     campaign_id = loaded.info.id
+    if closed_ms := hours.closed_for_ms(bench, recipient):
+        bench.ledger.defer_queued(campaign_id, row.number, closed_ms, int(Reason.WINDOW))
+        return None
     if row.hand.waiting and not _is_pair_free(bench, loaded, row, recipient):
         return None
     buckets = pace.opening_buckets(bench, loaded)

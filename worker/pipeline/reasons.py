@@ -113,8 +113,8 @@ REASONS: dict[Reason, ReasonEntry] = {
         _RETRY,
         retry=True,
     ),
-    Reason.LATER_IN_LEDGER: ReasonEntry(
-        "later_in_ledger", "The row was put off until its time comes.", _NOTHING, retry=True
+    Reason.WINDOW: ReasonEntry(
+        "window", "The customer's window for first messages is closed.", _NOTHING, retry=True
     ),
 }
 

@@ -10,7 +10,7 @@ from worker.ledger.ledger import Claim
 from worker.ledger.row import Row
 from worker.ledger.states import Reason, State
 from worker.pacing.pacer import Wait
-from worker.pipeline import opening, pace, pair
+from worker.pipeline import hours, opening, pace, pair
 from worker.pipeline.bench import LoadedCampaign, Workbench
 
 CONVERSATION_CLOSED = 50377
@@ -200,6 +200,10 @@ def _send(
     """Send the first message: slot, claim, POST."""
     campaign_id, number, token = loaded.info.id, row.number, claim.token
     ledger = bench.ledger
+    if closed_ms := hours.closed_for_ms(bench, recipient):  # it has closed since the row was opened
+        window = int(Reason.WINDOW)
+        ledger.abandon_open(campaign_id, number, token, State.PENDING, window, due_in_ms=closed_ms)
+        return
     buckets = pace.sending_buckets(loaded, recipient.sender)
     slot = pace.take(bench, buckets)
     if isinstance(slot, Wait):

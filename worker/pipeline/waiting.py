@@ -69,7 +69,8 @@ def _due_later(info: CampaignInfo) -> str | None:
         return None
     pending, opened = info.counts.get(State.PENDING, 0), info.waiting_open
     if pending and info.next_due_ms:
-        return f"retries of {_rows(pending)}, the first due at {say_clock(info.next_due_ms, info.now_ms)}"
+        what = f"the time of {_rows(pending)} to be tried again, or to be in their window"
+        return f"{what}, the first at {say_clock(info.next_due_ms, info.now_ms)}"
     if opened and info.next_later_ms:
         what = f"the customer or the slot of {_rows(opened)} that {'is' if opened == 1 else 'are'} open"
         return f"{what}, next look at {say_clock(info.next_later_ms, info.now_ms)}"

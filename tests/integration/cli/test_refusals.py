@@ -114,14 +114,6 @@ def test_fault_of_our_own_is_one_sentence_and_a_traceback_in_a_file(outreach: Ou
     assert log.stat().st_mode & 0o077 == 0
 
 
-@pytest.mark.parametrize("command", ["check", "run"])
-def test_window_that_would_not_be_kept_is_refused(outreach: Outreach, command: str) -> None:
-    window = '[window]\nfrom = "08:00"\nuntil = "21:00"\ntimezone = "Europe/London"\n\n[message]'
-    outreach.write(1, ("[message]", window))
-
-    assert "[window] is not kept yet" in refused(outreach, command, *outreach.files)
-
-
 def test_results_of_a_half_load_are_refused(outreach: Outreach) -> None:
     settings = load_settings(outreach.environ, None)
     fields = {"name": "spring", "definition": "{}", "columns": "[]", "file_sha256": "0" * 64}

@@ -137,7 +137,7 @@ def test_retries_due_later_are_named_with_their_time(desk: Desk) -> None:
     seen = snapshot(desk.bench(), campaign_id)
 
     assert seen["state"] == "waiting"
-    assert seen["waiting_for"].startswith("retries of 1 row, the first due at ")
+    assert seen["waiting_for"].startswith("the time of 1 row to be tried again")
 
 
 def test_opened_rows_without_their_customer_are_named(desk: Desk) -> None:

@@ -1,0 +1,52 @@
+"""First messages keep to the customer's hours, before the Interaction and again before the message."""
+
+from datetime import UTC, datetime, timedelta
+
+from pipeline_bench import ROUTING, SENDER, Rig, phone
+
+from worker.gateway.outcome import Accepted
+from worker.ledger.states import Reason, State
+
+
+def definition(opens_in_h: int, closes_in_h: int) -> str:
+    """Give a campaign whose window opens and closes so many hours from now, in a zone where it is about noon."""
+    now = datetime.now(UTC)
+    ahead_h = 12 - now.hour
+    local = now + timedelta(hours=ahead_h)
+    opens, closes = (local + timedelta(hours=hours) for hours in (opens_in_h, closes_in_h))
+    # The signs of these zones are turned round: Etc/GMT-3 is three hours ahead of UTC.
+    zone = f"Etc/GMT{-ahead_h:+d}"
+    head = f'name = "spring"\nchannel = "sms"\nfrom = "{SENDER}"\nto = "{{{{ phone }}}}"\n'
+    hours = f'[window]\nfrom = "{opens:%H:%M}"\nuntil = "{closes:%H:%M}"\ntimezone = "{zone}"\n'
+    return head + ROUTING + '[message]\nbody = "Hello"\n' + hours
+
+
+def test_row_waits_for_its_window_and_is_sent_in_it(rig: Rig) -> None:
+    rig.campaign([phone(1)], definition=definition(1, 3))
+    rig.step()
+
+    row = rig.row()
+    assert (row.state, row.record.code, row.record.attempts) == (State.PENDING, Reason.WINDOW, 0)
+    assert rig.simulator.journal("interaction") == []
+    rig.drive()
+
+    assert rig.states() == {"ACCEPTED": 1}
+    assert rig.clock.shift_ms > 58 * 60_000
+    rig.judge()
+
+
+def test_opened_row_whose_window_closes_is_closed_and_begins_anew(rig: Rig) -> None:
+    rig.simulator.settings(setup_ms=300)
+    rig.campaign([phone(1)], definition=definition(-1, 1))
+    rig.step()
+    assert rig.states() == {"OPEN": 1}
+    opened = rig.row().record.conversation_sid
+    while rig.bench.gateway.has_participant(opened, phone(1)) != Accepted(True):
+        pass
+
+    rig.clock.shift_ms += 3_600_000
+    rig.drive()
+
+    assert rig.states() == {"ACCEPTED": 1}
+    assert len(rig.simulator.journal("interaction")) == 2
+    rig.judge()
