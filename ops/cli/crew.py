@@ -78,6 +78,10 @@ class Crew:
                 self._workers.start()
         return ""
 
+    def ask_to_open_no_more(self) -> None:
+        """Let our workers open no row any more and finish the open ones."""
+        self._workers.ask_to_open_no_more()
+
     def ask_to_stop(self) -> None:
         """Let our workers finish what they have in hand and take nothing new."""
         self._workers.ask_to_stop()

@@ -13,7 +13,7 @@ from typing import IO
 
 from worker.errors import OutreachError
 from worker.settings import Settings
-from worker.tasks.command import PARENT_FD
+from worker.tasks.command import OPEN_NO_MORE, PARENT_FD
 
 _TWO_PROCESSES_FROM_PER_S = 80.0
 _MOST_DEATHS = 5
@@ -69,6 +69,10 @@ class WorkerProcesses:
             self._note_death()
             self._children[self._children.index(child)] = self._spawn()
         return len(dead)
+
+    def ask_to_open_no_more(self) -> None:
+        """Let them open no row any more and finish the open ones; may be said again and again."""
+        self._signal(OPEN_NO_MORE)
 
     def ask_to_stop(self) -> None:
         """Let them take nothing new and finish what they have in hand."""

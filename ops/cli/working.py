@@ -19,6 +19,11 @@ _LOOK_EVERY_S = 0.25
 _SETTLE_AT_MOST_S = 120.0
 _CLOSE_AT_MOST_S = 20.0
 _GRACE_S = 60.0
+# An open row waits for its customer to be let in; one whose channel hangs is left for the next time.
+_FINISH_AT_MOST_S = 20.0
+# A row that waits for its slot is not in flight yet, and opens when the slot comes.
+_QUIET_S = 0.75
+_STOPPING = "stopping: rows in hand are finished first; Ctrl-C again stops at once"
 
 
 def work(desk: Desk, campaign_id: str, crew: Crew, *, as_json: bool = False, hints: bool = True) -> int:
@@ -94,7 +99,8 @@ class _Foreground:
 
     def _see(self) -> Mapping[str, Any]:
         seen = self.desk.snapshot(self.campaign_id)
-        if self.crew.is_ours and not seen["workers"] and seen["state"] in ("running", "waiting"):
+        is_starting = self.crew.is_ours and not self.interrupts.count
+        if is_starting and not seen["workers"] and seen["state"] in ("running", "waiting"):
             return {**seen, "waiting_for": "its workers to start"}
         return seen
 
@@ -124,12 +130,31 @@ class _Foreground:
         return time.monotonic() - self.still_since.setdefault(what, time.monotonic()) > at_most_s
 
     def _take_down(self, shown: display.Display) -> None:
+        if self.interrupts.count:
+            self._finish_open_rows(shown)
         self.crew.ask_to_stop()
         deadline = time.monotonic() + _GRACE_S
-        saying = "stopping: rows in hand are finished first; Ctrl-C again stops at once"
         while not self.crew.all_gone() and self.interrupts.count < 2 and time.monotonic() < deadline:
-            self._look(shown, saying if self.interrupts.count else "")
+            self._look(shown, _STOPPING if self.interrupts.count else "")
             self.crew.wait_gone(_LOOK_EVERY_S)
+
+    def _finish_open_rows(self, shown: display.Display) -> None:
+        """Keep our workers until no row is open: an agent would sit in its conversation, without a message."""
+        deadline = time.monotonic() + _FINISH_AT_MOST_S
+        while self.crew.is_ours and self.interrupts.count < 2 and time.monotonic() < deadline:
+            # Again each time: a worker that is only starting does not listen yet.
+            self.crew.ask_to_open_no_more()
+            self._look(shown, _STOPPING)
+            in_flight = self.snapshot["in_flight"] if self.snapshot else 0
+            if in_flight:
+                self.still_since.pop("stopping", None)
+            if (
+                self.crew.all_gone()
+                or self.trouble
+                or (not in_flight and self._has_lasted("stopping", _QUIET_S))
+            ):
+                return
+            self.interrupts.wait(_LOOK_EVERY_S)
 
 
 def _keeper(desk: Desk, campaign_id: str) -> ResultsKeeper:

@@ -100,6 +100,23 @@ def test_interrupted_run_exits_with_3_and_the_next_one_completes_it(
     assert messages(twilio) == sorted(number(row) for row in range(1, 61))
 
 
+def test_interrupted_run_leaves_no_customer_in_a_conversation_without_a_message(
+    outreach: Outreach, twilio: SimulatorProcess
+) -> None:
+    outreach.write(60)
+    outreach.environ["OUTREACH_ACCOUNT_INTERACTIONS_PER_S"] = "15"
+    twilio.settings(setup_ms=1500)
+    running = outreach.start("run", *outreach.files)
+    twilio.wait_for("message", 3)
+
+    running.send_signal(signal.SIGINT)
+    outreach.finish(running, 3)
+
+    sent = messages(twilio)
+    assert 3 <= len(sent) < 60
+    assert sent == sorted(effect["address"] for effect in twilio.journal("interaction"))
+
+
 def test_second_interrupt_ends_at_once_and_nothing_is_doubled(
     outreach: Outreach, twilio: SimulatorProcess
 ) -> None:

@@ -28,10 +28,14 @@ Publish = Callable[[str, str, Sequence[int]], None]
 """Queues a task: its name (`send_rows` or `reconcile_rows`), the campaign, the rows."""
 
 
-def dispatch(bench: Workbench, publish: Publish, turn: int) -> int:
-    """Queue what is due, of every active campaign; how many rows. `turn` moves the campaign that is first."""
+def dispatch(bench: Workbench, publish: Publish, turn: int, *, opens: bool = True) -> int:
+    """Queue what is due, of every active campaign; how many rows. `turn` moves the campaign that is first.
+
+    Without `opens` only rows that are open or in doubt already.
+    """
     infos = [info for name in bench.registry.active() if (info := bench.registry.find(name))]
-    shares = fair_shares(_room(bench, infos), [_wish_or_none(bench, info) for info in infos], turn)
+    room = _room(bench, infos) if opens else 0
+    shares = fair_shares(room, [_wish_or_none(bench, info) for info in infos], turn)
     queued = 0
     for info, fresh in zip(infos, shares, strict=True):
         if fresh or _has_old(info):

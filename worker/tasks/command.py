@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 
+OPEN_NO_MORE = signal.SIGUSR1
+"""Asks a worker that has a parent to open no row any more and to finish the open ones."""
 PARENT_FD = "OUTREACH_PARENT_FD"
 """Names the read end of a pipe whose other end only the parent holds: when the parent is gone, so is its worker."""
 

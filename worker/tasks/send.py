@@ -17,6 +17,8 @@ class Stopping:
     """Whether this worker is on its way out: rows that it has not begun go back."""
 
     now = False
+    soon = False
+    """Rows that are open are still finished, and no row is opened any more."""
 
 
 @app.task(name="send_rows")  # type: ignore[untyped-decorator]
@@ -29,14 +31,18 @@ def send_rows(campaign_id: str, rows: Sequence[int]) -> None:
 def _guarded(campaign_id: str, row: int) -> None:
     """One bad row costs one row: what goes wrong with it is logged, and the ledger makes it due again."""
     try:
-        if Stopping.now:
-            parts.bench().ledger.defer_queued(campaign_id, row, 0)
-        else:
+        goes_back = (Stopping.soon or Stopping.now) and _give_back(campaign_id, row)
+        if not goes_back and not Stopping.now:
             send.send_row(parts.bench(), campaign_id, row)
     except OutreachError as error:
         log.warning("row.stopped", campaign=campaign_id, row=row, error=error.sentence)
     except Exception:
         log.exception("row.failed", campaign=campaign_id, row=row)
+
+
+def _give_back(campaign_id: str, row: int) -> bool:
+    """Give a row back that is not opened yet; tell whether it was one."""
+    return parts.bench().ledger.defer_queued(campaign_id, row, 0).ok
 
 
 @app.task(name="reconcile_rows")  # type: ignore[untyped-decorator]

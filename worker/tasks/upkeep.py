@@ -20,6 +20,7 @@ from worker.pipeline.bench import Workbench
 from worker.pipeline.dispatch import dispatch
 from worker.pipeline.refresh import ResultsRefresher
 from worker.tasks.app import app
+from worker.tasks.command import OPEN_NO_MORE
 from worker.tasks.send import Stopping, reconcile_rows, send_rows
 
 log = get_logger(__name__)
@@ -85,7 +86,7 @@ class Upkeep:
         if bench.registry.take_duty("dispatch", bench.owner, int(TICK_S * 900)):
             self.turn += 1
             with _Outbox() as outbox:
-                dispatch(bench, outbox.put, self.turn)
+                dispatch(bench, outbox.put, self.turn, opens=not Stopping.soon)
         if now - self.rescued_at >= RESCUE_S:
             self.rescued_at = now
             if bench.registry.take_duty("rescue", bench.owner, int(RESCUE_S * 900)):
@@ -174,7 +175,14 @@ def start(bench: Workbench, parent_fd: str | None) -> None:
     _running.append(upkeep)
     upkeep.start()
     if parent_fd is not None:
+        # In place of Celery's own handler, which would write all stacks to the log.
+        signal.signal(OPEN_NO_MORE, lambda *_: open_no_more())
         threading.Thread(target=_watch_parent, args=(int(parent_fd),), name="parent", daemon=True).start()
+
+
+def open_no_more() -> None:
+    """Open no row any more, and finish those that are open: who asks for this stops the worker soon."""
+    Stopping.soon = True
 
 
 def stopping() -> None:
