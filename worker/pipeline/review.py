@@ -8,11 +8,12 @@ from dataclasses import dataclass, field
 from itertools import islice
 from typing import Literal
 
-from campaigns.recipients import RowError
+from campaigns.recipients import Recipient, RowError
 from worker.errors import RefusedHereError
 from worker.gateway.outcome import Accepted, Unknown
 from worker.ledger.row import Record
 from worker.ledger.states import Reason, State
+from worker.pipeline import pair
 from worker.pipeline.bench import Workbench
 from worker.pipeline.reasons import Words, outreach_key, words_of
 from worker.pipeline.story import get_row
@@ -121,8 +122,10 @@ def _find_proof(bench: Workbench, campaign_id: str, number: int, record: Record)
     """Look for the send's message, in its conversation or in all that the customer takes part in."""
     conversations = [record.conversation_sid] if record.conversation_sid else []
     if not conversations:
-        address = _address(bench, campaign_id, number)
-        seen = bench.gateway.find_conversations(address) if address else Unknown(0, "the row has no address")
+        recipient = _recipient(bench, campaign_id, number)
+        if isinstance(recipient, RowError):
+            return _Proof(unknown="the row has no address")
+        seen = pair.find_conversations(bench, recipient)
         if not isinstance(seen, Accepted):
             return _Proof(unknown=_why(seen))
         conversations = [each.sid for each in seen.value]
@@ -153,9 +156,13 @@ def _record(
 
 
 def _address(bench: Workbench, campaign_id: str, number: int) -> str:
-    cells = bench.ledger.get_row(campaign_id, number).cells
-    recipient = bench.campaign(campaign_id).compiled.recipient(number, cells)
+    recipient = _recipient(bench, campaign_id, number)
     return "" if isinstance(recipient, RowError) else recipient.address
+
+
+def _recipient(bench: Workbench, campaign_id: str, number: int) -> Recipient | RowError:
+    cells = bench.ledger.get_row(campaign_id, number).cells
+    return bench.campaign(campaign_id).compiled.recipient(number, cells)
 
 
 def _why(seen: Unknown) -> str:

@@ -13,6 +13,7 @@ from campaigns.recipients import Recipient
 from worker.errors import NotFoundError, RefusedHereError
 from worker.gateway.caller import Credentials
 from worker.gateway.outcome import Accepted
+from worker.gateway.seen import ConversationSeen
 from worker.gateway.twilio import TwilioGateway
 from worker.ledger.states import Reason, State
 from worker.pipeline import review
@@ -209,3 +210,28 @@ def test_campaign_without_such_rows_has_an_empty_list(
     desk: Desk, bench: Workbench, redis_client: "redis.Redis"
 ) -> None:
     assert list(review.find_rows(bench, desk.begin(1))) == []
+
+
+def test_chat_customer_is_looked_for_by_identity(
+    desk: Desk, bench: Workbench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    chat = desk.definition()
+    chat.write_text(
+        chat.read_text()
+        .replace('"sms"', '"chat"')
+        .replace('from = "+12025550199"\n', "")
+        .replace("{{ phone }}", "{{ name }}")
+    )
+    made = desk.take_in(chat, desk.customers([("", "ann-1")])).campaign_id
+    desk.ledger.review(made, 1, desk.rig.doubt(made, 1), int(Reason.LOOKUPS_FAILED))
+    asked: list[str] = []
+
+    def note(_: TwilioGateway, identity: str) -> Accepted[list[ConversationSeen]]:
+        asked.append(identity)
+        return Accepted([])
+
+    monkeypatch.setattr(TwilioGateway, "find_conversations_of_identity", note)
+
+    review.judge_not_sent(bench, made, 1)
+
+    assert asked == ["ann-1"]
