@@ -103,14 +103,15 @@ def test_load_without_a_worker_is_refused_on_the_embedded_redis(outreach: Outrea
 
 
 def test_fault_of_our_own_is_one_sentence_and_a_traceback_in_a_file(outreach: Outreach) -> None:
-    # Where a log belongs stands a folder: nothing that anybody foresaw.
-    (outreach.home / "logs" / "outreach.log").mkdir(parents=True)
-
-    said = refused(outreach, "status", code=70)
+    settings = load_settings(outreach.environ, None)
+    fields = {"name": "spring", "definition": "{}", "columns": "no JSON", "file_sha256": "0" * 64}
+    with wiring.redis_url(settings) as url:
+        wiring.build(settings, wiring.connect(url)).registry.create("spring-1", fields)
+        said = refused(outreach, "status", "spring-1", code=70)
 
     log = outreach.home / "logs" / "errors.log"
     assert str(log) in said
-    assert "IsADirectoryError" in log.read_text()
+    assert "JSONDecodeError" in log.read_text()
     assert log.stat().st_mode & 0o077 == 0
 
 
