@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 from simulator_process import SimulatorProcess
 
-
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     # A shell's background job ignores Ctrl-C, and so would every command that a test starts and interrupts.
     signal.signal(signal.SIGINT, signal.default_int_handler)
