@@ -75,7 +75,7 @@ def line(snapshot: Mapping[str, Any]) -> str:
         words.pace(snapshot["rate_per_s"]) if snapshot["rate_per_s"] else "",
         f"about {words.duration(snapshot['eta_s'])} left" if snapshot["eta_s"] else "",
         _hands(snapshot),
-        f"waiting for {waits}" if (waits := waiting(snapshot)) else "",
+        f"waiting for: {waits}" if (waits := waiting(snapshot)) else "",
     ]
     return ", ".join(part for part in parts if part)
 

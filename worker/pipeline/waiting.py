@@ -44,7 +44,8 @@ def _paused(info: CampaignInfo) -> str:
     if info.reason_code:
         words = code_words(info.reason_code)
         return f"paused by the {info.paused_by}: {words.code} {words.sentence} {words.advice} Then {then}"
-    return f"paused by {info.paused_by or 'somebody'}; {then}"
+    by = "the operator" if info.paused_by == "operator" else info.paused_by or "somebody"
+    return f"paused by {by}; {then}"
 
 
 def _blocked(paces: Sequence[BucketState], now_ms: int) -> str | None:

@@ -107,11 +107,14 @@ def test_breaker_names_the_reason_and_what_to_do(desk: Desk) -> None:
     assert seen["eta_s"] is None
 
 
-def test_pause_by_a_person_names_the_person(desk: Desk) -> None:
+@pytest.mark.parametrize(
+    ("by", "said"), [("the night shift", "the night shift"), ("operator", "the operator")]
+)
+def test_pause_by_a_person_names_the_person(desk: Desk, by: str, said: str) -> None:
     campaign_id = desk.begin(3)
-    desk.registry.pause(campaign_id, "the night shift")
+    desk.registry.pause(campaign_id, by)
 
-    assert "paused by the night shift" in snapshot(desk.bench(), campaign_id)["waiting_for"]
+    assert f"paused by {said};" in snapshot(desk.bench(), campaign_id)["waiting_for"]
 
 
 def test_rows_in_doubt_are_counted_with_the_next_look(desk: Desk) -> None:

@@ -91,7 +91,7 @@ def test_line_says_it_in_one() -> None:
     assert said.startswith(
         "spring-1a2b3c: running, 100 of 230 rows done, 90 accepted, 4 failed, 6 invalid, 18.5/s"
     )
-    assert "waiting for the account's pace" in said
+    assert "waiting for: the account's pace" in said
     assert "\n" not in said
 
 
