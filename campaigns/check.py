@@ -104,7 +104,10 @@ def _ready_or_skipped(
     first = None
     # Asked first, so that a duplicate always names a row that is ready.
     if seen.is_contacted(recipient.address):
-        code, sentence = "already_contacted", "an earlier campaign of this name reached this address"
+        code, sentence = (
+            "already_contacted",
+            "an earlier campaign of this name reached this address, or may have",
+        )
         advice = "run with --again to contact it once more"
     elif (first := seen.find_first(recipient.pair, row.number)) is not None:
         code, sentence = "duplicate", f"row {first} has the same address"

@@ -7,22 +7,22 @@ from collections.abc import Iterator
 from campaigns.duplicates import AddressHashes
 from worker.ledger.ledger import Ledger
 from worker.ledger.registry import CampaignInfo, Registry
-from worker.ledger.states import State
+from worker.ledger.states import IN_DOUBT, IN_FLIGHT, State
 
-# Whose message is under way or in doubt may have it: the campaign that sent it settles that, and nobody is contacted blind.
-_REACHED = (State.ACCEPTED, State.SENDING, State.DOUBT_SENDING, State.NEEDS_REVIEW)
+# Whose row is under way or in doubt may have a message: the campaign that has it settles that, and nobody is contacted blind.
+_REACHED = (State.ACCEPTED, State.NEEDS_REVIEW, *IN_FLIGHT, *IN_DOUBT)
 
 
 def find_contacted(
     ledger: Ledger, registry: Registry, name: str, campaign_id: str
 ) -> tuple[AddressHashes, list[CampaignInfo]]:
-    """Give the addresses that other campaigns of this name have reached or may have, and which of them are unfinished."""
+    """Give the addresses that other campaigns of this name have reached or may have, and which of them go on sending."""
     others = [
         info
         for each in registry.ids()
         if each != campaign_id and (info := registry.find(each)) is not None and info.name == name
     ]
-    unfinished = [info for info in others if info.left]
+    unfinished = [info for info in others if info.left and info.state in ("running", "paused")]
     return AddressHashes(_reached(ledger, others)), unfinished
 
 

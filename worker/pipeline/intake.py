@@ -123,19 +123,21 @@ def carry_out(
 ) -> Intake:
     """Load, complete or update the campaign of `decision`, and start it; where nothing is to be done, say how it stands.
 
-    Raises: RefusedError where the file is refused as a whole, or no row of it can be sent; nothing of it is left then.
+    Raises: RefusedError where the file is refused as a whole, no row of it can be sent, or another file of the same name is
+    still being sent; nothing of it is left then.
     """
     loaded = Loaded()
     warnings = list(decision.warnings)
     if decision.begins:
         contacted, unfinished = find_contacted(ledger, registry, decision.campaign.name, decision.campaign_id)
         spared = contacted if decision.generation == 0 else None
+        if unfinished and spared is not None:
+            raise _unfinished(decision, unfinished[0])
         # Half of the rows were checked against another definition, or before another campaign reached some of them.
         if decision.difference or (
             decision.info and spared and holds_contacted(ledger, decision.info, spared)
         ):
             registry.discard(decision.campaign_id)
-        warnings += [_say_unfinished(decision, other) for other in unfinished]
         loaded = load_file(
             ledger,
             registry,
@@ -248,10 +250,14 @@ def _warn_of_again(decision: Decision) -> Decision:
     return replace(decision, warnings=(*decision.warnings, warning))
 
 
-def _say_unfinished(decision: Decision, other: CampaignInfo) -> Problem:
-    what = f"the campaign {other.id} of the same name is unfinished, with {other.left} rows left"
-    advice = "cancel one of the two if the same customers stand in both files"
-    return Problem(str(decision.customers_file), None, None, what, advice, "warning")
+def _unfinished(decision: Decision, other: CampaignInfo) -> RefusedError:
+    """Two files of one name at work would contact those twice who stand in both and are in neither yet."""
+    what = f"another file of the campaign {decision.campaign.name} is unfinished: {other.id}, with {other.left} rows left"
+    advice = (
+        f"let it finish, or end it with `outreach cancel {other.id}`; then this file contacts those whom it has not reached; "
+        "`--again` contacts everybody"
+    )
+    return RefusedError([Problem(str(decision.customers_file), None, None, what, advice)])
 
 
 def _lost(customers: Path, folder: Path, campaign_id: str) -> RefusedError:

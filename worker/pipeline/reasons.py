@@ -44,7 +44,7 @@ REASONS: dict[Reason, ReasonEntry] = {
     ),
     Reason.ALREADY_CONTACTED: ReasonEntry(
         "already_contacted",
-        "An earlier campaign of this name reached this address.",
+        "An earlier campaign of this name reached this address, or may have.",
         "Nothing; `--again` contacts everybody once more.",
     ),
     Reason.SUPPRESSED: ReasonEntry(

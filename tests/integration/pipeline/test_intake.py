@@ -176,13 +176,33 @@ def test_edited_file_skips_whom_an_earlier_campaign_of_the_name_reached(desk: De
     first = desk.take_in(desk.definition(), desk.customers(3))
     desk.rig.accept(first.campaign_id, 1)
     desk.rig.reject(first.campaign_id, 2)
+    desk.rig.reject(first.campaign_id, 3)
 
     second = desk.take_in(desk.definition(), desk.customers(4))
 
     assert second.what == "new"
     assert states(desk, second.campaign_id) == [State.SKIPPED, State.PENDING, State.PENDING, State.PENDING]
     assert desk.ledger.get_row(second.campaign_id, 1).record.code == Reason.ALREADY_CONTACTED
-    assert "unfinished" in second.warnings[0].what
+
+
+def test_edited_file_is_refused_while_the_earlier_one_is_being_sent(desk: Desk) -> None:
+    first = desk.take_in(desk.definition(), desk.customers(3))
+    desk.rig.accept(first.campaign_id, 1)
+
+    with pytest.raises(RefusedError, match=f"unfinished: {first.campaign_id}, with 2 rows left"):
+        desk.take_in(desk.definition(), desk.customers(4))
+
+    assert desk.registry.ids() == [first.campaign_id]
+
+
+def test_cancelled_campaign_stands_in_nobodys_way(desk: Desk) -> None:
+    first = desk.take_in(desk.definition(), desk.customers(3))
+    desk.rig.accept(first.campaign_id, 1)
+    assert desk.registry.cancel(first.campaign_id).ok
+
+    second = desk.take_in(desk.definition(), desk.customers(4))
+
+    assert states(desk, second.campaign_id) == [State.SKIPPED, State.PENDING, State.PENDING, State.PENDING]
 
 
 def test_other_names_campaigns_leave_nobody_out(desk: Desk) -> None:
@@ -356,6 +376,7 @@ def test_results_file_of_a_campaign_that_the_ledger_lost_stops_a_blind_start(des
 def test_campaign_of_the_name_that_reached_nobody_leaves_nobody_out(desk: Desk) -> None:
     first = desk.take_in(desk.definition(), desk.customers(2))
     desk.rig.reject(first.campaign_id, 1)
+    desk.rig.reject(first.campaign_id, 2)
 
     second = desk.take_in(desk.definition(), desk.customers(3))
 
@@ -401,6 +422,7 @@ def test_corrected_file_leaves_out_whom_the_earlier_one_may_have_reached(desk: D
     first = desk.begin(rows)
     for number, state in enumerate((State.NEEDS_REVIEW, State.DOUBT_SENDING, State.SENDING), start=1):
         desk.rig.bring(first, state, number)
+    assert desk.registry.cancel(first).ok
 
     corrected = [(number, "Anna") for number, _ in rows]
     second = desk.take_in(desk.definition(), desk.customers(corrected, file="corrected.csv"))
