@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, fields
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
-import redis
-
-from worker.ledger import keys
-from worker.ledger.row import Hand, Record, Row, unpack, unpack_past
-from worker.ledger.scripts import Reply, Scripts, unavailable
+from worker.ledger.reading import LedgerReader, ToClose
+from worker.ledger.scripts import Reply
 from worker.ledger.states import State
 
 PAIR_LEASE_MS = 600_000
 AGAIN_MS = 2_000
-_HAND_FIELDS = {f.name for f in fields(Hand)}
+
+__all__ = ["Claim", "Due", "Ledger", "LoadRow", "ToClose"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,29 +44,8 @@ class Due:
     doubt: tuple[int, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class ToClose:
-    """An Interaction without a message, to be closed."""
-
-    interaction_sid: str
-    row: int
-    channel_sid: str
-
-
-class Ledger:
+class Ledger(LedgerReader):
     """The rows of an account's campaigns. Every method raises RedisUnavailableError where Redis gives no answer."""
-
-    def __init__(
-        self, client: redis.Redis, account_tag: str, now_ms: Callable[[], int] | None = None
-    ) -> None:
-        self.client = client
-        self.prefix = keys.prefix(account_tag)
-        self.scripts = Scripts(client, now_ms)
-
-    def key(self, campaign_id: str, suffix: str = "") -> str:
-        """Name a key of a campaign."""
-        base = keys.campaign(self.prefix, campaign_id)
-        return f"{base}:{suffix}" if suffix else base
 
     def _run(self, script: str, campaign_id: str, **args: Any) -> Reply:
         return self.scripts.run(script, (self.key(campaign_id),), **args)
@@ -370,167 +347,3 @@ class Ledger:
         return self._run(
             "closed", campaign_id, interaction=interaction, done=done or None, due_in_ms=due_in_ms
         )
-
-    # Reading ------------------------------------------------------------------------------------------------
-
-    def get_row(self, campaign_id: str, number: int) -> Row:
-        """Read one row.
-
-        Raises: KeyError where the ledger has no such row.
-        """
-        bucket, at = keys.place(number)
-        with self.client.pipeline(transaction=False) as pipe:
-            pipe.hget(self.key(campaign_id, f"rw:{bucket}"), str(at))
-            pipe.hget(self.key(campaign_id, f"in:{bucket}"), str(at))
-            pipe.hget(self.key(campaign_id, "hand"), str(number))
-            pipe.hget(self.key(campaign_id), "created_ms")
-            record, cells, hand, created = self._execute(pipe)
-        if record is None:
-            raise KeyError(number)
-        return Row(number, unpack(record, int(created)), _hand(hand), tuple(json.loads(cells)))
-
-    def get_note(self, campaign_id: str, number: int) -> tuple[str, str, str] | None:
-        """Read the words that a row has of its own: code, sentence, advice."""
-        bucket, at = keys.place(number)
-        with self.client.pipeline(transaction=False) as pipe:
-            pipe.hget(self.key(campaign_id, f"nt:{bucket}"), str(at))
-            (note,) = self._execute(pipe)
-        return None if note is None else _note(note)
-
-    def get_past(self, campaign_id: str, number: int) -> list[Record]:
-        """Read the records of a row's earlier sends, oldest first."""
-        bucket, at = keys.place(number)
-        with self.client.pipeline(transaction=False) as pipe:
-            pipe.hget(self.key(campaign_id, f"past:{bucket}"), str(at))
-            pipe.hget(self.key(campaign_id), "created_ms")
-            past, created = self._execute(pipe)
-        return [] if past is None else unpack_past(past, int(created))
-
-    def iter_rows(
-        self,
-        campaign_id: str,
-        rows: int,
-        *,
-        cells: bool = True,
-        whole_story: bool = True,
-        buckets: int = 16,
-    ) -> Iterator[tuple[int, Record, tuple[str, ...], tuple[str, str, str] | None]]:
-        """Read all rows in order, some buckets at a time: number, record, cells, note.
-
-        Without `whole_story` a record has only the last event of its story.
-        """
-        created = int(self._hget(self.key(campaign_id), "created_ms") or 0)
-        last = (rows + keys.BUCKET - 1) // keys.BUCKET
-        names = ("rw", "in", "nt") if cells else ("rw",)
-        for begin in range(0, last, buckets):
-            with self.client.pipeline(transaction=False) as pipe:
-                for bucket in range(begin, min(begin + buckets, last)):
-                    for name in names:
-                        pipe.hgetall(self.key(campaign_id, f"{name}:{bucket}"))
-                answers = self._execute(pipe)
-            for offset in range(0, len(answers), len(names)):
-                bucket = begin + offset // len(names)
-                records = answers[offset]
-                inputs, notes = (answers[offset + 1], answers[offset + 2]) if cells else ({}, {})
-                for at in range(keys.BUCKET):
-                    field = str(at).encode()
-                    if field not in records:
-                        continue
-                    own_words = notes.get(field)
-                    yield (
-                        bucket * keys.BUCKET + at + 1,
-                        unpack(records[field], created, whole_story=whole_story),
-                        tuple(json.loads(inputs[field].decode())) if cells else (),
-                        _note(own_words) if own_words else None,
-                    )
-
-    def address_hashes(self, campaign_id: str, rows: int, state: State) -> Iterator[bytes]:
-        """Read the address hashes of all rows in `state`, without their cells."""
-        for _, record, _, _ in self.iter_rows(campaign_id, rows, cells=False, whole_story=False):
-            if record.state is state:
-                yield record.address_hash
-
-    def recent_outcomes(self, campaign_id: str, since_ms: int, most: int = 20_000) -> list[tuple[int, State]]:
-        """Read the sends that ended since `since_ms` (Redis's clock), the newest first: when, and how."""
-        found = self._call(
-            lambda: self.client.xrevrange(self.key(campaign_id, "out"), "+", str(since_ms), count=most)
-        )
-        return [(int(entry.split(b"-")[0]), State(int(fields[b"s"]))) for entry, fields in found]
-
-    def queued_count(self, campaign_id: str) -> int:
-        """Count the rows in the broker's window."""
-        return int(self._call(lambda: self.client.zcard(self.key(campaign_id, "queued"))))
-
-    def leases(self, campaign_id: str) -> list[tuple[int, float]]:
-        """List the rows in hand with their lease's end (ms, Redis's clock)."""
-        found = self._call(lambda: self.client.zrange(self.key(campaign_id, "lease"), 0, -1, withscores=True))
-        return [(int(member), float(score)) for member, score in found]
-
-    def owners(self, campaign_id: str, rows: Sequence[int]) -> list[str]:
-        """Tell who holds each of `rows`; empty where nobody does."""
-        if not rows:
-            return []
-        found = self._call(
-            lambda: self.client.hmget(self.key(campaign_id, "hand"), [str(row) for row in rows])
-        )
-        return [_hand(value).owner for value in found]
-
-    def to_close(self, campaign_id: str, most: int = 50) -> list[ToClose]:
-        """List Interactions whose closing is due."""
-        now = self.now_ms()
-        sids = self._call(
-            lambda: self.client.zrangebyscore(
-                self.key(campaign_id, "closing"), "-inf", now, start=0, num=most
-            )
-        )
-        if not sids:
-            return []
-        values = self._call(lambda: self.client.hmget(self.key(campaign_id, "close"), sids))
-        pairs = [(sid.decode(), json.loads(value)) for sid, value in zip(sids, values, strict=True) if value]
-        return [ToClose(sid, int(value["row"]), value.get("channel") or "") for sid, value in pairs]
-
-    def to_close_count(self, campaign_id: str) -> int:
-        """Count the Interactions that are still to be closed."""
-        return int(self._call(lambda: self.client.hlen(self.key(campaign_id, "close"))))
-
-    def next_due_ms(self, campaign_id: str) -> tuple[int | None, int | None]:
-        """Tell when the next PENDING and the next opened or doubtful row is due (ms, Redis's clock)."""
-        with self.client.pipeline(transaction=False) as pipe:
-            pipe.zrange(self.key(campaign_id, "due"), 0, 0, withscores=True)
-            pipe.zrange(self.key(campaign_id, "later"), 0, 0, withscores=True)
-            due, later = self._execute(pipe)
-        return (int(due[0][1]) if due else None, int(later[0][1]) if later else None)
-
-    def now_ms(self) -> int:
-        """Read the clock that the scripts go by: Redis's own, unless another was passed in."""
-        return self.scripts.now_ms(self._call(self.client.time))
-
-    def _hget(self, key: str, name: str) -> bytes | None:
-        found: bytes | None = self._call(lambda: self.client.hget(key, name))
-        return found
-
-    def _execute(self, pipe: Any) -> list[Any]:
-        answers: list[Any] = self._call(pipe.execute)
-        return answers
-
-    def _call(self, act: Callable[[], Any]) -> Any:
-        try:
-            return act()
-        except redis.RedisError as error:
-            wrapped = unavailable(error)
-            if wrapped is None:
-                raise
-            raise wrapped from error
-
-
-def _hand(value: bytes | None) -> Hand:
-    known: dict[str, Any] = {}
-    for name, item in json.loads(value or b"{}").items():
-        if name in _HAND_FIELDS:
-            known[name] = int(item) if isinstance(item, float) else item
-    return Hand(**known)
-
-
-def _note(value: bytes) -> tuple[str, str, str]:
-    code, sentence, advice = json.loads(value)
-    return code, sentence, advice

@@ -35,7 +35,7 @@ def _close_channel(bench: Workbench, interaction_sid: str, channel_sid: str) -> 
         return False
     outcome = bench.gateway.close_interaction(interaction_sid, channel_sid)
     if isinstance(outcome, Deferred):
-        pace.slow_down(bench, [bucket], outcome)
+        pace.slow_down(bench, bucket, outcome)
     return isinstance(outcome, Accepted)
 
 

@@ -83,19 +83,12 @@ def _record(
             )
             return claim if reply.ok else None
         case Deferred():
-            pace.slow_down(bench, pace.opening_buckets(bench, loaded), outcome)
-            code = outcome.code or (Reason.THROTTLED if outcome.throttled else Reason.NOT_REACHED)
-            wait_ms = pace.backoff_ms(bench, row.hand.tries, outcome.retry_after_s)
-            bench.write(
-                lambda: ledger.defer_opening(campaign_id, number, token, wait_ms, int(code)), lease_until
-            )
+            buckets = pace.opening_buckets(bench, loaded)
+            put_off = pace.put_off(bench, buckets, outcome, row.hand.tries)
+            bench.write(lambda: ledger.defer_opening(campaign_id, number, token, *put_off), lease_until)
         case Unanswered():
-            first_ms = int(bench.settings.settle_s[0] * 1000)
-            code = outcome.code or Reason.NO_ANSWER
             bench.write(
-                lambda: ledger.doubt_opening(
-                    campaign_id, number, token, pace.gathered_ms(bench, first_ms), int(code)
-                ),
+                lambda: ledger.doubt_opening(campaign_id, number, token, *pace.first_look(bench, outcome)),
                 lease_until,
             )
         case Rejected() if codes.lookup(outcome.code).kind == "pair_busy":

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from hashlib import blake2b
 from typing import TypeVar
 
-from worker.gateway.outcome import Answer, Deferred, Unknown
+from worker.gateway.outcome import Answer, Deferred, Unanswered, Unknown
 from worker.ledger.states import Reason
 from worker.pacing.pacer import Bucket, Granted, Wait
 from worker.pipeline.bench import LoadedCampaign, Workbench
@@ -114,15 +114,32 @@ def ask(bench: Workbench, bucket: Bucket, call: Callable[[], Answer[T]]) -> Answ
     if isinstance(slot, Wait) or not arrive(bench, [bucket], slot):
         return Unknown(int(Reason.THROTTLED), bucket.label, slot.ms / 1000 if isinstance(slot, Wait) else 1.0)
     answer = call()
-    if isinstance(answer, Unknown) and answer.throttled:
-        bench.pacer.slow_down(bucket, answer.retry_after_s)
+    if isinstance(answer, Unknown):
+        slow_down(bench, bucket, answer)
     return answer
 
 
-def slow_down(bench: Workbench, buckets: Sequence[Bucket], outcome: Deferred) -> None:
-    """Slow the first of a call's buckets, Twilio's own, where Twilio asked for it."""
-    if outcome.throttled and buckets:
-        bench.pacer.slow_down(buckets[0], outcome.retry_after_s)
+def slow_down(bench: Workbench, bucket: Bucket, answer: Deferred | Unknown) -> None:
+    """Slow a bucket where Twilio asked for it."""
+    if answer.throttled:
+        bench.pacer.slow_down(bucket, answer.retry_after_s)
+
+
+def put_off(bench: Workbench, buckets: Sequence[Bucket], outcome: Deferred, tries: int) -> tuple[int, int]:
+    """Say when a request that was not processed is made again (ms), and the code why.
+
+    Where Twilio asked for it, the first of its buckets, Twilio's own, is slowed.
+    """
+    if buckets:
+        slow_down(bench, buckets[0], outcome)
+    code = outcome.code or int(Reason.THROTTLED if outcome.throttled else Reason.NOT_REACHED)
+    return backoff_ms(bench, tries, outcome.retry_after_s), code
+
+
+def first_look(bench: Workbench, outcome: Unanswered) -> tuple[int, int]:
+    """Say when a request that went unanswered is looked up first (ms), and the code why."""
+    first_ms = int(bench.settings.settle_s[0] * 1000)
+    return gathered_ms(bench, first_ms), outcome.code or int(Reason.NO_ANSWER)
 
 
 def backoff_ms(bench: Workbench, tries: int, retry_after_s: float | None = None, base_ms: int = 1_000) -> int:

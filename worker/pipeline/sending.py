@@ -223,19 +223,11 @@ def _send(
         case Accepted(value=message_sid):
             bench.write(lambda: ledger.accepted(campaign_id, number, token, message_sid), lease_until)
         case Deferred():
-            pace.slow_down(bench, buckets, outcome)
-            code = outcome.code or (Reason.THROTTLED if outcome.throttled else Reason.NOT_REACHED)
-            wait_ms = pace.backoff_ms(bench, row.hand.tries, outcome.retry_after_s)
-            bench.write(
-                lambda: ledger.defer_sending(campaign_id, number, token, wait_ms, int(code)), lease_until
-            )
+            put_off = pace.put_off(bench, buckets, outcome, row.hand.tries)
+            bench.write(lambda: ledger.defer_sending(campaign_id, number, token, *put_off), lease_until)
         case Unanswered():
-            first_ms = int(bench.settings.settle_s[0] * 1000)
-            code = outcome.code or Reason.NO_ANSWER
             bench.write(
-                lambda: ledger.doubt_sending(
-                    campaign_id, number, token, pace.gathered_ms(bench, first_ms), int(code)
-                ),
+                lambda: ledger.doubt_sending(campaign_id, number, token, *pace.first_look(bench, outcome)),
                 lease_until,
             )
         case Rejected() if outcome.code == CONVERSATION_CLOSED:

@@ -36,7 +36,7 @@ def test_row_waits_for_its_window_and_is_sent_in_it(rig: Rig) -> None:
 
 
 def test_opened_row_whose_window_closes_is_closed_and_begins_anew(rig: Rig) -> None:
-    rig.simulator.settings(setup_ms=300)
+    rig.simulator.settings(setup_ms=1_500)
     rig.campaign([phone(1)], definition=definition(-1, 1))
     rig.step()
     assert rig.states() == {"OPEN": 1}
