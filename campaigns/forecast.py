@@ -55,20 +55,6 @@ def duration_s(rows: int, *paces_per_s: float | None) -> float:
     return rows / slowest if slowest > 0 else 0.0
 
 
-def say_duration(seconds: float) -> str:
-    """Write a duration for people: `8 min`, `2 h 30 min`, `3 d 4 h`."""
-    if seconds < 60:
-        return f"{max(1, round(seconds))} s"
-    minutes = round(seconds / 60)
-    if minutes < 60:
-        return f"{minutes} min"
-    hours, minutes = divmod(minutes, 60)
-    if hours < 48:
-        return f"{hours} h {minutes} min" if minutes else f"{hours} h"
-    days, hours = divmod(hours, 24)
-    return f"{days} d {hours} h" if hours else f"{days} d"
-
-
 @dataclass(slots=True)
 class Forecast:
     """What the ready rows of a campaign come to; fed row by row.

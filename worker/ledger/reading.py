@@ -11,7 +11,7 @@ import redis
 
 from worker.ledger import keys
 from worker.ledger.row import Hand, Record, Row, unpack, unpack_past
-from worker.ledger.scripts import Scripts, unavailable
+from worker.ledger.scripts import Scripts, call
 from worker.ledger.states import State
 
 _HAND_FIELDS = {f.name for f in fields(Hand)}
@@ -120,46 +120,44 @@ class LedgerReader:
 
     def recent_outcomes(self, campaign_id: str, since_ms: int, most: int = 20_000) -> list[tuple[int, State]]:
         """Read the sends that ended since `since_ms` (Redis's clock), the newest first: when, and how."""
-        found = self._call(
+        found = call(
             lambda: self.client.xrevrange(self.key(campaign_id, "out"), "+", str(since_ms), count=most)
         )
         return [(int(entry.split(b"-")[0]), State(int(fields[b"s"]))) for entry, fields in found]
 
     def queued_count(self, campaign_id: str) -> int:
         """Count the rows in the broker's window."""
-        return int(self._call(lambda: self.client.zcard(self.key(campaign_id, "queued"))))
+        return int(call(lambda: self.client.zcard(self.key(campaign_id, "queued"))))
 
     def leases(self, campaign_id: str) -> list[tuple[int, float]]:
         """List the rows in hand with their lease's end (ms, Redis's clock)."""
-        found = self._call(lambda: self.client.zrange(self.key(campaign_id, "lease"), 0, -1, withscores=True))
+        found = call(lambda: self.client.zrange(self.key(campaign_id, "lease"), 0, -1, withscores=True))
         return [(int(member), float(score)) for member, score in found]
 
     def owners(self, campaign_id: str, rows: Sequence[int]) -> list[str]:
         """Tell who holds each of `rows`; empty where nobody does."""
         if not rows:
             return []
-        found = self._call(
-            lambda: self.client.hmget(self.key(campaign_id, "hand"), [str(row) for row in rows])
-        )
+        found = call(lambda: self.client.hmget(self.key(campaign_id, "hand"), [str(row) for row in rows]))
         return [_hand(value).owner for value in found]
 
     def to_close(self, campaign_id: str, most: int = 50) -> list[ToClose]:
         """List Interactions whose closing is due."""
         now = self.now_ms()
-        sids = self._call(
+        sids = call(
             lambda: self.client.zrangebyscore(
                 self.key(campaign_id, "closing"), "-inf", now, start=0, num=most
             )
         )
         if not sids:
             return []
-        values = self._call(lambda: self.client.hmget(self.key(campaign_id, "close"), sids))
+        values = call(lambda: self.client.hmget(self.key(campaign_id, "close"), sids))
         pairs = [(sid.decode(), json.loads(value)) for sid, value in zip(sids, values, strict=True) if value]
         return [ToClose(sid, int(value["row"]), value.get("channel") or "") for sid, value in pairs]
 
     def to_close_count(self, campaign_id: str) -> int:
         """Count the Interactions that are still to be closed."""
-        return int(self._call(lambda: self.client.hlen(self.key(campaign_id, "close"))))
+        return int(call(lambda: self.client.hlen(self.key(campaign_id, "close"))))
 
     def next_due_ms(self, campaign_id: str) -> tuple[int | None, int | None]:
         """Tell when the next PENDING and the next opened or doubtful row is due (ms, Redis's clock)."""
@@ -171,24 +169,15 @@ class LedgerReader:
 
     def now_ms(self) -> int:
         """Read the clock that the scripts go by: Redis's own, unless another was passed in."""
-        return self.scripts.now_ms(self._call(self.client.time))
+        return self.scripts.now_ms(call(self.client.time))
 
     def _hget(self, key: str, name: str) -> bytes | None:
-        found: bytes | None = self._call(lambda: self.client.hget(key, name))
+        found: bytes | None = call(lambda: self.client.hget(key, name))
         return found
 
     def _execute(self, pipe: Any) -> list[Any]:
-        answers: list[Any] = self._call(pipe.execute)
+        answers: list[Any] = call(pipe.execute)
         return answers
-
-    def _call(self, act: Callable[[], Any]) -> Any:
-        try:
-            return act()
-        except redis.RedisError as error:
-            wrapped = unavailable(error)
-            if wrapped is None:
-                raise
-            raise wrapped from error
 
 
 def _hand(value: bytes | None) -> Hand:

@@ -12,7 +12,7 @@ import redis
 
 from worker.errors import NotFoundError
 from worker.ledger import keys
-from worker.ledger.scripts import Reply, Scripts, unavailable
+from worker.ledger.scripts import Reply, Scripts, call
 from worker.ledger.states import IN_DOUBT, IN_FLIGHT, STATUS_WORDS, State, status_word
 
 
@@ -134,7 +134,7 @@ class Registry:
         Raises: NotFoundError where there is no such campaign.
         """
         name = keys.campaign(self.prefix, campaign_id)
-        kept, present = self._call(lambda: self.client.hmget(name, [f"definition:{version}", "definition"]))
+        kept, present = call(lambda: self.client.hmget(name, [f"definition:{version}", "definition"]))
         if present is None:
             self.get(campaign_id)
         return str((kept or present).decode())
@@ -153,7 +153,7 @@ class Registry:
                 pipe.time()
                 return list(pipe.execute())
 
-        found, due, later, queued, back, moment = self._call(read)
+        found, due, later, queued, back, moment = call(read)
         if not found:
             return None
         field = {name.decode(): value.decode() for name, value in found.items()}
@@ -197,20 +197,18 @@ class Registry:
 
     def ids(self) -> list[str]:
         """List the ids of all campaigns, the newest first."""
-        found = self._call(lambda: self.client.zrevrange(f"{self.prefix}campaigns", 0, -1))
+        found = call(lambda: self.client.zrevrange(f"{self.prefix}campaigns", 0, -1))
         return [name.decode() for name in found]
 
     def active(self) -> list[str]:
         """List the ids of campaigns that may have rows or closings left, in a fixed order."""
-        return sorted(
-            name.decode() for name in self._call(lambda: self.client.smembers(f"{self.prefix}active"))
-        )
+        return sorted(name.decode() for name in call(lambda: self.client.smembers(f"{self.prefix}active")))
 
     def set_active(self, campaign_id: str, *, active: bool) -> None:
         """Note whether a campaign has anything left for the tick to look after; where it has, it stays active."""
         name = f"{self.prefix}active"
         if active:
-            self._call(lambda: self.client.sadd(name, campaign_id))
+            call(lambda: self.client.sadd(name, campaign_id))
         else:
             where = (keys.campaign(self.prefix, campaign_id), name)
             self.scripts.run("deactivate", where, id=campaign_id)
@@ -228,18 +226,18 @@ class Registry:
 
     def see_worker(self, owner: str, facts: Mapping[str, Any]) -> None:
         """Note that a worker is alive, with its host, pid and threads."""
-        seconds, _ = self._call(self.client.time)
+        seconds, _ = call(self.client.time)
         text = json.dumps({**facts, "seen_s": int(seconds)})
-        self._call(lambda: self.client.hset(f"{self.prefix}workers", owner, text))
+        call(lambda: self.client.hset(f"{self.prefix}workers", owner, text))
 
     def forget_worker(self, owner: str) -> None:
         """Note that a worker is gone."""
-        self._call(lambda: self.client.hdel(f"{self.prefix}workers", owner))
+        call(lambda: self.client.hdel(f"{self.prefix}workers", owner))
 
     def workers(self) -> dict[str, dict[str, Any]]:
         """List the workers: owner -> facts, with `age_s` since they were last seen."""
-        found = self._call(lambda: self.client.hgetall(f"{self.prefix}workers"))
-        seconds, _ = self._call(self.client.time)
+        found = call(lambda: self.client.hgetall(f"{self.prefix}workers"))
+        seconds, _ = call(self.client.time)
         workers = {name.decode(): json.loads(value) for name, value in found.items()}
         return {name: {**facts, "age_s": int(seconds) - facts["seen_s"]} for name, facts in workers.items()}
 
@@ -249,23 +247,14 @@ class Registry:
         Losing it midway does no harm: every transition is guarded.
         """
         name = f"{self.prefix}tick:{duty}"
-        return bool(self._call(lambda: self.client.set(name, owner, nx=True, px=for_ms)))
+        return bool(call(lambda: self.client.set(name, owner, nx=True, px=for_ms)))
 
     def drop_duty(self, duty: str) -> None:
         """Give a duty back before its time."""
-        self._call(lambda: self.client.delete(f"{self.prefix}tick:{duty}"))
+        call(lambda: self.client.delete(f"{self.prefix}tick:{duty}"))
 
     def _run(self, script: str, campaign_id: str, **args: Any) -> Reply:
         return self.scripts.run(script, (keys.campaign(self.prefix, campaign_id),), **args)
-
-    def _call(self, act: Callable[[], Any]) -> Any:
-        try:
-            return act()
-        except redis.RedisError as error:
-            wrapped = unavailable(error)
-            if wrapped is None:
-                raise
-            raise wrapped from error
 
 
 def _moment(ms: str) -> datetime:

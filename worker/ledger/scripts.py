@@ -54,6 +54,20 @@ def unavailable(error: redis.RedisError) -> RedisUnavailableError | None:
     return None
 
 
+def call(act: Callable[[], Any]) -> Any:
+    """Ask Redis for something.
+
+    Raises: RedisUnavailableError if it gives no answer, or cannot keep anything now.
+    """
+    try:
+        return act()
+    except redis.RedisError as error:
+        wrapped = unavailable(error)
+        if wrapped is None:
+            raise
+        raise wrapped from error
+
+
 class Scripts:
     """Calls scripts of one Redis; `now_ms` replaces Redis's clock in tests."""
 
@@ -81,17 +95,14 @@ class Scripts:
         """
         text, digest = source(name)
         argv = (self.arguments(args), *rest)
-        try:
+
+        def evaluate() -> Any:
             try:
-                answer: Any = self.client.evalsha(digest, len(keys), *keys, *argv)
+                return self.client.evalsha(digest, len(keys), *keys, *argv)
             except redis.exceptions.NoScriptError:
-                answer = self.client.eval(text, len(keys), *keys, *argv)
-        except redis.RedisError as error:
-            wrapped = unavailable(error)
-            if wrapped is None:
-                raise
-            raise wrapped from error
-        return read_reply(answer)
+                return self.client.eval(text, len(keys), *keys, *argv)
+
+        return read_reply(call(evaluate))
 
 
 def read_reply(answer: list[Any]) -> Reply:

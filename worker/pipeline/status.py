@@ -28,14 +28,7 @@ def snapshot(bench: Workbench, campaign_id: str) -> dict[str, Any]:
     rate_per_s = _rate(bench, info)
     slowest = min(paces, key=lambda state: state.per_s)
     return {
-        "id": info.id,
-        "name": info.name,
-        "state": info.stands,
-        "rows": info.rows,
-        "counts": info.status_counts(),
-        "left": info.left,
-        "in_flight": info.in_flight,
-        "in_doubt": info.in_doubt,
+        **_standing(info),
         "rate_per_s": rate_per_s,
         "eta_s": eta_s(info, rate_per_s, slowest.per_s, is_worked_on=bool(workers)),
         "waiting_for": waiting_for(info, paces, workers=len(workers), in_doubt_overall=in_doubt),
@@ -50,19 +43,25 @@ def snapshot(bench: Workbench, campaign_id: str) -> dict[str, Any]:
     }
 
 
+def _standing(info: CampaignInfo) -> dict[str, Any]:
+    return {
+        "id": info.id,
+        "name": info.name,
+        "state": info.stands,
+        "rows": info.rows,
+        "counts": info.status_counts(),
+        "left": info.left,
+        "in_flight": info.in_flight,
+        "in_doubt": info.in_doubt,
+    }
+
+
 def overview(bench: Workbench) -> list[dict[str, Any]]:
     """List all campaigns, the newest first, in the keys that cost one look each."""
     found = (bench.registry.find(campaign_id) for campaign_id in bench.registry.ids())
     return [
         {
-            "id": info.id,
-            "name": info.name,
-            "state": info.stands,
-            "rows": info.rows,
-            "counts": info.status_counts(),
-            "left": info.left,
-            "in_flight": info.in_flight,
-            "in_doubt": info.in_doubt,
+            **_standing(info),
             "paused": _paused(info),
             "created_at": say_moment(info.created_at),
             "started_at": say_moment(info.started_at),

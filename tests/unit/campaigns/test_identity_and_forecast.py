@@ -5,7 +5,7 @@ import re
 import pytest
 from campaign_builders import SMS, recipient
 
-from campaigns.forecast import Forecast, count_segments, duration_s, fill_template_body, say_duration
+from campaigns.forecast import Forecast, count_segments, duration_s, fill_template_body
 from campaigns.identity import address_hash, campaign_identity
 from campaigns.recipients import Recipient
 
@@ -83,19 +83,3 @@ def test_template_is_filled_as_twilio_does() -> None:
 def test_duration_is_that_of_the_slowest_pace() -> None:
     assert duration_s(1_000, 20, None, 80) == 50
     assert duration_s(1_000, None) == 0
-
-
-@pytest.mark.parametrize(
-    ("seconds", "said"),
-    [
-        (0.2, "1 s"),
-        (50, "50 s"),
-        (480, "8 min"),
-        (9_000, "2 h 30 min"),
-        (7_200, "2 h"),
-        (273_600, "3 d 4 h"),
-        (172_800, "2 d"),
-    ],
-)
-def test_duration_is_said_for_people(seconds: float, said: str) -> None:
-    assert say_duration(seconds) == said
