@@ -14,6 +14,7 @@ import redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
+from worker.effects import CRASH_AT, arm
 from worker.errors import RedisUnavailableError
 from worker.gateway.caller import Credentials
 from worker.gateway.http import HttpOptions, PooledHttpClient
@@ -165,6 +166,8 @@ def build_gateway(settings: Settings, connections: int = DEFAULT_CONCURRENCY) ->
 def build(settings: Settings, client: redis.Redis, connections: int = DEFAULT_CONCURRENCY) -> Workbench:
     """Put the workbench together."""
     tag = settings.account_tag
+    if settings.base_url:  # never on the way to Twilio itself
+        arm(os.environ.get(CRASH_AT))
     return Workbench(
         settings=settings,
         ledger=Ledger(client, tag),

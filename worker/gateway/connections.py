@@ -58,6 +58,12 @@ class _Exchanging(HTTPConnection):
             current.about_to_send()
         super().send(data)
 
+    def getresponse(self) -> Any:
+        current = exchange.last()
+        if current is not None and not self._is_connecting:
+            current.written()
+        return super().getresponse()
+
 
 class TimedHTTPConnection(_Exchanging):
     """A plain connection."""

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
+from worker import effects
 from worker.gateway.deadline import Deadline
 
 
@@ -41,6 +42,7 @@ class Exchange:
     """The state of one request, seen by one thread only."""
 
     deadline: Deadline
+    effect: str = ""
     gate: Callable[[], bool] | None = None
     is_sent: bool = False
     received: Received | None = None
@@ -58,6 +60,11 @@ class Exchange:
             raise NotSentError("the time for the request was up before it could be sent")
         self.is_sent = True
 
+    def written(self) -> None:
+        """Note that the last byte has gone out, and nothing of the answer was read."""
+        if self.effect:
+            effects.sent(self.effect)
+
 
 class _Here(threading.local):
     exchange: Exchange | None = None
@@ -67,9 +74,9 @@ class _Here(threading.local):
 _here = _Here()
 
 
-def begin(deadline: Deadline) -> Exchange:
-    """Start an exchange as this thread's own."""
-    _here.exchange = Exchange(deadline, _here.gate)
+def begin(deadline: Deadline, effect: str = "") -> Exchange:
+    """Start an exchange as this thread's own; `effect` names what it does at Twilio, if anything."""
+    _here.exchange = Exchange(deadline, effect, _here.gate)
     return _here.exchange
 
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import logging
+import re
 import ssl
 from collections.abc import Callable, Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from email.utils import parsedate_to_datetime
 from functools import partial
@@ -19,6 +21,7 @@ from twilio.http import HttpClient  # type: ignore[import-untyped]
 from twilio.http.response import Response  # type: ignore[import-untyped]
 from urllib3 import exceptions as failures
 
+from worker.effects import effect
 from worker.errors import SettingsError
 from worker.gateway import exchange
 from worker.gateway.connections import POOLS
@@ -27,6 +30,12 @@ from worker.gateway.exchange import ExchangeError, NotSentError, Received, SentE
 from worker.gateway.routes import route
 
 MAX_BODY_BYTES = 32 * 1024 * 1024  # a page of 1,000 Flex tasks is about 4 MB
+
+_EFFECTS = (
+    (re.compile(r"/v1/Interactions"), "post_interaction"),
+    (re.compile(r"/v1/Conversations/CH\w+/Messages"), "post_message"),
+    (re.compile(r"/v1/Interactions/KD\w+/Channels/UO\w+"), "post_closing"),
+)
 
 REASONS: tuple[tuple[type[Exception], str], ...] = (
     (failures.ProxyError, "the proxy could not be used"),
@@ -105,7 +114,7 @@ class PooledHttpClient(HttpClient):  # type: ignore[misc]
         if auth is not None:
             all_headers |= urllib3.make_headers(basic_auth=":".join(auth))
         body = urlencode(data, doseq=True).encode() if data is not None else None
-        received = self._exchange(method, url, body, all_headers)
+        received = self._exchange(method, url, body, all_headers, _effect_of(method, uri))
         return Response(received.status, received.text, received.headers)
 
     def close(self) -> None:
@@ -129,10 +138,13 @@ class PooledHttpClient(HttpClient):  # type: ignore[misc]
         is_exempt = proxy_bypass_environment(parts.netloc, {"no": self._options.no_proxy})
         return self._direct if is_exempt else self._proxied
 
-    def _exchange(self, method: str, url: str, body: bytes | None, headers: dict[str, str]) -> Received:
-        current = exchange.begin(Deadline(self._clock, self._options.total_s))
+    def _exchange(
+        self, method: str, url: str, body: bytes | None, headers: dict[str, str], name: str
+    ) -> Received:
+        current = exchange.begin(Deadline(self._clock, self._options.total_s), name)
         try:
-            current.received = self._receive(method, url, body, headers)
+            with effect(name) if name else nullcontext():
+                current.received = self._receive(method, url, body, headers)
         except ExchangeError:
             raise
         except (failures.HTTPError, HTTPException, OSError, ValueError) as error:
@@ -169,6 +181,17 @@ class PooledHttpClient(HttpClient):  # type: ignore[misc]
             return
         # The header is cut to whole seconds: half of one is the best guess at what was cut.
         self.clock_skew_s = theirs + 0.5 - self._wall_clock()
+
+
+def _effect_of(method: str, uri: str) -> str:
+    """Name what a request does at Twilio, as worker/effects.py does; empty for a look-up."""
+    if method == "GET":
+        return ""
+    path = urlsplit(uri).path
+    for shape, name in _EFFECTS:
+        if shape.fullmatch(path):
+            return name
+    raise AssertionError("a request with an effect has a name in worker/effects.py")
 
 
 def _reason(error: Exception) -> str:

@@ -12,6 +12,7 @@ from typing import Any
 
 import redis
 
+from worker.effects import effect
 from worker.errors import RedisUnavailableError
 
 _UNAVAILABLE = (
@@ -102,7 +103,9 @@ class Scripts:
             except redis.exceptions.NoScriptError:
                 return self.client.eval(text, len(keys), *keys, *argv)
 
-        return read_reply(call(evaluate))
+        with effect(name):
+            answer = call(evaluate)
+        return read_reply(answer)
 
 
 def read_reply(answer: list[Any]) -> Reply:

@@ -7,6 +7,7 @@ from typing import Any
 
 import redis
 
+from worker.effects import effect
 from worker.errors import RedisUnavailableError
 from worker.pacing.redis_clock import RedisClock
 
@@ -110,7 +111,8 @@ class Pacer:
             raise ValueError(f"at least one bucket, and a wait of at most {MAX_WAIT_MS} ms")
         limits = [max_wait_ms * 1000, _us(self._margin_s), *(bucket.per_s for bucket in buckets)]
         asked_s = self._clock()
-        verdict, time_us, now_us, decisive, *slipped_us = self._run(self._acquire, buckets, limits)
+        with effect("take_slot"):
+            verdict, time_us, now_us, decisive, *slipped_us = self._run(self._acquire, buckets, limits)
         answered_s = self._clock()
         self._redis_clock.observe(asked_s, answered_s, int(now_us) / 1e6)
         self._answer_s += (answered_s - asked_s - self._answer_s) / 16
@@ -163,7 +165,8 @@ class Pacer:
         ]
         for bucket, slipped_us in zip(granted.buckets, granted.slipped_us, strict=True):
             limits += [bucket.per_s, slipped_us]
-        slot_us = _text(self._run(self._slip, granted.buckets, limits))
+        with effect("move_slots"):
+            slot_us = _text(self._run(self._slip, granted.buckets, limits))
         return int(slot_us) if slot_us else None
 
     def slow_down(self, bucket: Bucket, retry_after_s: float | None) -> None:
@@ -173,7 +176,8 @@ class Pacer:
 
         Raises: RedisUnavailableError if Redis gives no answer.
         """
-        self._run(self._slow_down, [bucket], [_us(max(0.0, retry_after_s or 0.0)), bucket.per_s])
+        with effect("slow_down"):
+            self._run(self._slow_down, [bucket], [_us(max(0.0, retry_after_s or 0.0)), bucket.per_s])
 
     def peek(self, buckets: Sequence[Bucket]) -> list[BucketState]:
         """Describe how each bucket stands; takes nothing.

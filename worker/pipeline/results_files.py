@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TextIO
 
+from worker.effects import effect
 from worker.errors import RefusedHereError
 
 _BEGUN, _WHOLE = b"begun", b"whole"
@@ -70,14 +71,20 @@ class ResultsFile:
             )
         try:
             with self._in_words():
-                with os.fdopen(handle, "w", encoding="utf-8", newline="", buffering=1 << 18) as stream:
+                with (
+                    effect("write_results"),
+                    os.fdopen(handle, "w", encoding="utf-8", newline="", buffering=1 << 18) as stream,
+                ):
                     yield stream
                     stream.flush()
                     os.fsync(stream.fileno())
-                self._write(seq, _BEGUN)
-                Path(name).replace(self.path)
-                self._sync_folder()
-                self._write(seq, _WHOLE)
+                with effect("mark_results_begun"):
+                    self._write(seq, _BEGUN)
+                with effect("rename_results"):
+                    Path(name).replace(self.path)
+                    self._sync_folder()
+                with effect("mark_results_whole"):
+                    self._write(seq, _WHOLE)
         except BaseException:
             with contextlib.suppress(OSError):
                 Path(name).unlink()

@@ -13,6 +13,7 @@ from typing import Any
 from kombu.exceptions import OperationalError
 
 from worker import wiring
+from worker.effects import effect
 from worker.errors import OutreachError
 from worker.logs import get_logger
 from worker.pipeline import closing, rescue
@@ -145,7 +146,7 @@ class _Outbox:
         if not self._messages:
             return
         tasks = {"send_rows": send_rows, "reconcile_rows": reconcile_rows}
-        with app.producer_or_acquire() as producer, producer.batch(500):
+        with effect("publish"), app.producer_or_acquire() as producer, producer.batch(500):
             for task, campaign_id, rows in self._messages:
                 tasks[task].apply_async(
                     (campaign_id, rows), producer=producer, retry=False, argsrepr="", kwargsrepr=""

@@ -1,0 +1,84 @@
+"""Every effect of a row's way has a name, and a crash point right after it: what is proven about crashes is proven there.
+
+Whoever wants to see a process die at one of these moments writes its name into a file that OUTREACH_CRASH_AT names:
+the first process that comes by takes the file away and dies by SIGKILL, with nothing cleaned up. Only where a simulator
+stands in Twilio's place, and only a process that was started with that variable.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+CRASH_AT = "OUTREACH_CRASH_AT"
+
+SCRIPTS = Path(__file__).parent / "ledger" / "lua"
+
+REQUESTS = {
+    "post_interaction": "Ask Twilio for an Interaction.",
+    "post_message": "Ask Twilio to send the message.",
+    "post_closing": "Ask Twilio to close an Interaction that got no message.",
+}
+"""Requests with an effect at Twilio. They have a second point, `sent`: all of it is on the wire, no answer has been read."""
+
+OTHERS = {
+    "take_slot": "Take a slot in the shared pace.",
+    "move_slots": "Move the slots of the pace that nobody has taken: one was reached late.",
+    "slow_down": "Slow a pace, as Twilio asked.",
+    "publish": "Hand the messages of a tick to the broker.",
+    "write_results": "Write a new results file aside.",
+    "mark_results_begun": "Note that the results file is about to be replaced, and by which state.",
+    "rename_results": "Put the new results file in the old one's place.",
+    "mark_results_whole": "Note that the results file holds that state.",
+}
+
+
+class _Armed:
+    file: Path | None = None
+
+
+def scripts() -> list[str]:
+    """List the ledger's scripts; each is one effect."""
+    return sorted(path.stem for path in SCRIPTS.glob("[a-z]*.lua"))
+
+
+def points() -> list[str]:
+    """List all crash points, in the order of the table in RELIABILITY.md."""
+    requests = [f"{when} {name}" for name in REQUESTS for when in ("sent", "after")]
+    return [f"after {name}" for name in scripts()] + requests + [f"after {name}" for name in OTHERS]
+
+
+def arm(file: str | None) -> None:
+    """Look for the crash point's name in `file` from now on; None disarms."""
+    _Armed.file = Path(file) if file else None
+
+
+@contextmanager
+def effect(name: str) -> Iterator[None]:
+    """Surround an effect; right after it, whether it came off or not, is a crash point."""
+    try:
+        yield
+    finally:
+        if _Armed.file is not None:
+            _pass(_Armed.file, f"after {name}")
+
+
+def sent(name: str) -> None:
+    """Pass the point at which a request is on the wire and no answer has been read."""
+    if _Armed.file is not None:
+        _pass(_Armed.file, f"sent {name}")
+
+
+def _pass(file: Path, point: str) -> None:
+    if point not in points():
+        raise AssertionError(f"the effect of `{point}` is not in the table: name it in worker/effects.py")
+    try:
+        if file.read_text(encoding="utf-8").strip() != point:
+            return
+        file.rename(f"{file}.struck")
+    except FileNotFoundError:  # not armed, or another process was first
+        return
+    os.kill(os.getpid(), signal.SIGKILL)
