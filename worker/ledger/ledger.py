@@ -9,12 +9,12 @@ from typing import Any
 
 from worker.ledger.reading import LedgerReader, ToClose
 from worker.ledger.scripts import Reply
-from worker.ledger.states import State
+from worker.ledger.states import Reason, State
 
 PAIR_LEASE_MS = 600_000
 AGAIN_MS = 2_000
 
-__all__ = ["Claim", "Due", "Ledger", "LoadRow", "ToClose"]
+__all__ = ["AGAIN_MS", "Claim", "Due", "Ledger", "LoadRow", "ToClose"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +110,7 @@ class Ledger(LedgerReader):
             "lease_ms": claim.lease_ms,
         }
         args |= {"pair_ms": PAIR_LEASE_MS, "again_ms": AGAIN_MS, "version": version}
+        args["pair_code"] = int(Reason.PAIR_IN_HAND)
         return self.scripts.run("claim_opening", (self.key(campaign_id), pair_key), **args)
 
     def opened(

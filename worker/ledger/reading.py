@@ -125,6 +125,11 @@ class LedgerReader:
         )
         return [(int(entry.split(b"-")[0]), State(int(fields[b"s"]))) for entry, fields in found]
 
+    def is_pair_taken(self, campaign_id: str, row: int, pair_key: str) -> bool:
+        """Tell whether another row has the lock of a pair."""
+        holder = call(lambda: self.client.get(pair_key))
+        return holder is not None and holder.decode() != f"{self.key(campaign_id)}:{row}"
+
     def queued_count(self, campaign_id: str) -> int:
         """Count the rows in the broker's window."""
         return int(call(lambda: self.client.zcard(self.key(campaign_id, "queued"))))
@@ -166,6 +171,11 @@ class LedgerReader:
             pipe.zrange(self.key(campaign_id, "later"), 0, 0, withscores=True)
             due, later = self._execute(pipe)
         return (int(due[0][1]) if due else None, int(later[0][1]) if later else None)
+
+    def first_due(self, campaign_id: str) -> Row | None:
+        """Read the row that is due first among those put off."""
+        found = call(lambda: self.client.zrange(self.key(campaign_id, "due"), 0, 0))
+        return self.get_row(campaign_id, int(found[0])) if found else None
 
     def now_ms(self) -> int:
         """Read the clock that the scripts go by: Redis's own, unless another was passed in."""

@@ -107,6 +107,7 @@ class Reason(IntEnum):
     WORKER_LOST = 16
     CONVERSATION_CLOSED = 17
     WINDOW = 18
+    PAIR_IN_HAND = 19
 
 
 TRANSITIONS: dict[str, tuple[frozenset[State], frozenset[State]]] = {}

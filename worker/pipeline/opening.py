@@ -7,7 +7,7 @@ from worker.gateway import codes
 from worker.gateway.outcome import Accepted, Deferred, Outcome, Rejected, Unanswered, Unknown
 from worker.gateway.seen import FlexTaskSeen, Opened
 from worker.ledger import keys
-from worker.ledger.ledger import Claim
+from worker.ledger.ledger import AGAIN_MS, Claim
 from worker.ledger.row import Row
 from worker.ledger.scripts import Reply
 from worker.ledger.states import Reason, State
@@ -28,13 +28,19 @@ def open_row(bench: Workbench, loaded: LoadedCampaign, row: Row, recipient: Reci
         return None
     if row.hand.waiting and not _is_pair_free(bench, loaded, row, recipient):
         return None
+    pair_key = keys.pair(bench.ledger.prefix, recipient.pair)
+    if row.record.code == Reason.PAIR_IN_HAND and bench.ledger.is_pair_taken(
+        campaign_id, row.number, pair_key
+    ):
+        # It was refused before; asking for it again must not cost a slot that another row could use.
+        bench.ledger.defer_queued(campaign_id, row.number, AGAIN_MS, int(Reason.PAIR_IN_HAND))
+        return None
     buckets = pace.opening_buckets(bench, loaded)
     slot = pace.take(bench, buckets)
     if isinstance(slot, Wait):
         bench.ledger.defer_queued(campaign_id, row.number, slot.ms)
         return None
     claim, claimed_at = bench.claim(), bench.clock()
-    pair_key = keys.pair(bench.ledger.prefix, recipient.pair)
     if not bench.ledger.claim_opening(campaign_id, row.number, claim, pair_key, loaded.info.version).ok:
         return None
     lease_until = claimed_at + claim.lease_ms / 1000

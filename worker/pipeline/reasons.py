@@ -116,6 +116,12 @@ REASONS: dict[Reason, ReasonEntry] = {
     Reason.WINDOW: ReasonEntry(
         "window", "The customer's window for first messages is closed.", _NOTHING, retry=True
     ),
+    Reason.PAIR_IN_HAND: ReasonEntry(
+        "pair_in_hand",
+        "Another row, of this campaign or another, has the same customer and sender in hand.",
+        _NOTHING,
+        retry=True,
+    ),
 }
 
 _PENDING: dict[State, Words] = {

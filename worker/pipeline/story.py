@@ -54,7 +54,7 @@ _TEXTS: dict[Event, str] = {
     Event.ABSENT_SENT: "Looked up: Twilio never took the message",
     Event.LOOKED: "Looked for it at Twilio: nothing settled yet",
     Event.NEEDS_REVIEW: "Left to a person: what became of the request could not be found out",
-    Event.WAITING: "Waits for the customer's open conversation to end",
+    Event.WAITING: "Waits",
     Event.SKIPPED: "Skipped",
     Event.PUT_BACK: "Put back when the campaign paused: the reason was not this row's",
     Event.NEW_SEND: "A new send begins",

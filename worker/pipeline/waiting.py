@@ -6,18 +6,25 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 
 from worker.ledger.registry import CampaignInfo
+from worker.ledger.row import Row
 from worker.ledger.states import State
 from worker.pacing.pacer import BucketState
 from worker.pipeline.dispatch import MOST_DOUBTS
-from worker.pipeline.reasons import code_words
+from worker.pipeline.reasons import code_words, words_of
 
 
 def waiting_for(
-    info: CampaignInfo, paces: Sequence[BucketState], *, workers: int, in_doubt_overall: int = 0
+    info: CampaignInfo,
+    paces: Sequence[BucketState],
+    *,
+    workers: int,
+    in_doubt_overall: int = 0,
+    first_due: Row | None = None,
 ) -> str | None:
     """Name whom the campaign waits for; None where nothing is waited for.
 
-    `paces` are the buckets that an Interaction is taken from; `in_doubt_overall` counts the account's rows in doubt.
+    `paces` are the buckets that an Interaction is taken from; `in_doubt_overall` counts the account's rows in doubt;
+    `first_due` is the first of the rows put off.
     """
     stands = info.stands
     if stands == "loading":
@@ -33,7 +40,7 @@ def waiting_for(
     return (
         _blocked(paces, info.now_ms)
         or _doubts(info, in_doubt_overall)
-        or _due_later(info)
+        or _due_later(info, first_due)
         or _pace(info, paces)
         or f"Twilio's answers about {_rows(info.left)} in hand"
     )
@@ -65,13 +72,18 @@ def _doubts(info: CampaignInfo, overall: int) -> str | None:
     return f"{_rows(info.in_doubt)} in doubt {are} being looked up{next_look}"
 
 
-def _due_later(info: CampaignInfo) -> str | None:
+def _due_later(info: CampaignInfo, first: Row | None) -> str | None:
     if not info.is_idle:
         return None
     pending, opened = info.counts.get(State.PENDING, 0), info.waiting_open
     if pending and info.next_due_ms:
         what = f"the time of {_rows(pending)} to be tried again, or to be in their window"
-        return f"{what}, the first at {say_clock(info.next_due_ms, info.now_ms)}"
+        why = (
+            f"; row {first.number}: {words_of(first.record, None, info.id, first.number).sentence}"
+            if first
+            else ""
+        )
+        return f"{what}, the first at {say_clock(info.next_due_ms, info.now_ms)}{why}"
     if opened and info.next_later_ms:
         what = f"the customer or the slot of {_rows(opened)} that {'is' if opened == 1 else 'are'} open"
         return f"{what}, next look at {say_clock(info.next_later_ms, info.now_ms)}"

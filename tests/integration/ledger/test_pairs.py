@@ -2,7 +2,7 @@
 
 from builders import LedgerRig, opened_sids, sid
 
-from worker.ledger.states import Reason, State
+from worker.ledger.states import Event, Reason, State
 
 ONE, TWO = "autumn-1", "winter-2"
 
@@ -38,7 +38,22 @@ def test_second_campaign_waits_while_the_first_has_the_pair(rig: LedgerRig) -> N
     rig.ledger.wait_open(ONE, 1, token, 0)
     assert not is_free(rig)
 
-    assert rig.row(TWO).record.attempts == 0
+    record = rig.row(TWO).record
+    assert (record.attempts, record.code) == (0, Reason.PAIR_IN_HAND)
+    assert [event.event for event in record.story] == [Event.WAITING], "told once"
+
+
+def test_row_that_waited_for_a_pair_goes_on_without_that_reason(rig: LedgerRig) -> None:
+    both(rig)
+    token = rig.opening(ONE)
+    assert not is_free(rig)
+    assert rig.ledger.is_pair_taken(TWO, 1, rig.pair())
+    rig.ledger.skip_opening(ONE, 1, token, Reason.PAIR_BUSY)
+
+    rig.opening(TWO)
+
+    assert rig.row(TWO).record.code == 0
+    assert not rig.ledger.is_pair_taken(TWO, 1, rig.pair())
 
 
 def test_pair_is_free_at_every_end_and_whenever_the_row_is_put_back(rig: LedgerRig) -> None:

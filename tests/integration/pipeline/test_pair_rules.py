@@ -41,7 +41,8 @@ def test_busy_pairs_conversation_is_used_where_the_rule_says_so(rig: Rig, busy: 
 
 def test_busy_pair_is_waited_for_and_reached_once_it_is_free(rig: Rig, busy: str) -> None:
     rig.campaign([phone(1)], pair_busy="wait")
-    rig.drive(until=lambda: rig.events().count(Event.WAITING) >= 3)
+    rig.drive(until=lambda: len(rig.simulator.requests("GET conversations/v1/ParticipantConversations")) >= 5)
+    assert rig.events().count(Event.WAITING) == 1, "told once, however often it is looked at"
     asked = len(rig.simulator.requests("POST flex-api/v1/Interactions"))
 
     rig.simulator.close(busy)
@@ -179,3 +180,26 @@ def test_lost_interaction_of_an_earlier_send_is_used_by_the_next(rig: Rig, way: 
 
     assert rig.messages() == {key(1, send=2): 1}
     rig.judge()
+
+
+def test_row_that_waits_for_another_campaigns_row_takes_no_slot_of_the_pace(rig: Rig) -> None:
+    rig.simulator.settings(setup_ms=3_600_000)
+    for name in ("one-1", "two-2"):
+        rig.campaign([phone(1)], name)
+    rig.drive(until=lambda: any(_waits(rig, name) for name in ("one-1", "two-2")), unpaced=False)
+    second = "one-1" if _waits(rig, "one-1") else "two-2"
+    before = _pace(rig)
+
+    rig.clock.shift_ms += 2_000
+    rig.work([one for one in rig.dispatch() if one[1] == second])
+
+    assert rig.row(1, second).state is State.PENDING
+    assert _pace(rig) == before
+
+
+def _waits(rig: Rig, campaign_id: str) -> bool:
+    return rig.row(1, campaign_id).record.code == Reason.PAIR_IN_HAND
+
+
+def _pace(rig: Rig) -> dict[bytes, bytes]:
+    return {name: rig.client.dump(name) for name in rig.client.scan_iter(f"{rig.ledger.prefix}pace:*")}

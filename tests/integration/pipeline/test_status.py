@@ -9,6 +9,7 @@ from worker.errors import NotFoundError
 from worker.ledger.states import Reason, State
 from worker.pipeline import pace
 from worker.pipeline.status import overview, snapshot
+from worker.pipeline.story import explain
 from worker.pipeline.waiting import say_clock
 
 WANTED = {
@@ -141,6 +142,27 @@ def test_retries_due_later_are_named_with_their_time(desk: Desk) -> None:
 
     assert seen["state"] == "waiting"
     assert seen["waiting_for"].startswith("the time of 1 row to be tried again")
+    assert seen["waiting_for"].endswith(
+        "UTC; row 1: Put off until its next turn. Twilio could not be reached."
+    )
+
+
+def test_row_that_waits_for_another_campaigns_row_says_so_and_tells_it_once(desk: Desk) -> None:
+    one, two = desk.begin(1, name="one"), desk.begin(1, name="two")
+    see_worker(desk)
+    desk.rig.open(one, 1)
+    for _ in range(3):
+        desk.rig.queue(two, 1)
+        assert desk.ledger.claim_opening(two, 1, desk.rig.claim(), desk.rig.pair()).why == "pair"
+
+    story = explain(desk.ledger, desk.registry, two, 1)
+    seen = snapshot(desk.bench(), two)
+
+    sentence = "Another row, of this campaign or another, has the same customer and sender in hand."
+    assert [line.text for line in story.lines] == [f"Waits (pair_in_hand). {sentence}"]
+    assert story.words.code == "pair_in_hand"
+    assert sentence in seen["waiting_for"]
+    assert desk.results(two)[0]["outreach_reason"].endswith(sentence)
 
 
 def test_opened_rows_without_their_customer_are_named(desk: Desk) -> None:

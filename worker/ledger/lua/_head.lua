@@ -83,6 +83,13 @@ local function tell(r, event, code)
   end
 end
 
+-- What a row waits for is told once, however often it is looked at meanwhile.
+local function is_told(r, event, code)
+  if event ~= EVENT.WAITING or #r.story == 0 then return false end
+  local last, _, why = struct.unpack(STORY, string.sub(r.story, -8))
+  return last == event and why == code
+end
+
 -- Put a row into another state: counts, sequence number, story and, where its send has ended, the outcome stream.
 local function move(r, to, event, code)
   if r.state ~= to then
@@ -91,7 +98,7 @@ local function move(r, to, event, code)
     r.state = to
   end
   redis.call('HINCRBY', BASE, 'seq', 1)
-  if event then tell(r, event, code) end
+  if event and not is_told(r, event, code) then tell(r, event, code) end
   if to >= FIRST_ENDED then
     redis.call('XADD', key('out'), '*', 'r', int(r.row), 's', int(to), 'c', int(r.code))
   end

@@ -2,7 +2,7 @@
 -- from QUEUED to OPENING (or to PENDING / CANCELLED, where it may not be opened now)
 -- KEYS[2] the lock of the pair (customer's address, sender's address)
 -- ARGV[1] row, token, owner, lease_ms, pair_ms (lease of the pair lock), again_ms (when to try anew),
---   version (of the definition that the row is opened with)
+--   pair_code (why it waits, where another row has the pair), version (of the definition that the row is opened with)
 -- Returns {'ok', now in ms} | {'refused', 'paused' | 'cancelled' | 'closing' | 'pair' | state}
 local r, h = read(A.row), hand(A.row)
 if held(r, h, STATE.OPENING) then -- the same claim again: its first answer was lost on the way
@@ -26,9 +26,11 @@ if is_closing(h.closing) then
 end
 local who = redis.call('GET', KEYS[2])
 if who and who ~= mine(A.row) then
-  back(r, h, A.again_ms)
+  r.code = A.pair_code
+  back(r, h, A.again_ms, EVENT.WAITING, A.pair_code)
   return refused('pair')
 end
+if r.code == A.pair_code then r.code = 0 end
 h.pair, h.began, h.after, h.version = KEYS[2], NOW, nil, A.version
 hold(A.row, h)
 r.looks = 0
