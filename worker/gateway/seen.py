@@ -47,6 +47,11 @@ class FlexTaskSeen:
     channel_sid: str | None
     assignment_status: str
 
+    @property
+    def has_ended(self) -> bool:
+        """Tell whether its agent completed it, or it was taken from them or declined."""
+        return self.assignment_status in ("completed", "canceled")
+
 
 @dataclass(frozen=True, slots=True)
 class TemplateSeen:

@@ -274,15 +274,21 @@ class Ledger(LedgerReader):
         conversation: str,
         channel: str,
         flex_task: str,
+        others: Sequence[tuple[str, str]] = (),
     ) -> Reply:
-        """Record that the Interaction in doubt was found by our own key."""
+        """Record that the Interaction in doubt was found by our own key.
+
+        `others`: Interactions with the same key, and their channels, that are to be closed.
+        """
         sids = {
             "interaction": interaction,
             "conversation": conversation,
             "channel": channel,
             "flex_task": flex_task,
         }
-        return self._run("adopt_opening", campaign_id, row=row, token=token, **sids)
+        return self._run(
+            "adopt_opening", campaign_id, row=row, token=token, others=list(others) or None, **sids
+        )
 
     def absent_opening(
         self, campaign_id: str, row: int, token: str, due_in_ms: int, *, max_attempts: int, code: int
@@ -339,9 +345,11 @@ class Ledger(LedgerReader):
 
     # Closing ------------------------------------------------------------------------------------------------
 
-    def owe_close(self, campaign_id: str, row: int, interaction: str, channel: str) -> Reply:
-        """Note an Interaction of ours that is to be closed beside the one that was kept."""
-        return self._run("owe_close", campaign_id, row=row, interaction=interaction, channel=channel)
+    def owe_close(self, campaign_id: str, row: int, token: str, interaction: str, channel: str) -> Reply:
+        """Note an Interaction of a held row's own key that is to be closed, for nothing can be sent there."""
+        return self._run(
+            "owe_close", campaign_id, row=row, token=token, interaction=interaction, channel=channel
+        )
 
     def closed(self, campaign_id: str, interaction: str, *, done: bool, due_in_ms: int = 0) -> Reply:
         """Record what came of closing an Interaction."""

@@ -52,7 +52,10 @@ class Record:
 
 @dataclass(frozen=True, slots=True)
 class Hand:
-    """What the holder of a row needs beside its record; gone when the send ends. Times are Redis's, in ms."""
+    """What the holder of a row needs beside its record; gone when the send ends. Times are Redis's, in ms.
+
+    `lost`: an earlier request went unanswered and was called absent.
+    """
 
     token: str = ""
     owner: str = ""
@@ -69,6 +72,7 @@ class Hand:
     pair: str = ""
     used: bool = False
     seen: bool = False
+    lost: bool = False
     version: int = 0
 
 

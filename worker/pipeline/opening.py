@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from campaigns.recipients import Recipient
 from worker.gateway import codes
 from worker.gateway.outcome import Accepted, Deferred, Outcome, Rejected, Unanswered, Unknown
@@ -35,6 +37,11 @@ def open_row(bench: Workbench, loaded: LoadedCampaign, row: Row, recipient: Reci
         # It was refused before; asking for it again must not cost a slot that another row could use.
         bench.ledger.defer_queued(campaign_id, row.number, AGAIN_MS, int(Reason.PAIR_IN_HAND))
         return None
+    found = pair.find_lost(bench, loaded, row, recipient) if row.hand.lost else Accepted(None)
+    if isinstance(found, Unknown) and found.code not in pace.FORBIDDEN:
+        wait_ms = pace.backoff_ms(bench, 1, found.retry_after_s)
+        bench.ledger.defer_queued(campaign_id, row.number, wait_ms, found.code or int(Reason.NO_ANSWER))
+        return None
     buckets = pace.opening_buckets(bench, loaded)
     slot = pace.take(bench, buckets)
     if isinstance(slot, Wait):
@@ -47,6 +54,8 @@ def open_row(bench: Workbench, loaded: LoadedCampaign, row: Row, recipient: Reci
     row = bench.ledger.get_row(
         campaign_id, row.number
     )  # between the look and the claim it may have begun a new send
+    if isinstance(found, Accepted) and found.value is not None:
+        return _adopt_or_wait(bench, loaded, row, claim, found.value)
     beat = pace.Beat(bench, buckets, slot, lease_until)
     key = loaded.key(row.number, row.record.send)
     outcome = bench.gateway.create_interaction(recipient, key, beat.arrive)
@@ -125,7 +134,7 @@ def _pair_is_busy(
             return None
         found = found or pair.Busy(conversation_sid or "", None)
     if found.ours is not None:
-        return claim if adopt(bench, loaded, number, token, found.ours, found.conversation_sid).ok else None
+        return _adopt_or_wait(bench, loaded, row, claim, found.ours, found.conversation_sid)
     rule = loaded.campaign.pair_busy
     if rule == "use" and found.conversation_sid:
         used = bench.ledger.use_conversation(campaign_id, number, token, found.conversation_sid)
@@ -145,8 +154,9 @@ def adopt(
     token: str,
     task: FlexTaskSeen,
     conversation_sid: str = "",
+    others: Sequence[FlexTaskSeen] = (),
 ) -> Reply:
-    """Take a Flex task with our own key for the row's Interaction."""
+    """Take a Flex task with our own key for the row's Interaction; `others` with that key are closed."""
     return bench.ledger.adopt_opening(
         loaded.info.id,
         number,
@@ -155,7 +165,24 @@ def adopt(
         conversation=conversation_sid or task.conversation_sid or "",
         channel=task.channel_sid or "",
         flex_task=task.sid,
+        others=[(one.interaction_sid, one.channel_sid or "") for one in others if one.interaction_sid],
     )
+
+
+def _adopt_or_wait(
+    bench: Workbench,
+    loaded: LoadedCampaign,
+    row: Row,
+    claim: Claim,
+    task: FlexTaskSeen,
+    conversation_sid: str = "",
+) -> Claim | None:
+    """Go on with an Interaction of the row's own; one that is just being closed is waited for."""
+    if adopt(bench, loaded, row.number, claim.token, task, conversation_sid).ok:
+        return claim
+    again_ms = PAIR_AGAIN_MS // 6
+    bench.ledger.wait_opening(loaded.info.id, row.number, claim.token, int(Reason.PAIR_BUSY), again_ms)
+    return None
 
 
 def _is_pair_free(bench: Workbench, loaded: LoadedCampaign, row: Row, recipient: Recipient) -> bool:

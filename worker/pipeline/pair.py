@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from campaigns.recipients import Recipient
+from worker.gateway.lookups import MAX_KEYS_A_LOOK_UP
 from worker.gateway.outcome import Accepted, Answer, Unknown
 from worker.gateway.seen import ConversationSeen, FlexTaskSeen
 from worker.ledger.row import Row
 from worker.ledger.states import State
 from worker.pipeline import pace
 from worker.pipeline.bench import LoadedCampaign, Workbench
+
+NEWEST = 5
+"""Open conversations of a customer that are asked after: our own is among the newest, by whatever clock."""
+
+UNUSABLE = frozenset({None, "closed"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,11 +75,55 @@ def find_busy(
     )
     if not isinstance(tasks, Accepted):
         return None
-    # An Interaction of an earlier send that was lost and is found only now is the row's own, too.
-    keys = {loaded.key(row.number, send) for send in range(1, row.record.send + 1)}
+    keys = own_keys(loaded, row)
     # Of an opened row one attempt is the one that opened it.
     is_unsure = not tasks.value and row.record.attempts > (row.state is State.OPEN)
     return Busy(sid, next((task for task in tasks.value if task.key in keys), None), is_unsure)
+
+
+def find_lost(
+    bench: Workbench, loaded: LoadedCampaign, row: Row, recipient: Recipient
+) -> Answer[FlexTaskSeen | None]:
+    """Find an Interaction of the row that was called absent and has shown since: the last look before another.
+
+    By the customer's address; where Twilio would take a second one beside it (chat, web, email), by key as well.
+    """
+    workspace, keys = recipient.routing.workspace_sid, own_keys(loaded, row)
+    seen = find_conversations(bench, recipient)
+    if isinstance(seen, Unknown):
+        return seen
+    sids = [each.sid for each in open_ones(seen.value, recipient)[:NEWEST]]
+    looks: list[Callable[[], Answer[list[FlexTaskSeen]]]] = []
+    if sids:
+        looks.append(lambda: bench.gateway.find_flex_tasks_of_conversations(workspace, sids))
+    if recipient.proxy_address is None:
+        looks.append(lambda: bench.gateway.find_flex_tasks(workspace, keys[-MAX_KEYS_A_LOOK_UP:]))
+    for look in looks:
+        tasks = pace.ask(bench, pace.task_look_ups(), look)
+        if isinstance(tasks, Unknown):
+            return tasks
+        for task in tasks.value:
+            state = conversation_state(bench, task) if task.key in keys else Accepted(None)
+            if isinstance(state, Unknown):
+                return state
+            if state.value not in UNUSABLE:
+                return Accepted(task)
+    return Accepted(None)
+
+
+def conversation_state(bench: Workbench, task: FlexTaskSeen) -> Answer[str | None]:
+    """Fetch the state of a Flex task's conversation, to which a message can go unless it is in UNUSABLE.
+
+    A task whose agent declined it counts as any other: its conversation holds the customer all the same.
+    """
+    if task.conversation_sid:
+        return bench.gateway.fetch_conversation_state(task.conversation_sid)
+    return Accepted(None if task.has_ended else "initializing")
+
+
+def own_keys(loaded: LoadedCampaign, row: Row) -> list[str]:
+    """List the keys of all sends of a row: what an earlier one has left is the row's own, too."""
+    return [loaded.key(row.number, send) for send in range(1, row.record.send + 1)]
 
 
 def wait_is_over(bench: Workbench, loaded: LoadedCampaign, row: Row) -> bool:

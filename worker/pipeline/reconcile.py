@@ -26,10 +26,8 @@ FORBIDDEN_S, FAILING_S = 2.0, 60.0
 """How long unusable look-ups are repeated, as multiples of the last settle time, before a person must look."""
 LOOK_UPS = 4
 """Requests that a lease lasts for, however slow: by address for all, the tasks twice, a found one's conversation."""
-NEWEST = 5
-"""Open conversations of a customer that are asked after: our own is among the newest, by whatever clock."""
-_ENDED_TASKS = frozenset({"completed", "canceled"})
 _NOT_YET = Unknown(int(Reason.THROTTLED), "there was no time left to look it up")
+_BEING_CLOSED = Unknown(0, "the Interaction that was found is just being closed")
 _IN_NEITHER = Unknown(0, "two Interactions have this key, and the customer is in neither yet")
 
 
@@ -148,7 +146,9 @@ def _look_by_address(bench: Workbench, doubt: Doubt) -> None:
     if isinstance(seen, Unknown):
         doubt.unknown = seen
     else:
-        doubt.candidates = tuple(each.sid for each in pair.open_ones(seen.value, doubt.recipient)[:NEWEST])
+        doubt.candidates = tuple(
+            each.sid for each in pair.open_ones(seen.value, doubt.recipient)[: pair.NEWEST]
+        )
 
 
 def _tasks(
@@ -171,39 +171,31 @@ def _settle(
     """Give each doubt the task with its own key; those without one are left."""
     mine = {doubt.key: doubt for doubt in doubts}
     for task in tasks:
-        if task.key in mine and task.assignment_status not in _ENDED_TASKS:
+        if task.key in mine:
             mine[task.key].tasks[task.sid] = task
     left = []
     for doubt in doubts:
         usable = [task for task in doubt.tasks.values() if _is_usable(bench, loaded, doubt, task)]
+        usable.sort(key=lambda task: task.has_ended)  # one that an agent still has goes first
         chosen = _choose(bench, doubt, usable) if len(usable) > 1 else next(iter(usable), None)
-        if chosen is None:
+        if chosen is None or not _go_on(bench, loaded, doubt, chosen, usable):
             left.append(doubt)
-        else:
-            _go_on(bench, loaded, doubt, chosen, usable)
     return left
 
 
 def _is_usable(bench: Workbench, loaded: LoadedCampaign, doubt: Doubt, task: FlexTaskSeen) -> bool:
     """Leave out an Interaction whose conversation was closed: nothing can be sent there, so it is closed too."""
-    if not task.conversation_sid:
-        return True
     if not _has_time(bench, doubt, 1):
         doubt.unknown = _NOT_YET
         return False
-    state = bench.gateway.fetch_conversation_state(task.conversation_sid)
+    state = pair.conversation_state(bench, task)
     if isinstance(state, Unknown):
         doubt.unknown = state
         return False
-    if state.value == "closed":
-        _close(bench, loaded, doubt, task)
-    return state.value not in (None, "closed")
-
-
-def _close(bench: Workbench, loaded: LoadedCampaign, doubt: Doubt, task: FlexTaskSeen) -> None:
-    """Have an Interaction closed; not by one whose lease is over, for the next holder may have chosen just that one."""
-    if task.interaction_sid and _has_time(bench, doubt, 0):
-        bench.ledger.owe_close(loaded.info.id, doubt.row.number, task.interaction_sid, task.channel_sid or "")
+    if state.value == "closed" and task.interaction_sid and not task.has_ended:
+        where = (loaded.info.id, doubt.row.number, doubt.claim.token)
+        bench.ledger.owe_close(*where, task.interaction_sid, task.channel_sid or "")
+    return state.value not in pair.UNUSABLE
 
 
 def _choose(bench: Workbench, doubt: Doubt, tasks: Sequence[FlexTaskSeen]) -> FlexTaskSeen | None:
@@ -234,16 +226,17 @@ def _go_on(
     doubt: Doubt,
     chosen: FlexTaskSeen,
     tasks: Sequence[FlexTaskSeen],
-) -> None:
-    """The Interaction is ours: the row is open, and due at once. Others with its key are closed."""
+) -> bool:
+    """The Interaction is ours: the row is open, and due at once. Others with its key are closed.
+
+    False: nothing came of it, for it is to be closed itself.
+    """
     campaign_id, number, token = loaded.info.id, doubt.row.number, doubt.claim.token
-    if len(tasks) > 1 and not _has_time(bench, doubt, 0):
-        return
-    for other in tasks:
-        if other.interaction_sid != chosen.interaction_sid:
-            _close(bench, loaded, doubt, other)
-    if opening.adopt(bench, loaded, number, token, chosen).ok:
+    reply = opening.adopt(bench, loaded, number, token, chosen, others=tasks)
+    if reply.ok:
         bench.ledger.wait_open(campaign_id, number, token, 0)
+    doubt.unknown = _BEING_CLOSED
+    return reply.why != "closing"
 
 
 # Neither found --------------------------------------------------------------------------------------------

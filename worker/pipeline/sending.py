@@ -29,6 +29,8 @@ def carry_on(bench: Workbench, loaded: LoadedCampaign, row: Row, recipient: Reci
     if not conversation:
         _not_ready(bench, loaded, row, recipient, claim)
         return
+    if row.hand.lost and _has_shown(bench, loaded, row, claim, conversation):
+        return
     if row.hand.used or row.hand.seen:
         _send(bench, loaded, row, recipient, claim, conversation)
         return
@@ -39,6 +41,19 @@ def carry_on(bench: Workbench, loaded: LoadedCampaign, row: Row, recipient: Reci
         _send(bench, loaded, row, recipient, claim, conversation)
     else:
         _not_ready(bench, loaded, row, recipient, claim, conversation)
+
+
+def _has_shown(bench: Workbench, loaded: LoadedCampaign, row: Row, claim: Claim, conversation: str) -> bool:
+    """Look once more for a message that was called absent, before another; True where nothing is sent now."""
+    seen = bench.gateway.find_message(conversation, loaded.key(row.number, row.record.send))
+    if isinstance(seen, Accepted):
+        if seen.value:
+            bench.ledger.adopt_sending(loaded.info.id, row.number, claim.token, seen.value)
+        return bool(seen.value)
+    if seen.code in pace.FORBIDDEN:  # it was not while the message was looked for, and found absent
+        return False
+    _wait(bench, loaded, row, claim, pace.backoff_ms(bench, min(row.hand.checks, 3), seen.retry_after_s))
+    return True
 
 
 def _not_told(

@@ -173,10 +173,47 @@ def test_row_that_switches_leaves_the_other_interaction_to_be_closed(rig: Ledger
     assert rig.ledger.to_close(ONE) == []
 
 
-def test_other_interaction_of_a_row_can_be_noted_to_be_closed(rig: LedgerRig) -> None:
+def test_another_interaction_of_a_row_in_doubt_is_noted_to_be_closed_by_its_holder(rig: LedgerRig) -> None:
     rig.load(ONE, 1)
+    token = rig.doubt(ONE)
 
-    rig.ledger.owe_close(ONE, 1, sid("KD", 8), "")
+    assert not rig.ledger.owe_close(ONE, 1, "another", sid("KD", 8), "").ok
+    assert rig.ledger.owe_close(ONE, 1, token, sid("KD", 8), "").ok
 
     (each,) = rig.ledger.to_close(ONE)
     assert (each.interaction_sid, each.channel_sid) == (sid("KD", 8), "")
+
+
+def test_of_several_interactions_all_but_the_adopted_one_are_noted_to_be_closed(rig: LedgerRig) -> None:
+    rig.load(ONE, 1)
+    token = rig.doubt(ONE)
+    others = [(sid("KD", number), sid("UO", number)) for number in (1, 2, 3)]
+
+    assert not rig.ledger.adopt_opening(ONE, 1, "another", **opened_sids(2), others=others).ok
+    assert rig.ledger.to_close_count(ONE) == 0
+    assert rig.ledger.adopt_opening(ONE, 1, token, **opened_sids(2), others=others).ok
+
+    assert {each.interaction_sid for each in rig.ledger.to_close(ONE)} == {sid("KD", 1), sid("KD", 3)}
+
+
+def test_interaction_that_is_to_be_closed_is_not_gone_on_with(rig: LedgerRig) -> None:
+    rig.load(ONE, 1)
+    token = rig.doubt(ONE)
+    assert rig.ledger.owe_close(ONE, 1, token, sid("KD", 8), "").ok
+
+    reply = rig.ledger.adopt_opening(ONE, 1, token, **opened_sids(8))
+
+    assert (reply.ok, reply.why) == (False, "closing")
+    assert rig.ledger.adopt_opening(ONE, 1, token, **opened_sids(9)).ok
+    assert rig.ledger.switch_interaction(ONE, 1, token, **opened_sids(8)).why == "closing"
+
+
+def test_interaction_that_is_to_be_closed_already_keeps_its_turn(rig: LedgerRig) -> None:
+    rig.load(ONE, 1)
+    token = rig.doubt(ONE)
+    assert rig.ledger.owe_close(ONE, 1, token, sid("KD", 8), "").ok
+    rig.ledger.closed(ONE, sid("KD", 8), done=False, due_in_ms=5000)
+
+    assert rig.ledger.owe_close(ONE, 1, token, sid("KD", 8), "").ok
+
+    assert (rig.ledger.to_close(ONE), rig.ledger.to_close_count(ONE)) == ([], 1)

@@ -3,6 +3,7 @@
 import pytest
 from pipeline_bench import Rig, phone, trouble
 
+from worker.ledger.states import State
 from worker.pipeline.closing import close_some
 
 FAULTS = ["429", "403", "405", "500_before", "500_after", "cut_before", "cut_after", "unreadable"]
@@ -47,7 +48,6 @@ def test_closing_waits_for_its_turn_in_the_pace(rig: Rig) -> None:
 
 
 def test_channel_that_is_not_known_is_found_first(rig: Rig) -> None:
-    rig.campaign([phone(1)])
     made = open_without_channel(rig)
     rig.simulator.settings(forbidden={"GET flex-api": 405})
     assert close_some(rig.bench, "spring-1") == 0
@@ -61,8 +61,7 @@ def test_channel_that_is_not_known_is_found_first(rig: Rig) -> None:
 
 
 def test_interaction_that_twilio_does_not_know_needs_no_closing(rig: Rig) -> None:
-    rig.campaign([phone(1)])
-    rig.ledger.owe_close("spring-1", 1, "KD" + "0" * 32, "")
+    owe(rig, "KD" + "0" * 32)
 
     assert close_some(rig.bench, "spring-1") == 1
 
@@ -80,8 +79,6 @@ def test_closing_in_hand_is_tried_by_no_other_worker(rig: Rig) -> None:
             rig.points.meanwhile = lambda _: None
             closed_meanwhile.append(close_some(other, "spring-1"))
 
-    rig.ledger.owe_close("spring-1", 1, rig.row(1).record.interaction_sid, "")
-    rig.ledger.owe_close("spring-1", 2, rig.row(2).record.interaction_sid, "")
     rig.points.meanwhile = meanwhile
     close_some(rig.bench, "spring-1", most=1)
 
@@ -92,7 +89,17 @@ def test_closing_in_hand_is_tried_by_no_other_worker(rig: Rig) -> None:
 
 def open_without_channel(rig: Rig) -> str:
     """Open an Interaction that is to be closed and whose channel is not known; its SID."""
-    recipient = rig.bench.campaign("spring-1").compiled.recipient(1, rig.row().cells)
+    rig.campaign([phone(1)], "other-1")
+    recipient = rig.bench.campaign("other-1").compiled.recipient(1, rig.row(1, "other-1").cells)
     made = rig.bench.gateway.create_interaction(recipient, "spring-1:1:1").value.interaction_sid
-    rig.ledger.owe_close("spring-1", 1, made, "")
+    owe(rig, made)
     return made
+
+
+def owe(rig: Rig, interaction: str) -> None:
+    """Have a row in doubt note an Interaction that is to be closed, its channel unknown."""
+    rig.campaign([trouble(193)])
+    rig.drive("spring-1", until=lambda: rig.row().state is State.DOUBT_OPENING)
+    claim = rig.bench.claim()
+    assert rig.ledger.take("spring-1", 1, claim).ok
+    assert rig.ledger.owe_close("spring-1", 1, claim.token, interaction, "").ok

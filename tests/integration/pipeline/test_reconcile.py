@@ -290,51 +290,50 @@ def test_of_two_interactions_none_is_chosen_while_nothing_tells_where_the_custom
     calls.close()
 
 
-def test_worker_whose_lease_is_over_closes_nothing(rig: Rig) -> None:
+def test_worker_who_lost_the_row_closes_nothing(rig: Rig) -> None:
     calls = rig.calls()
     rig.campaign([trouble(194)])
     rig.work(rig.dispatch())
     open_by_hand(calls, trouble(194), key())
-    stopped = rig.worker("worker-0")
-    clock = stopped.clock
 
-    def stop(name: str) -> None:
-        if name == "after GET Participants":
-            stopped.clock = lambda: clock() + 600.0
-
-    rig.points.meanwhile = stop
+    lose_row_at(rig, "after GET Participants")
     rig.clock.shift_ms += 1_000
-    reconcile_rows(stopped, "spring-1", [1])
+    reconcile_rows(rig.bench, "spring-1", [1])
 
     assert rig.row().state is State.DOUBT_OPENING
     assert not rig.ledger.to_close_count("spring-1")
-    rig.points.meanwhile = lambda _: None
     rig.drive()
     rig.judge()
     calls.close()
 
 
-def test_worker_whose_lease_is_over_leaves_a_closed_conversations_interaction_to_the_next(rig: Rig) -> None:
+def test_worker_who_lost_the_row_leaves_a_closed_conversations_interaction_to_the_next(rig: Rig) -> None:
     rig.campaign([trouble(194)])
     rig.work(rig.dispatch())
     conversation = rig.simulator.journal("interaction")[0]["conversation_sid"]
     rig.simulator.close(conversation)
-    stopped = rig.worker("worker-0")
-    clock = stopped.clock
 
-    def stop(name: str) -> None:
-        if name == f"after GET {conversation}":
-            stopped.clock = lambda: clock() + 600.0
-
-    rig.points.meanwhile = stop
+    lose_row_at(rig, f"after GET {conversation}")
     rig.clock.shift_ms += 1_000
-    reconcile_rows(stopped, "spring-1", [1])
-    rig.points.meanwhile = lambda _: None
+    reconcile_rows(rig.bench, "spring-1", [1])
 
     assert not rig.ledger.to_close_count("spring-1")
     rig.drive()
     assert rig.states() == {"ACCEPTED": 1}
     rig.judge()
+
+
+def lose_row_at(rig: Rig, moment: str) -> None:
+    """Have the row's lease run out, and another worker take it, at a moment."""
+
+    def lose(name: str) -> None:
+        if name == moment:
+            rig.points.meanwhile = lambda _: None
+            rig.clock.shift_ms += 600_000
+            assert rig.ledger.expire("spring-1", 1, 0, 0).ok
+            assert rig.ledger.take("spring-1", 1, rig.worker("worker-2").claim()).ok
+
+    rig.points.meanwhile = lose
 
 
 def test_holder_who_lost_the_row_while_it_was_found_does_no_more_with_it(rig: Rig) -> None:

@@ -20,6 +20,7 @@ local PIECE = 500 -- rows that one script puts back at most: some ms
 local STATE = { PENDING = 0, QUEUED = 1, OPENING = 2, DOUBT_OPENING = 3, OPEN = 4, SENDING = 5, DOUBT_SENDING = 6,
   ACCEPTED = 7, FAILED = 8, INVALID = 9, SKIPPED = 10, NEEDS_REVIEW = 11, CANCELLED = 12 }
 local FIRST_ENDED = STATE.ACCEPTED
+local NO_ANSWER = 7 -- the Reason of a send whose every request went unanswered
 local EVENT = { OPENING = 1, OPENED = 2, SENDING = 3, ACCEPTED = 4, OPENING_DEFERRED = 5, SENDING_DEFERRED = 6, FAILED = 7,
   OPENING_UNANSWERED = 8, SENDING_UNANSWERED = 9, FOUND_OPEN = 10, FOUND_SENT = 11, ABSENT_OPEN = 12, ABSENT_SENT = 13,
   LOOKED = 14, NEEDS_REVIEW = 15, WAITING = 16, SKIPPED = 17, PUT_BACK = 18, NEW_SEND = 19, VERDICT = 20, CANCELLED = 21,
@@ -142,6 +143,12 @@ local function held(r, h, state) return r and r.state == state and h.token and h
 local function due(row, in_ms) redis.call('ZADD', key('due'), int(NOW + (in_ms or 0)), int(row)) end
 local function later(row, in_ms) redis.call('ZADD', key('later'), int(NOW + (in_ms or 0)), int(row)) end
 
+local function note_close(sid, row, channel, pair)
+  redis.call('HSET', key('close'), sid, cjson.encode({ row = row, channel = channel, since = NOW, pair = pair }))
+  redis.call('ZADD', key('closing'), int(NOW), sid)
+end
+local function is_closing(sid) return sid and redis.call('HEXISTS', key('close'), sid) == 1 end
+
 -- An Interaction that was opened and gets no message is closed, so that no agent keeps an empty task.
 -- It holds the pair at Twilio until then, so the pair's lock passes on to it; unless the row `goes_on` with the pair.
 local function owe_close(r, h, goes_on)
@@ -152,10 +159,8 @@ local function owe_close(r, h, goes_on)
     lock_pair(r.row, h)
     pair, h.pair, h.closing = h.pair, nil, sid
   end
-  redis.call('HSET', key('close'), sid, cjson.encode({ row = r.row, channel = h.channel, since = NOW, pair = pair }))
-  redis.call('ZADD', key('closing'), int(NOW), sid)
+  note_close(sid, r.row, h.channel, pair)
 end
-local function is_closing(sid) return sid and redis.call('HEXISTS', key('close'), sid) == 1 end
 
 local function forget_sids(r)
   r.interaction, r.conversation, r.message = NONE, NONE, NONE
@@ -225,7 +230,7 @@ local function put_back(code)
     local r = read(tonumber(row))
     if r and r.state == STATE.FAILED and r.code == code then
       local h = hand(r.row)
-      h.closing = hex('KD', r.interaction)
+      h.closing, h.lost = hex('KD', r.interaction), code == NO_ANSWER or nil
       r.code, r.arg, r.attempts = 0, 0, 0 -- it was not this row's fault
       back(r, h, 0, EVENT.PUT_BACK, code)
     end

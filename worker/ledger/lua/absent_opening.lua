@@ -5,6 +5,7 @@
 local r, h = read(A.row), hand(A.row)
 if not held(r, h, STATE.DOUBT_OPENING) then return refused(r and r.state) end
 tell(r, EVENT.ABSENT_OPEN)
+h.lost = true -- it may show yet: one more look goes before the next request
 if campaign('state') == 'cancelled' then
   cancel(r, h)
 elseif r.attempts >= A.max_attempts then

@@ -5,6 +5,7 @@
 local r, h = read(A.row), hand(A.row)
 if not held(r, h, STATE.DOUBT_SENDING) then return refused(r and r.state) end
 tell(r, EVENT.ABSENT_SENT)
+h.lost = true -- it may show yet: one more look goes before the next request
 if r.attempts >= A.max_attempts then
   owe_close(r, h)
   fail(r, h, A.code, EVENT.FAILED)

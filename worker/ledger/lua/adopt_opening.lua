@@ -1,9 +1,14 @@
 -- Record that the Interaction in doubt was found by our own key: it is ours, and the row goes on from there.
 -- from DOUBT_OPENING | OPENING to OPEN (OPENING: a pair that is busy with our own Interaction)
--- ARGV[1] row, token, interaction, conversation, channel, flex_task
--- Returns {'ok'} | {'refused', state}
+-- ARGV[1] row, token, interaction, conversation, channel, flex_task; others {{interaction, channel}}: further ones with
+--   the same key, which are to be closed
+-- Returns {'ok'} | {'refused', state | 'closing' (it is to be closed itself)}
 local r, h = read(A.row), hand(A.row)
 if not held(r, h, STATE.DOUBT_OPENING) and not held(r, h, STATE.OPENING) then return refused(r and r.state) end
+if is_closing(A.interaction) then return refused('closing') end
+for _, other in ipairs(A.others or {}) do
+  if other[1] ~= A.interaction and not is_closing(other[1]) then note_close(other[1], A.row, other[2]) end
+end
 r.interaction, r.conversation = unhex(A.interaction), unhex(A.conversation)
 h.channel, h.flex_task, h.tries, h.doubt, h.opened = A.channel, A.flex_task, 0, nil, NOW
 move(r, STATE.OPEN, EVENT.FOUND_OPEN)

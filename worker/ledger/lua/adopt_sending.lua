@@ -1,9 +1,9 @@
--- Record that the message in doubt was found by our own key: Twilio has it.
--- from DOUBT_SENDING to ACCEPTED
+-- Record that a message was found by our own key: Twilio has it.
+-- from DOUBT_SENDING | OPEN to ACCEPTED (OPEN: one that was called absent has shown before the next request)
 -- ARGV[1] row, token, message
 -- Returns {'ok'} | {'refused', state}
 local r, h = read(A.row), hand(A.row)
-if not held(r, h, STATE.DOUBT_SENDING) then return refused(r and r.state) end
+if not held(r, h, STATE.DOUBT_SENDING) and not held(r, h, STATE.OPEN) then return refused(r and r.state) end
 r.message, r.code, r.arg = unhex(A.message), 0, 0
 tell(r, EVENT.FOUND_SENT)
 move(r, STATE.ACCEPTED, EVENT.ACCEPTED)

@@ -17,7 +17,7 @@ elseif A.verdict == 'sent' then
   move(r, STATE.NEEDS_REVIEW)
   save(r)
 else
-  local h = {}
+  local h = { lost = true }
   owe_close(r, h)
   if campaign('state') == 'cancelled' then
     cancel(r, h)
