@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 _LOOK_EVERY_S = 0.5
 _JSON_EVERY_S = 1.0
 _WIDTH_BESIDE_IDS = 62
+_LEFT_OPEN = 10
 
 
 def status(campaign_id: options.MaybeCampaignId = None, as_json: options.Json = False) -> None:
@@ -119,6 +120,11 @@ def _print(seen: Mapping[str, Any]) -> None:
     for name, value in facts.items():
         if value != "":
             screen.answer(f"  {name + ':':13}{value}")
+    for one in seen["left_open"][:_LEFT_OPEN]:
+        refused = f"Twilio refuses to close it ({one['code']}); end its task in Flex by hand"
+        screen.answer(f"  {'left open:':13}row {one['row']}, Interaction {one['interaction_sid']}: {refused}")
+    if len(seen["left_open"]) > _LEFT_OPEN:
+        screen.answer(f"  {'':13}… and {len(seen['left_open']) - _LEFT_OPEN} more; --json lists all of them")
     for pace in seen["pace"]:
         slowed = f", now {words.pace(pace['per_s'])}: {pace['why']}" if pace["why"] else ""
         screen.answer(f"  {'pace:':13}{pace['label']}{slowed}")

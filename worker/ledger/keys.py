@@ -20,8 +20,9 @@ All keys of an account share one hash tag, so that pacing, pair locks and campai
 | `…:queued` | ZSET | row in the broker's window -> since, ms |
 | `…:lease` | ZSET | row in hand -> lease's end, ms |
 | `…:out` | STREAM | r row, s state, c code: one entry for every send that ended |
-| `…:close` | HASH | Interaction SID -> JSON {row, channel, since, pair}: to be closed |
+| `…:close` | HASH | Interaction SID -> JSON {row, channel, since, pair, refusals, refused_since}: to be closed |
 | `…:closing` | ZSET | Interaction SID -> next attempt, ms |
+| `…:unclosed` | HASH | Interaction SID -> JSON {row, code, since}: closing it was given up, for Twilio refuses it |
 | `…:rej:<code>` | LIST | rows rejected with that code since the last resume |
 | `…:back` | ZSET | code -> how many of its list the breaker still has to put back; gone when it has |
 | `…:rejcodes` | SET | codes that have such a list |

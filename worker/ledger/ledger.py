@@ -174,12 +174,19 @@ class Ledger(LedgerReader):
         conversation: str = "",
         counted: bool = False,
         seen: bool = False,
+        code: int = 0,
     ) -> Reply:
         """Let an opened row go until `due_in_ms`.
 
-        `counted`: a check found that it isn't ready; `seen`: the customer is in it, only the message's slot is far off.
+        `counted`: a check found that it isn't ready; `seen`: the customer is in it, only the message's slot is far off;
+        `code`: why a check told nothing.
         """
-        args = {"conversation": conversation, "counted": counted or None, "seen": seen or None}
+        args = {
+            "conversation": conversation,
+            "counted": counted or None,
+            "seen": seen or None,
+            "code": code or None,
+        }
         return self._run("wait_open", campaign_id, row=row, token=token, due_in_ms=due_in_ms, **args)
 
     def use_conversation(self, campaign_id: str, row: int, token: str, conversation: str) -> Reply:
@@ -351,8 +358,19 @@ class Ledger(LedgerReader):
             "owe_close", campaign_id, row=row, token=token, interaction=interaction, channel=channel
         )
 
-    def closed(self, campaign_id: str, interaction: str, *, done: bool, due_in_ms: int = 0) -> Reply:
-        """Record what came of closing an Interaction."""
-        return self._run(
-            "closed", campaign_id, interaction=interaction, done=done or None, due_in_ms=due_in_ms
-        )
+    def closed(
+        self,
+        campaign_id: str,
+        interaction: str,
+        *,
+        done: bool = False,
+        due_in_ms: int = 0,
+        refused: int = 0,
+        given_up: bool = False,
+    ) -> Reply:
+        """Record what came of closing an Interaction.
+
+        `refused`: the code with which Twilio refuses it; `given_up`: it is left to be closed by hand.
+        """
+        args = {"done": done or None, "refused": refused or None, "given_up": given_up or None}
+        return self._run("closed", campaign_id, interaction=interaction, due_in_ms=due_in_ms, **args)

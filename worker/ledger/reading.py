@@ -19,11 +19,22 @@ _HAND_FIELDS = {f.name for f in fields(Hand)}
 
 @dataclass(frozen=True, slots=True)
 class ToClose:
-    """An Interaction without a message, to be closed."""
+    """An Interaction without a message, to be closed; `refused_since` (ms): from when on Twilio has refused it."""
 
     interaction_sid: str
     row: int
     channel_sid: str
+    refusals: int = 0
+    refused_since: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class LeftOpen:
+    """An Interaction without a message that Twilio does not let us close: somebody must do it by hand."""
+
+    interaction_sid: str
+    row: int
+    code: int
 
 
 class LedgerReader:
@@ -158,11 +169,27 @@ class LedgerReader:
             return []
         values = call(lambda: self.client.hmget(self.key(campaign_id, "close"), sids))
         pairs = [(sid.decode(), json.loads(value)) for sid, value in zip(sids, values, strict=True) if value]
-        return [ToClose(sid, int(value["row"]), value.get("channel") or "") for sid, value in pairs]
+        return [
+            ToClose(
+                sid,
+                int(value["row"]),
+                value.get("channel") or "",
+                int(value.get("refusals", 0)),
+                int(value.get("refused_since", 0)),
+            )
+            for sid, value in pairs
+        ]
 
     def to_close_count(self, campaign_id: str) -> int:
         """Count the Interactions that are still to be closed."""
         return int(call(lambda: self.client.hlen(self.key(campaign_id, "close"))))
+
+    def left_open(self, campaign_id: str) -> list[LeftOpen]:
+        """List the Interactions whose closing was given up, by row."""
+        found = call(lambda: self.client.hgetall(self.key(campaign_id, "unclosed")))
+        values = [(sid.decode(), json.loads(value)) for sid, value in found.items()]
+        left = [LeftOpen(sid, int(value["row"]), int(value["code"])) for sid, value in values]
+        return sorted(left, key=lambda one: (one.row, one.interaction_sid))
 
     def next_due_ms(self, campaign_id: str) -> tuple[int | None, int | None]:
         """Tell when the next PENDING and the next opened or doubtful row is due (ms, Redis's clock)."""
@@ -172,9 +199,10 @@ class LedgerReader:
             due, later = self._execute(pipe)
         return (int(due[0][1]) if due else None, int(later[0][1]) if later else None)
 
-    def first_due(self, campaign_id: str) -> Row | None:
-        """Read the row that is due first among those put off."""
-        found = call(lambda: self.client.zrange(self.key(campaign_id, "due"), 0, 0))
+    def first_due(self, campaign_id: str, *, opened: bool = False) -> Row | None:
+        """Read the row that is due first among those put off, or with `opened` among those open or in doubt."""
+        index = "later" if opened else "due"
+        found = call(lambda: self.client.zrange(self.key(campaign_id, index), 0, 0))
         return self.get_row(campaign_id, int(found[0])) if found else None
 
     def now_ms(self) -> int:

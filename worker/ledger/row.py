@@ -54,7 +54,7 @@ class Record:
 class Hand:
     """What the holder of a row needs beside its record; gone when the send ends. Times are Redis's, in ms.
 
-    `lost`: an earlier request went unanswered and was called absent.
+    `lost`: an earlier request went unanswered and was called absent. `why`: code of the last look, if that failed.
     """
 
     token: str = ""
@@ -73,6 +73,7 @@ class Hand:
     used: bool = False
     seen: bool = False
     lost: bool = False
+    why: int = 0
     version: int = 0
 
 

@@ -211,13 +211,15 @@ def where_to_look(record: Record, campaign_id: str, row: int) -> str:
     """Say where in Twilio's console the truth about a send can be found."""
     key = outreach_key(campaign_id, row, record.send)
     if record.conversation_sid:
+        whose = f" (of Interaction {record.interaction_sid})" if record.interaction_sid else ""
         return (
-            f"In Twilio's console open Conversations, conversation {record.conversation_sid}, and look for a "
-            f"message whose attributes hold outreach_key {key}"
+            f"In Twilio's console, under Conversations, open {record.conversation_sid}{whose} and look for a message "
+            f"whose attributes hold outreach_key {key}"
         )
     return (
-        "In Twilio's console open Conversations and find those of this row's address; look for a message whose "
-        f"attributes hold outreach_key {key}, and among the Flex tasks for one with the same key"
+        "In Twilio's console, under TaskRouter > Workspaces > Flex Task Assignment > Tasks, look for a task whose "
+        f"attributes hold outreach_key {key}; they name its conversation. Under Conversations open that one or, without "
+        "a task, those of this row's address: a message whose attributes hold the same key was sent"
     )
 
 

@@ -52,7 +52,8 @@ def _has_shown(bench: Workbench, loaded: LoadedCampaign, row: Row, claim: Claim,
         return bool(seen.value)
     if seen.code in pace.FORBIDDEN:  # it was not while the message was looked for, and found absent
         return False
-    _wait(bench, loaded, row, claim, pace.backoff_ms(bench, min(row.hand.checks, 3), seen.retry_after_s))
+    wait_ms = pace.backoff_ms(bench, min(row.hand.checks, 3), seen.retry_after_s)
+    _wait(bench, loaded, row, claim, wait_ms, code=seen.code)
     return True
 
 
@@ -64,7 +65,7 @@ def _not_told(
         _abandon(bench, loaded, row, claim, State.FAILED, unknown.code)
         return
     wait_ms = pace.backoff_ms(bench, min(row.hand.checks, 3), unknown.retry_after_s)
-    _wait(bench, loaded, row, claim, wait_ms, conversation)
+    _wait(bench, loaded, row, claim, wait_ms, conversation, unknown.code)
 
 
 def _find_conversation(bench: Workbench, row: Row, recipient: Recipient) -> str | None:
@@ -173,10 +174,22 @@ def _by_the_rule(bench: Workbench, loaded: LoadedCampaign, row: Row, claim: Clai
 
 
 def _wait(
-    bench: Workbench, loaded: LoadedCampaign, row: Row, claim: Claim, wait_ms: int, conversation: str = ""
+    bench: Workbench,
+    loaded: LoadedCampaign,
+    row: Row,
+    claim: Claim,
+    wait_ms: int,
+    conversation: str = "",
+    code: int = 0,
 ) -> None:
     bench.ledger.wait_open(
-        loaded.info.id, row.number, claim.token, wait_ms, conversation=conversation, counted=True
+        loaded.info.id,
+        row.number,
+        claim.token,
+        wait_ms,
+        conversation=conversation,
+        counted=True,
+        code=code,
     )
 
 

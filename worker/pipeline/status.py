@@ -37,10 +37,15 @@ def snapshot(bench: Workbench, campaign_id: str) -> dict[str, Any]:
             workers=len(workers),
             in_doubt_overall=in_doubt,
             first_due=bench.ledger.first_due(campaign_id) if info.is_idle else None,
+            first_later=bench.ledger.first_due(campaign_id, opened=True),
         ),
         "paused": _paused(info),
         "pace": [_describe(state) for state in paces],
         "to_close": bench.ledger.to_close_count(campaign_id),
+        "left_open": [
+            {"row": one.row, "interaction_sid": one.interaction_sid, "code": str(one.code)}
+            for one in bench.ledger.left_open(campaign_id)
+        ],
         "workers": [_describe_worker(owner, facts) for owner, facts in workers.items()],
         "file": info.file,
         "generation": info.generation,

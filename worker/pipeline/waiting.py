@@ -10,7 +10,8 @@ from worker.ledger.row import Row
 from worker.ledger.states import State
 from worker.pacing.pacer import BucketState
 from worker.pipeline.dispatch import MOST_DOUBTS
-from worker.pipeline.reasons import code_words, words_of
+from worker.pipeline.pace import FORBIDDEN
+from worker.pipeline.reasons import FIRST_TWILIO_CODE, code_words, words_of
 
 
 def waiting_for(
@@ -20,11 +21,12 @@ def waiting_for(
     workers: int,
     in_doubt_overall: int = 0,
     first_due: Row | None = None,
+    first_later: Row | None = None,
 ) -> str | None:
     """Name whom the campaign waits for; None where nothing is waited for.
 
     `paces` are the buckets that an Interaction is taken from; `in_doubt_overall` counts the account's rows in doubt;
-    `first_due` is the first of the rows put off.
+    `first_due` is the first of the rows put off, `first_later` the first of those open or in doubt.
     """
     stands = info.stands
     if stands == "loading":
@@ -39,8 +41,8 @@ def waiting_for(
         return f"{_rows(info.left)} in hand when the campaign was cancelled"
     return (
         _blocked(paces, info.now_ms)
-        or _doubts(info, in_doubt_overall)
-        or _due_later(info, first_due)
+        or _doubts(info, in_doubt_overall, first_later)
+        or _due_later(info, first_due, first_later)
         or _pace(info, paces)
         or f"Twilio's answers about {_rows(info.left)} in hand"
     )
@@ -62,17 +64,31 @@ def _blocked(paces: Sequence[BucketState], now_ms: int) -> str | None:
     return None
 
 
-def _doubts(info: CampaignInfo, overall: int) -> str | None:
+def _doubts(info: CampaignInfo, overall: int, first: Row | None) -> str | None:
     next_look = f", next look at {say_clock(info.next_later_ms, info.now_ms)}" if info.next_later_ms else ""
     if overall > MOST_DOUBTS:
         return f"{overall} rows in doubt are looked up before any new row is opened{next_look}"
     if not info.in_doubt or not (info.left == info.in_doubt or info.is_idle):
         return None
     are = "is" if info.in_doubt == 1 else "are"
-    return f"{_rows(info.in_doubt)} in doubt {are} being looked up{next_look}"
+    return f"{_rows(info.in_doubt)} in doubt {are} being looked up{next_look}{_failing(info, first)}"
 
 
-def _due_later(info: CampaignInfo, first: Row | None) -> str | None:
+def _failing(info: CampaignInfo, first: Row | None) -> str:
+    """Name what the last look at a row open or in doubt came to, where it told nothing."""
+    if first is None or first.hand.why < FIRST_TWILIO_CODE:
+        return ""
+    if first.hand.why not in FORBIDDEN:
+        return f"; the last look at row {first.number} failed ({first.hand.why})"
+    then = (
+        f"unless that changes soon, it is left to you in `outreach review {info.id}`"
+        if first.state.is_doubt
+        else "unless that changes within 10 minutes, it fails"
+    )
+    return f"; Twilio forbids to look row {first.number} up ({first.hand.why}): {then}"
+
+
+def _due_later(info: CampaignInfo, first: Row | None, first_later: Row | None) -> str | None:
     if not info.is_idle:
         return None
     pending, opened = info.counts.get(State.PENDING, 0), info.waiting_open
@@ -86,7 +102,8 @@ def _due_later(info: CampaignInfo, first: Row | None) -> str | None:
         return f"{what}, the first at {say_clock(info.next_due_ms, info.now_ms)}{why}"
     if opened and info.next_later_ms:
         what = f"the customer or the slot of {_rows(opened)} that {'is' if opened == 1 else 'are'} open"
-        return f"{what}, next look at {say_clock(info.next_later_ms, info.now_ms)}"
+        next_look = f"next look at {say_clock(info.next_later_ms, info.now_ms)}"
+        return f"{what}, {next_look}{_failing(info, first_later)}"
     return None
 
 

@@ -5,7 +5,9 @@ from pipeline_bench import Rig, phone, trouble
 
 from worker.ledger.states import State
 from worker.pipeline.closing import close_some
+from worker.pipeline.status import snapshot
 
+CLOSING = "POST flex-api/v1/Interactions/{interaction}/Channels/{channel}"
 FAULTS = ["429", "403", "405", "500_before", "500_after", "cut_before", "cut_after", "unreadable"]
 
 
@@ -32,17 +34,73 @@ def test_closing_is_repeated_until_it_is_confirmed(rig: Rig, fault: str) -> None
     rig.judge()
 
 
+@pytest.mark.parametrize(("fault", "code"), [("403", "20403"), ("405", "20004")])
+def test_closing_that_twilio_refuses_is_tried_less_often_and_left_to_a_person_after_a_day(
+    rig: Rig, fault: str, code: str
+) -> None:
+    rig.simulator.settings(fault_close={fault: 1})
+    rejected(rig)
+    name, waits = rig.ledger.key("spring-1", "closing"), []
+    for _ in range(9):
+        ((sid, due),) = rig.client.zrange(name, 0, 0, withscores=True)
+        rig.clock.shift_ms += max(0, int(due) - rig.clock.now_ms()) + 1
+        assert close_some(rig.bench, "spring-1") == 0
+        waits.append(round((rig.client.zscore(name, sid) - rig.clock.now_ms()) / 10_000))
+        rig.forget_pace()
+
+    rig.clock.shift_ms += 24 * 3_600_000
+    assert close_some(rig.bench, "spring-1") == 0
+
+    assert waits[2:] == [2, 4, 8, 16, 30, 30, 30]  # tens of seconds
+    assert snapshot(rig.bench, "spring-1")["left_open"] == [
+        {"row": 1, "interaction_sid": rig.row().record.interaction_sid, "code": code}
+    ]
+    rig.registry.set_active("spring-1", active=False)
+    assert rig.registry.active() == []
+
+
+def test_closing_that_credentials_do_not_allow_is_never_given_up(rig: Rig) -> None:
+    rejected(rig)
+    rig.simulator.settings(credentials=["AC0:other"])
+
+    for _ in range(8):
+        rig.clock.shift_ms += 24 * 3_600_000
+        assert close_some(rig.bench, "spring-1") == 0
+    rig.simulator.settings(credentials=[])
+    rig.drive()
+
+    assert rig.ledger.left_open("spring-1") == []
+    rig.judge()
+
+
+def test_row_that_waits_for_a_closing_goes_on_when_that_is_given_up(rig: Rig) -> None:
+    rejected(rig)
+    rig.simulator.settings(fault_close={"403": 1}, patterns_on=False, pair_busy="error")
+    assert rig.ledger.new_send("spring-1", 1, 1).ok
+    rig.registry.set_active("spring-1", active=True)
+    rig.clock.shift_ms += 6_000
+    close_some(rig.bench, "spring-1")
+    assert not rig.dispatch()
+
+    rig.clock.shift_ms += 24 * 3_600_000
+    close_some(rig.bench, "spring-1")
+    rig.drive()
+
+    assert rig.messages() == {"spring-1:1:2": 1}
+    assert len(rig.simulator.journal("interaction")) == 1
+
+
 def test_closing_waits_for_its_turn_in_the_pace(rig: Rig) -> None:
     rig.simulator.settings(fault_close={"429_retry_after": 1}, retry_after_s=30.0)
     rejected(rig)
     rig.clock.shift_ms += 6_000
     close_some(rig.bench, "spring-1")
-    asked = len(rig.simulator.requests("POST flex-api/v1/Interactions/{interaction}/Channels/{channel}"))
+    asked = len(rig.simulator.requests(CLOSING))
 
     rig.clock.shift_ms += 6_000
     assert close_some(rig.bench, "spring-1") == 0
 
-    again = len(rig.simulator.requests("POST flex-api/v1/Interactions/{interaction}/Channels/{channel}"))
+    again = len(rig.simulator.requests(CLOSING))
     assert again == asked
     assert rig.ledger.to_close_count("spring-1") == 1
 

@@ -5,6 +5,7 @@
 local r, h = read(A.row), hand(A.row)
 if not held(r, h, STATE.DOUBT_OPENING) and not held(r, h, STATE.DOUBT_SENDING) then return refused(r and r.state) end
 h.asked = (h.asked or 0) + 1
+h.why = not A.empty and A.code ~= 0 and A.code or nil
 if A.empty then r.looks = math.min(255, r.looks + 1) end
 let_go(A.row, h)
 tell(r, EVENT.LOOKED, A.empty and 0 or A.code)
