@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test lint unit integration acceptance lock clean
+.PHONY: demo test lint unit integration acceptance soak lock clean
 
 demo: .venv/.run        ## a whole campaign against the bundled Twilio simulator
 	@$(BIN)/outreach demo
@@ -18,6 +18,13 @@ lint: .venv/.dev
 
 unit integration acceptance: .venv/.dev
 	$(BIN)/python -m pytest tests/$@
+
+SEED ?= 1
+KILLS ?= 1000
+ROWS ?= 20000
+
+soak: .venv/.dev        ## kill everything again and again while a campaign runs; about half an hour
+	$(BIN)/python tests/acceptance/soak.py --seed $(SEED) --kills $(KILLS) --rows $(ROWS)
 
 lock: .venv/.dev        ## pin again, with hashes; needs `uv`
 	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --extra build pyproject.toml -o requirements.txt
