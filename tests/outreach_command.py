@@ -58,7 +58,7 @@ class Outreach:
             "OUTREACH_SETTLE_S": "0.3,0.6",
             **environ,
         }
-        self._running: list[subprocess.Popen[str]] = []
+        self._running: list[subprocess.Popen[Any]] = []
 
     def write(self, rows: int | Sequence[str] = 3, *changes: tuple[str, str]) -> None:
         """Write a definition, with `changes` in its text, and a file of so many customers, or of these numbers."""

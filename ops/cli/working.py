@@ -19,8 +19,10 @@ _LOOK_EVERY_S = 0.25
 _SETTLE_AT_MOST_S = 120.0
 _CLOSE_AT_MOST_S = 20.0
 _GRACE_S = 60.0
+# Who sends SIGTERM often kills after 30 s: by then the workers are gone and the results file is written.
+_INTERRUPTED_GRACE_S = 27.0
 # An open row waits for its customer to be let in; one whose channel hangs is left for the next time.
-_FINISH_AT_MOST_S = 20.0
+_FINISH_AT_MOST_S = 12.0
 # A row that waits for its slot is not in flight yet, and opens when the slot comes.
 _QUIET_S = 0.75
 _STOPPING = "stopping: rows in hand are finished first; Ctrl-C again stops at once"
@@ -130,10 +132,10 @@ class _Foreground:
         return time.monotonic() - self.still_since.setdefault(what, time.monotonic()) > at_most_s
 
     def _take_down(self, shown: display.Display) -> None:
+        deadline = time.monotonic() + (_INTERRUPTED_GRACE_S if self.interrupts.count else _GRACE_S)
         if self.interrupts.count:
             self._finish_open_rows(shown)
         self.crew.ask_to_stop()
-        deadline = time.monotonic() + _GRACE_S
         while not self.crew.all_gone() and self.interrupts.count < 2 and time.monotonic() < deadline:
             self._look(shown, _STOPPING if self.interrupts.count else "")
             self.crew.wait_gone(_LOOK_EVERY_S)

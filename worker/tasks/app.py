@@ -126,6 +126,7 @@ def _stop_upkeep(**_: object) -> None:
 
 @worker_shutting_down.connect  # type: ignore[untyped-decorator]
 def _begin_no_more(**_: object) -> None:
-    from worker.tasks import upkeep
+    from worker.tasks import stopping, upkeep
 
+    stopping.begin()
     upkeep.stopping()

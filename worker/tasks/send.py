@@ -9,16 +9,9 @@ from worker.logs import get_logger
 from worker.pipeline import send
 from worker.pipeline.reconcile import reconcile_rows as reconcile
 from worker.tasks.app import app, parts
+from worker.tasks.stopping import Stopping
 
 log = get_logger(__name__)
-
-
-class Stopping:
-    """Whether this worker is on its way out: rows that it has not begun go back."""
-
-    now = False
-    soon = False
-    """Rows that are open are still finished, and no row is opened any more."""
 
 
 @app.task(name="send_rows")  # type: ignore[untyped-decorator]
@@ -31,8 +24,7 @@ def send_rows(campaign_id: str, rows: Sequence[int]) -> None:
 def _guarded(campaign_id: str, row: int) -> None:
     """One bad row costs one row: what goes wrong with it is logged, and the ledger makes it due again."""
     try:
-        goes_back = (Stopping.soon or Stopping.now) and _give_back(campaign_id, row)
-        if not goes_back and not Stopping.now:
+        if Stopping.opens or not _give_back(campaign_id, row):
             send.send_row(parts.bench(), campaign_id, row)
     except OutreachError as error:
         log.warning("row.stopped", campaign=campaign_id, row=row, error=error.sentence)

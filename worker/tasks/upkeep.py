@@ -22,7 +22,8 @@ from worker.pipeline.dispatch import dispatch
 from worker.pipeline.refresh import ResultsRefresher
 from worker.tasks.app import app
 from worker.tasks.command import OPEN_NO_MORE
-from worker.tasks.send import Stopping, reconcile_rows, send_rows
+from worker.tasks.send import reconcile_rows, send_rows
+from worker.tasks.stopping import Stopping, open_no_more, watch
 
 log = get_logger(__name__)
 
@@ -33,6 +34,7 @@ CLOSING_S = 0.5
 RESULTS_S = 1.0
 STALE_WORKER_S = 3600
 PARENT_GONE_S = 30.0
+TICK_ENDS_S = 3.0
 
 
 @dataclass
@@ -44,10 +46,15 @@ class Upkeep:
     turn: int = 0
     seen_at: float = 0.0
     rescued_at: float = 0.0
+    ticking: threading.Thread = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.ticking = threading.Thread(target=self._tick_loop, name="tick", daemon=True)
 
     def start(self) -> None:
         """Start the threads."""
-        loops = [self._tick_loop, self._closing_loop]
+        self.ticking.start()
+        loops = [self._closing_loop]
         if self.bench.settings.results_dir is not None:
             loops.append(self._results_loop)
         for target in loops:
@@ -87,7 +94,7 @@ class Upkeep:
         if bench.registry.take_duty("dispatch", bench.owner, int(TICK_S * 900)):
             self.turn += 1
             with _Outbox() as outbox:
-                dispatch(bench, outbox.put, self.turn, opens=not Stopping.soon)
+                dispatch(bench, outbox.put, self.turn, opens=Stopping.opens)
         if now - self.rescued_at >= RESCUE_S:
             self.rescued_at = now
             if bench.registry.take_duty("rescue", bench.owner, int(RESCUE_S * 900)):
@@ -175,28 +182,25 @@ def start(bench: Workbench, parent_fd: str | None) -> None:
     upkeep = Upkeep(bench)
     _running.append(upkeep)
     upkeep.start()
+    watch()
     if parent_fd is not None:
         # In place of Celery's own handler, which would write all stacks to the log.
         signal.signal(OPEN_NO_MORE, lambda *_: open_no_more())
         threading.Thread(target=_watch_parent, args=(int(parent_fd),), name="parent", daemon=True).start()
 
 
-def open_no_more() -> None:
-    """Open no row any more, and finish those that are open: who asks for this stops the worker soon."""
-    Stopping.soon = True
-
-
 def stopping() -> None:
-    """Begin no row any more: what is not claimed goes back to the ledger."""
-    Stopping.now = True
+    """Leave the duties of the tick to others."""
     for upkeep in _running:
         upkeep.stopped.set()
 
 
 def stop() -> None:
     """Say that this worker is gone."""
+    stopping()
     for upkeep in _running:
-        upkeep.stopped.set()
+        # Between the ledger's queue and the broker: rows that are QUEUED without a message would wait to be rescued.
+        upkeep.ticking.join(TICK_ENDS_S)
         try:
             upkeep.bench.registry.forget_worker(upkeep.bench.owner)
         except OutreachError:

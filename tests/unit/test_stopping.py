@@ -1,0 +1,24 @@
+"""Tell whether a worker that is not done in time leaves all the same, and says so."""
+
+import subprocess
+import sys
+
+LEAVES = """
+import threading
+from worker.tasks import stopping
+stopping.LEAVE_AFTER_S = 0.1
+stopping.watch()
+stopping.begin()
+threading.Event().wait()
+"""
+
+
+def test_worker_whose_rows_take_too_long_leaves_and_says_so() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", LEAVES], capture_output=True, text=True, timeout=30, check=False
+    )
+
+    assert done.returncode == 1
+    assert (
+        done.stderr == "outreach worker: not done after 0 s; rows in hand are looked up by whoever goes on\n"
+    )

@@ -1,0 +1,62 @@
+"""How a worker ends: it opens no row any more, finishes those in hand, and is gone within 28 s; nothing is lost either way.
+
+Celery itself waits for its threads as long as they take, pays no heed to a second SIGTERM, and joins its threads even on
+SIGQUIT. A row that is left in hand is looked up by whoever comes next, as after a crash.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+import time
+from typing import NoReturn
+
+LEAVE_AFTER_S = 28.0
+"""How long rows in hand have: a request takes 20 s at most, and many a supervisor kills after 30 s."""
+_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT)
+
+
+class Stopping:
+    """Whether this worker is on its way out: rows that are not open yet go back to the ledger."""
+
+    opens = True
+    begun = threading.Event()
+
+
+def watch() -> None:
+    """Be ready to leave: at once on SIGQUIT, and in time once stopping has begun."""
+    signal.signal(signal.SIGQUIT, _leave_on_signal)
+    if os.environ.get("REMAP_SIGTERM") == "SIGQUIT":  # Celery's own setting
+        signal.signal(signal.SIGTERM, _leave_on_signal)
+    threading.Thread(target=_leave_in_time, name="leaving", daemon=True).start()
+
+
+def open_no_more() -> None:
+    """Open no row any more, and finish those that are open: who asks for this stops the worker soon."""
+    Stopping.opens = False
+
+
+def begin() -> None:
+    """Stop softly, asked for by a signal; the next one ends this process at once."""
+    open_no_more()
+    Stopping.begun.set()
+    for one in _SIGNALS:
+        signal.signal(one, _leave_on_signal)
+
+
+def leave(why: str) -> NoReturn:
+    """End this process at once, whatever its threads are doing."""
+    # Not logged: a signal may have come in the middle of a line of the log.
+    os.write(2, f"outreach worker: {why}; rows in hand are looked up by whoever goes on\n".encode())
+    os._exit(1)
+
+
+def _leave_on_signal(*_: object) -> None:
+    leave("told to leave at once")
+
+
+def _leave_in_time() -> None:
+    Stopping.begun.wait()
+    time.sleep(LEAVE_AFTER_S)
+    leave(f"not done after {LEAVE_AFTER_S:.0f} s")
