@@ -55,10 +55,14 @@ def cancel(
 ) -> None:
     """End a campaign: rows not opened yet become cancelled, those in hand are finished. It can't be undone.
 
+    A campaign whose loading was interrupted is removed.
+
     Example: outreach cancel renewal-reminder-1a2b3c4d5e --yes
     """
     with open_desk() as desk:
         info = desk.registry.get(campaign_id)
+        if info.state == "loading" and _discard(desk, info, yes=yes, as_json=as_json):
+            return
         if info.state != "cancelled":
             _refuse_ended(info, "cancelled")
             left = words.number(info.left)
@@ -88,6 +92,24 @@ def go_on(desk: Desk, campaign_id: str, what: str, *, as_json: bool, verbose: bo
         raise typer.Exit(work(desk, campaign_id, crew, as_json=as_json))
 
 
+def _discard(desk: Desk, info: "CampaignInfo", *, yes: bool, as_json: bool) -> bool:
+    """Remove a campaign that never started; False where its load has come to its end meanwhile."""
+    loaded = words.rows(info.loaded)
+    if not yes and not _agrees(f"Cancel {info.id}, with {loaded} loaded so far? Nobody has been contacted."):
+        raise typer.Exit(2)
+    seen = desk.snapshot(info.id)
+    if not desk.registry.discard(info.id).ok:
+        return False
+    if as_json:
+        nothing = {"rows": 0, "left": 0, "counts": dict.fromkeys(seen["counts"], 0)}
+        screen.answer_json({**seen, **nothing, "state": "cancelled", "waiting_for": None, "eta_s": 0})
+    else:
+        screen.answer(
+            f"{info.id} was never loaded to its end: it is gone, with the {loaded} loaded so far. Nobody was contacted."
+        )
+    return True
+
+
 def _cancel_rows(desk: Desk, campaign_id: str) -> None:
     """End the waiting rows from here, so that nobody has to wait for a worker's tick."""
     deadline = time.monotonic() + _CANCEL_WITHIN_S
@@ -106,7 +128,9 @@ def _agrees(question: str) -> bool:
 def _refuse_ended(info: "CampaignInfo", done: str) -> None:
     if info.stands in ("finished", "cancelled", "loading"):
         advice = (
-            "Give the `run` or `load` command again to load the rest." if info.stands == "loading" else ""
+            f"Give the `run` or `load` command again to load the rest, or end it with `outreach cancel {info.id}`."
+            if info.stands == "loading"
+            else ""
         )
         raise RefusedHereError(f"{info.id} is {info.stands}, so it can't be {done}.", advice)
 

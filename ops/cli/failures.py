@@ -6,6 +6,7 @@ paused; 4 Redis or Twilio can't be reached at the start; 70 a fault of outreach 
 
 import contextlib
 import os
+import signal
 import sys
 import traceback
 from collections.abc import Iterator, Sequence
@@ -20,6 +21,22 @@ from worker.errors import OutreachError
 ALL_WELL, NOT_ALL_ACCEPTED, REFUSED, INTERRUPTED, UNREACHABLE, FAULT = 0, 1, 2, 3, 4, 70
 _BROKEN_PIPE = 141
 _SHOWN_PROBLEMS = 20
+
+
+@contextlib.contextmanager
+def stopped_softly(saying: str) -> Iterator[None]:
+    """Have SIGTERM and SIGHUP end what is inside as Ctrl-C does: orderly, with `saying` and the exit code 3."""
+    # What is ignored stays so: `nohup` means that a closed terminal is no reason to stop.
+    heeded = [one for one in (signal.SIGTERM, signal.SIGHUP) if signal.getsignal(one) is not signal.SIG_IGN]
+    before = {one: signal.signal(one, signal.default_int_handler) for one in heeded}
+    try:
+        yield
+    except KeyboardInterrupt:
+        screen.say(saying)
+        raise typer.Exit(INTERRUPTED) from None
+    finally:
+        for one, handler in before.items():
+            signal.signal(one, handler)
 
 
 @contextlib.contextmanager

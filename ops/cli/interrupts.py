@@ -18,7 +18,8 @@ class Interrupts:
 
     def __enter__(self) -> "Interrupts":
         for one in _SIGNALS:
-            self._before[one] = signal.signal(one, self._note)
+            if signal.getsignal(one) is not signal.SIG_IGN:  # as under `nohup`
+                self._before[one] = signal.signal(one, self._note)
         return self
 
     def __exit__(self, *_: type[BaseException] | BaseException | TracebackType | None) -> None:

@@ -16,6 +16,10 @@ if TYPE_CHECKING:
     from worker.settings import Settings
 
 _SHOWN_PROBLEMS = 5
+_INTERRUPTED = (
+    "interrupted: the same command again goes on. "
+    "A campaign starts only when all its rows are loaded; `outreach status` shows how it stands."
+)
 
 
 def run(
@@ -50,7 +54,11 @@ def run_campaign(
     """Take a campaign in and work it off; return the exit code."""
     settings = read_settings()
     settings.require_credentials()
-    with open_desk(settings) as desk, contextlib.ExitStack() as stack:
+    with (
+        failures.stopped_softly(_INTERRUPTED),
+        open_desk(settings) as desk,
+        contextlib.ExitStack() as stack,
+    ):
         from ops.cli.crew import Crew
         from ops.cli.working import conclude, work
 
@@ -77,7 +85,7 @@ def load(
     """
     settings = read_settings()
     settings.require_credentials()
-    with open_desk(settings) as desk:
+    with failures.stopped_softly(_INTERRUPTED), open_desk(settings) as desk:
         from ops.cli.crew import has_live_workers
 
         if settings.redis_url is None and not has_live_workers(desk.registry):

@@ -213,14 +213,14 @@ class Registry:
             where = (keys.campaign(self.prefix, campaign_id), name)
             self.scripts.run("deactivate", where, id=campaign_id)
 
-    def discard(self, campaign_id: str) -> None:
-        """Remove a campaign that never started, with all its rows.
+    def discard(self, campaign_id: str) -> Reply:
+        """Remove a campaign that never started, with all its rows; refused where it has.
 
         Raises: NotFoundError where there is none of this id.
         """
         self.get(campaign_id)
         where = (keys.campaign(self.prefix, campaign_id), f"{self.prefix}campaigns", f"{self.prefix}active")
-        self.scripts.run("discard", where, id=campaign_id)
+        return self.scripts.run("discard", where, id=campaign_id)
 
     # Workers ------------------------------------------------------------------------------------------------
 

@@ -18,10 +18,6 @@ MAX_WAIT_MS = 2000
 MARGIN_S = 0.014
 LATE_S = 0.003
 _SLIPS_MAX = 5
-# A process's first answers come over a connection that is being made, from scripts that are being loaded: a translation
-# of Redis's clock that rests on these alone is off by several milliseconds, and so were the first calls.
-_BLUR_S = 0.001
-_LOOKS_MAX = 10
 # Of a server that answers, but cannot keep anything now: full, or a replica.
 _CANNOT_WRITE = (redis.exceptions.OutOfMemoryError, redis.exceptions.ReadOnlyError)
 
@@ -98,8 +94,6 @@ class Pacer:
         self._late_s = late_s
         self._answer_s = 0.0
         self._redis_clock = RedisClock()
-        self._client = client
-        self._is_clock_set = False
         self._acquire, self._slip, self._slow_down, self._peek = (
             client.register_script(_script(name)) for name in ("gcra", "slip", "slow_down", "peek")
         )
@@ -115,7 +109,6 @@ class Pacer:
         """
         if not buckets or not 0 <= max_wait_ms <= MAX_WAIT_MS:
             raise ValueError(f"at least one bucket, and a wait of at most {MAX_WAIT_MS} ms")
-        self._set_clock()
         limits = [max_wait_ms * 1000, _us(self._margin_s), *(bucket.per_s for bucket in buckets)]
         asked_s = self._clock()
         with effect("take_slot"):
@@ -129,16 +122,6 @@ class Pacer:
         slot_s = self._redis_clock.monotonic_s(slot_us / 1e6)
         wait_ms = max(0, round((slot_s - answered_s) * 1000))
         return Granted(wait_ms, slot_s, slot_us, tuple(buckets), tuple(map(int, slipped_us)))
-
-    def _set_clock(self) -> None:
-        """Look at Redis's clock, once a process, until it is known well or is too far away for that."""
-        for _ in range(0 if self._is_clock_set else _LOOKS_MAX):
-            asked_s = self._clock()
-            seconds, micros = _answered(self._client.time)
-            self._redis_clock.observe(asked_s, self._clock(), int(seconds) + int(micros) / 1e6)
-            if self._redis_clock.blur_s <= _BLUR_S:
-                break
-        self._is_clock_set = True
 
     def wait(self, granted: Granted) -> bool:
         """Sleep until the slot; False if it was missed for good, and another must be acquired.
@@ -215,18 +198,14 @@ class Pacer:
 
     def _run(self, script: Any, buckets: Sequence[Bucket], args: Sequence[float]) -> Any:
         keys = [f"{self._prefix}pace:{bucket.name}" for bucket in buckets]
-        return _answered(lambda: script(keys=keys, args=args))
-
-
-def _answered(ask: Callable[[], Any]) -> Any:
-    try:
-        return ask()
-    except redis.RedisError as error:
-        if isinstance(error, redis.ResponseError) and not isinstance(error, _CANNOT_WRITE):
-            raise
-        raise RedisUnavailableError(
-            "Redis gives no answer.", "See that it runs and can be reached."
-        ) from error
+        try:
+            return script(keys=keys, args=args)
+        except redis.RedisError as error:
+            if isinstance(error, redis.ResponseError) and not isinstance(error, _CANNOT_WRITE):
+                raise
+            raise RedisUnavailableError(
+                "Redis gives no answer.", "See that it runs and can be reached."
+            ) from error
 
 
 def _script(name: str) -> str:

@@ -30,7 +30,10 @@ def waiting_for(
     """
     stands = info.stands
     if stands == "loading":
-        return f"the file is being loaded, {info.loaded} rows so far; if that was interrupted, give the command again"
+        return (
+            f"the file is being loaded, {_rows(info.loaded)} so far; if that was interrupted, give the command again, "
+            f"or end it with `outreach cancel {info.id}`"
+        )
     if info.left == 0:
         return None
     if stands == "paused":
