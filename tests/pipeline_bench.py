@@ -20,6 +20,7 @@ from worker.errors import OutreachError
 from worker.gateway.caller import Credentials
 from worker.gateway.http import HttpOptions, PooledHttpClient
 from worker.gateway.twilio import TwilioGateway
+from worker.ledger.floors import Floors
 from worker.ledger.keys import BUCKET, prefix
 from worker.ledger.ledger import Ledger, LoadRow
 from worker.ledger.registry import CampaignInfo, Registry
@@ -179,12 +180,12 @@ class Rig:
         options = HttpOptions(base_url=base_url or self.simulator.url, connect_s=1.0, total_s=request_s)
         http = WatchedHttp(options, steady_clock, self.clock.wall_s)
         http.points = self.points
-        tag = chosen.account_tag
+        tag, floors = chosen.account_tag, Floors()
         credentials = Credentials(account_sid=ACCOUNT, auth_token="token")
         return Workbench(
             settings=chosen,
-            ledger=Ledger(client, tag, now_ms=self.clock.now_ms),
-            registry=Registry(client, tag, now_ms=self.clock.now_ms),
+            ledger=Ledger(client, tag, self.clock.now_ms, floors),
+            registry=Registry(client, tag, self.clock.now_ms, floors),
             pacer=Pacer(client, prefix(tag), clock=steady_clock, sleep=time.sleep),
             gateway=TwilioGateway(credentials, http, self.clock.wall_s),
             owner=owner,

@@ -33,6 +33,7 @@ OTHERS = {
     "mark_results_begun": "Note that the results file is about to be replaced, and by which state.",
     "rename_results": "Put the new results file in the old one's place.",
     "mark_results_whole": "Note that the results file holds that state.",
+    "note_seen": "Note beside the results file how far the campaign has been seen to come.",
 }
 
 

@@ -57,6 +57,12 @@ def thread_count(text: str) -> int:
     return int(text)
 
 
+def yes_or_no(text: str) -> bool:
+    if text.lower() not in ("yes", "no"):
+        raise UnusableError("is neither yes nor no", "Write yes or no.")
+    return text.lower() == "yes"
+
+
 def one_of(*words: str, fold: Callable[[str], str]) -> Callable[[str], str]:
     def read(text: str) -> str:
         if fold(text) not in words:

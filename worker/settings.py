@@ -33,6 +33,7 @@ class Settings:
     home: Path
     results_dir: Path | None = None
     settle_s: tuple[float, ...] = (2.0, 5.0, 15.0, 45.0)
+    cautious: bool = False
     concurrency: int | None = None
     log_level: str = "INFO"
     log_format: LogFormat = "console"
@@ -112,6 +113,7 @@ _TABLE = (
     Setting("OUTREACH_HOME", "home", "The folder of this installation's state.", "/var/lib/outreach", values.folder, "the platform's data directory"),
     Setting("OUTREACH_RESULTS_DIR", "results_dir", "The folder of the results files; a worker writes them only where it is set.", "results", values.folder, "./results"),
     Setting("OUTREACH_SETTLE_S", "settle_s", "When a row in doubt is looked up, in seconds after the doubt arose.", "2,5,15,45", values.settle_times_s, "2,5,15,45"),
+    Setting("OUTREACH_CAUTIOUS", "cautious", "Whether each row is looked up at Twilio before anything is sent for it: yes or no. An older ledger brings this about by itself.", "yes", values.yes_or_no, "no"),
     Setting("OUTREACH_CONCURRENCY", "concurrency", "Threads of a worker.", "64", values.thread_count, "what the pace asks for"),
     Setting("OUTREACH_LOG_LEVEL", "log_level", "The least of what is logged: DEBUG, INFO, WARNING or ERROR.", "INFO", values.one_of(*_LEVELS, fold=str.upper), "INFO"),
     Setting("OUTREACH_LOG_FORMAT", "log_format", "How logs are written: console or json.", "console", values.one_of("console", "json", fold=str.lower), "console"),

@@ -19,6 +19,7 @@ from worker.errors import RedisUnavailableError
 from worker.gateway.caller import Credentials
 from worker.gateway.http import HttpOptions, PooledHttpClient
 from worker.gateway.twilio import TwilioGateway
+from worker.ledger.floors import Floors
 from worker.ledger.keys import prefix
 from worker.ledger.ledger import Ledger
 from worker.ledger.registry import Registry
@@ -165,13 +166,13 @@ def build_gateway(settings: Settings, connections: int = DEFAULT_CONCURRENCY) ->
 
 def build(settings: Settings, client: redis.Redis, connections: int = DEFAULT_CONCURRENCY) -> Workbench:
     """Put the workbench together."""
-    tag = settings.account_tag
+    tag, floors = settings.account_tag, Floors()
     if settings.base_url:  # never on the way to Twilio itself
         arm(os.environ.get(CRASH_AT))
     return Workbench(
         settings=settings,
-        ledger=Ledger(client, tag),
-        registry=Registry(client, tag),
+        ledger=Ledger(client, tag, floors=floors),
+        registry=Registry(client, tag, floors=floors),
         pacer=Pacer(client, prefix(tag), clock=steady_clock, sleep=time.sleep),
         gateway=build_gateway(settings, connections),
         owner=owner_name(),

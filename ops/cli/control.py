@@ -42,6 +42,7 @@ def resume(
         if info.stands in ("finished", "cancelled", "loading"):
             _refuse_ended(info, "resumed")
         desk.settings.require_credentials()
+        desk.heed_results()
         if info.state == "paused":
             _refuse_unless(desk.registry.resume(campaign_id).ok, desk, campaign_id, "resumed")
         go_on(desk, campaign_id, "goes on", as_json=as_json, verbose=verbose)

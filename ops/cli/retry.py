@@ -36,6 +36,7 @@ def retry(
     from worker.pipeline.retry import begin, plan
 
     with open_desk() as desk:
+        desk.heed_results()
         found = plan(desk.ledger, desk.registry, campaign_id, codes=codes or [], rows=rows or [])
         if dry_run or not len(found):
             _show(found, as_json=as_json)

@@ -64,6 +64,7 @@ def run_campaign(
 
         warn_of_durability(desk)
         warn_of_lone_key(settings)
+        desk.heed_results()
         crew = stack.enter_context(contextlib.closing(Crew(settings, desk.registry, verbose=verbose)))
         intake = take_in(desk, campaign, customers, again=again, update=update, crew=crew)
         if intake.what in ("finished", "cancelled") and not desk.registry.get(intake.campaign_id).left:
@@ -95,6 +96,7 @@ def load(
             )
         warn_of_durability(desk)
         warn_of_lone_key(settings)
+        desk.heed_results()
         campaign_id = take_in(desk, campaign, customers, again=again, update=update).campaign_id
         if as_json:
             screen.answer_json(desk.snapshot(campaign_id))

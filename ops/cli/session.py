@@ -55,6 +55,22 @@ class Desk:
         write_results(self.ledger, self.registry, campaign_id, path)
         return path
 
+    def heed_results(self) -> None:
+        """Tell the ledger how far the campaigns had come by their results files, before anything is sent from here."""
+        from worker.pipeline.cautious import heed_results
+
+        heed_results(self.registry, self.settings.results_dir_or_default)
+
+    def look(self, campaign_id: str) -> dict[str, Any]:
+        """Return how a campaign stands; note beside its results file how far it has come, or see that Redis is behind."""
+        from worker.pipeline.results import note_seen
+
+        self.registry.watch()
+        seen = self.snapshot(campaign_id)
+        with contextlib.suppress(RefusedHereError):  # the keeper of the file itself complains
+            note_seen(self.registry.get(campaign_id), self.results_path(campaign_id))
+        return seen
+
     def choose(self, campaign_id: str | None) -> "CampaignInfo":
         """Return the campaign of this id, or the latest.
 

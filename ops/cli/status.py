@@ -113,6 +113,7 @@ def _print(seen: Mapping[str, Any]) -> None:
         "rate": words.pace(seen["rate_per_s"]),
         "left": "" if seen["state"] in ("finished", "cancelled") else left,
         "waiting for": seen["waiting_for"] or "",
+        "cautious": seen["cautious"] or "",
         "to close": f"{seen['to_close']} Interactions without a message" if seen["to_close"] else "",
         "workers": len(seen["workers"]),
     }

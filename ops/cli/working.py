@@ -96,11 +96,12 @@ class _Foreground:
             self.trouble = ""
         except RedisUnavailableError:
             self._wait_for_redis()
-        notes = [self.trouble, self.note, self.keeper.complaint, saying]
+        caution = self.snapshot and self.snapshot["cautious"]
+        notes = [caution, self.trouble, self.note, self.keeper.complaint, saying]
         shown.show(self.snapshot, [note for note in notes if note])
 
     def _see(self) -> Mapping[str, Any]:
-        seen = self.desk.snapshot(self.campaign_id)
+        seen = self.desk.look(self.campaign_id)
         is_starting = self.crew.is_ours and not self.interrupts.count
         if is_starting and not seen["workers"] and seen["state"] in ("running", "waiting"):
             return {**seen, "waiting_for": "its workers to start"}

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from worker.gateway import reading
 from worker.gateway.caller import Caller, UnreadableError, follow
 from worker.gateway.outcome import Accepted, Answer
-from worker.gateway.seen import ChannelSeen, ConversationSeen, FlexTaskSeen
+from worker.gateway.seen import ChannelSeen, ConversationSeen, FlexTaskSeen, MessageSeen
 
 # So many quoted keys still fit into a URL of 8 KB, which every proxy takes.
 MAX_KEYS_A_LOOK_UP = 50
@@ -117,6 +117,22 @@ class Lookups(Caller):
                     if sid is None:
                         raise UnreadableError("sid")
                     return sid
+            return None
+
+        return self._ask(look)
+
+    def find_newest_message(self, conversation_sid: str, prefix: str) -> Answer[MessageSeen | None]:
+        """Find the newest message whose key begins with `prefix` (a row's, whatever the send); None as above."""
+        messages = self._client.conversations.v1.conversations(conversation_sid).messages
+
+        def look() -> MessageSeen | None:
+            for message in follow(messages.page, "messages", order="desc", page_size=100):
+                send = (reading.key_of(message.attributes) or "").removeprefix(prefix)
+                if send.isdecimal() and send.isascii():
+                    sid = reading.sid_of("IM", message.sid)
+                    if sid is None:
+                        raise UnreadableError("sid")
+                    return MessageSeen(sid, int(send))
             return None
 
         return self._ask(look)

@@ -37,6 +37,14 @@ class ConversationSeen:
 
 
 @dataclass(frozen=True, slots=True)
+class MessageSeen:
+    """A message of a row; `send` is the number of the send that it was."""
+
+    sid: str
+    send: int
+
+
+@dataclass(frozen=True, slots=True)
 class FlexTaskSeen:
     """A Flex task; `key` is the `outreach_key` of the send that opened it, None where it is not ours."""
 

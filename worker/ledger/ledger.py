@@ -13,8 +13,10 @@ from worker.ledger.states import Reason, State
 
 PAIR_LEASE_MS = 600_000
 AGAIN_MS = 2_000
+UNDER_WAY_MS = 12_000
+"""After its claim no request leaves any more: a lease has no more than this beyond the request's own time."""
 
-__all__ = ["AGAIN_MS", "Claim", "Due", "Ledger", "LoadRow", "ToClose"]
+__all__ = ["AGAIN_MS", "Claim", "Due", "Ledger", "LoadRow", "Looks", "ToClose"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +26,30 @@ class Claim:
     token: str
     owner: str
     lease_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Looks:
+    """How a claim goes where the ledger may be older than what was sent: the row is looked up first, in `in_ms`.
+
+    `always`: whatever the ledger says; `only`: the caller has come for nothing else, and has no slot.
+    """
+
+    in_ms: int = AGAIN_MS
+    always: bool = False
+    only: bool = False
+
+    def arguments(self) -> dict[str, Any]:
+        """Give what the script wants to know."""
+        return {
+            "look_in_ms": self.in_ms,
+            "under_way_ms": UNDER_WAY_MS,
+            "cautious": self.always or None,
+            "look_only": self.only or None,
+        }
+
+
+LOOKS = Looks()
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,11 +123,18 @@ class Ledger(LedgerReader):
     # Opening ------------------------------------------------------------------------------------------------
 
     def claim_opening(
-        self, campaign_id: str, row: int, claim: Claim, pair_key: str, version: int = 1
+        self,
+        campaign_id: str,
+        row: int,
+        claim: Claim,
+        pair_key: str,
+        version: int = 1,
+        looks: Looks = LOOKS,
     ) -> Reply:
         """Claim a queued row before its Interaction is asked for; refused with the reason (`paused`, `pair`, …).
 
-        `version`: of the definition that the row is opened with, and finished with.
+        `version`: of the definition that the row is opened with, and finished with. Refused with `cautious` it is in doubt
+        now: looked up before anything is asked for.
         """
         args: dict[str, Any] = {
             "row": row,
@@ -111,6 +144,7 @@ class Ledger(LedgerReader):
         }
         args |= {"pair_ms": PAIR_LEASE_MS, "again_ms": AGAIN_MS, "version": version}
         args["pair_code"] = int(Reason.PAIR_IN_HAND)
+        args |= looks.arguments()
         return self.scripts.run("claim_opening", (self.key(campaign_id), pair_key), **args)
 
     def opened(
@@ -237,9 +271,12 @@ class Ledger(LedgerReader):
 
     # Sending ------------------------------------------------------------------------------------------------
 
-    def claim_sending(self, campaign_id: str, row: int, claim: Claim, conversation: str) -> Reply:
-        """Claim an opened row, held with the same token, before its message is asked for."""
-        args = {"token": claim.token, "owner": claim.owner, "lease_ms": claim.lease_ms}
+    def claim_sending(
+        self, campaign_id: str, row: int, claim: Claim, conversation: str, looks: Looks = LOOKS
+    ) -> Reply:
+        """Claim an opened row, held with the same token, before its message is asked for; refused with `cautious`: as above."""
+        args: dict[str, Any] = {"token": claim.token, "owner": claim.owner, "lease_ms": claim.lease_ms}
+        args |= looks.arguments()
         return self._run("claim_sending", campaign_id, row=row, conversation=conversation, **args)
 
     def accepted(self, campaign_id: str, row: int, token: str, message: str) -> Reply:
@@ -303,6 +340,21 @@ class Ledger(LedgerReader):
         """Record that the Interaction in doubt was never created."""
         args = {"due_in_ms": due_in_ms, "max_attempts": max_attempts, "code": code, "stop": False}
         return self._run("absent_opening", campaign_id, row=row, token=token, **args)
+
+    def adopt_sent(
+        self,
+        campaign_id: str,
+        row: int,
+        token: str,
+        *,
+        send: int,
+        message: str,
+        conversation: str,
+        interaction: str,
+    ) -> Reply:
+        """Record that a message of this row was found that the ledger did not know of; `interaction` may be empty."""
+        found = {"send": send, "message": message, "conversation": conversation, "interaction": interaction}
+        return self._run("adopt_sent", campaign_id, row=row, token=token, **found)
 
     def adopt_sending(self, campaign_id: str, row: int, token: str, message: str) -> Reply:
         """Record that the message in doubt was found by our own key."""

@@ -10,6 +10,7 @@ from typing import Any
 import redis
 
 from worker.ledger import keys
+from worker.ledger.floors import Floors
 from worker.ledger.row import Hand, Record, Row, unpack, unpack_past
 from worker.ledger.scripts import Scripts, call
 from worker.ledger.states import State
@@ -41,11 +42,15 @@ class LedgerReader:
     """What the ledger knows of an account's rows. Every method raises RedisUnavailableError where Redis gives no answer."""
 
     def __init__(
-        self, client: redis.Redis, account_tag: str, now_ms: Callable[[], int] | None = None
+        self,
+        client: redis.Redis,
+        account_tag: str,
+        now_ms: Callable[[], int] | None = None,
+        floors: Floors | None = None,
     ) -> None:
         self.client = client
         self.prefix = keys.prefix(account_tag)
-        self.scripts = Scripts(client, now_ms)
+        self.scripts = Scripts(client, now_ms, floors)
 
     def key(self, campaign_id: str, suffix: str = "") -> str:
         """Name a key of a campaign."""

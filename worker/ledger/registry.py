@@ -7,18 +7,23 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
+from uuid import uuid4
 
 import redis
 
 from worker.errors import NotFoundError
 from worker.ledger import keys
+from worker.ledger.floors import Floors
 from worker.ledger.scripts import Reply, Scripts, call
 from worker.ledger.states import IN_DOUBT, IN_FLIGHT, STATUS_WORDS, State, status_word
 
 
 @dataclass(frozen=True, slots=True)
 class CampaignInfo:
-    """A campaign as the ledger has it. `state` is what was set; `stands` what follows from it and the counts."""
+    """A campaign as the ledger has it. `state` is what was set; `stands` what follows from it and the counts.
+
+    `cautious`: above 0 where the ledger may be older than what was sent, by at least `behind` steps; each caution has a number.
+    """
 
     id: str
     name: str
@@ -43,6 +48,9 @@ class CampaignInfo:
     queued: int
     now_ms: int
     putting_back: int = 0
+    cautious: int = 0
+    behind: int = 0
+    is_rebuilt: bool = False
 
     @property
     def left(self) -> int:
@@ -95,18 +103,59 @@ class Registry:
     """The campaigns and workers of one account."""
 
     def __init__(
-        self, client: redis.Redis, account_tag: str, now_ms: Callable[[], int] | None = None
+        self,
+        client: redis.Redis,
+        account_tag: str,
+        now_ms: Callable[[], int] | None = None,
+        floors: Floors | None = None,
     ) -> None:
         self.client = client
         self.prefix = keys.prefix(account_tag)
-        self.scripts = Scripts(client, now_ms)
+        self.scripts = Scripts(client, now_ms, floors)
 
     # Campaigns ----------------------------------------------------------------------------------------------
 
-    def create(self, campaign_id: str, fields: Mapping[str, str]) -> Reply:
-        """Create an empty campaign that is `loading`; refused where it exists."""
+    def create(
+        self, campaign_id: str, fields: Mapping[str, str], *, seen: int = 0, created_ms: int = 0
+    ) -> Reply:
+        """Create an empty campaign that is `loading`; refused where it exists.
+
+        `seen`: how far it had come when it was here before, created at `created_ms`; it is cautious then.
+        """
         where = (keys.campaign(self.prefix, campaign_id), f"{self.prefix}campaigns", f"{self.prefix}active")
-        return self.scripts.run("create", where, id=campaign_id, fields=dict(fields))
+        args: dict[str, Any] = {
+            "seen": seen or None,
+            "created_ms": created_ms or None,
+            "birth": uuid4().hex[:12],
+        }
+        return self.scripts.run("create", where, id=campaign_id, fields=dict(fields), **args)
+
+    def heed(self, campaign_id: str, seen: int) -> None:
+        """Take notice of how far somebody has seen a campaign come; where Redis is behind that, it goes on cautious."""
+        self.scripts.run("heed", (keys.campaign(self.prefix, campaign_id),), floor=seen, born=None)
+
+    def watch(self) -> None:
+        """Learn how far the active campaigns have come; where Redis is behind what was seen before, have it noticed."""
+        names = [keys.campaign(self.prefix, each) for each in self.active()]
+        floors = [self.scripts.floors.of(name) for name in names]
+
+        def read() -> list[Any]:
+            with self.client.pipeline(transaction=False) as pipe:
+                for name in names:
+                    pipe.hmget(name, "born", "seq")
+                return list(pipe.execute())
+
+        for name, floor, (born, seq) in zip(names, floors, call(read) if names else (), strict=True):
+            if born is None:
+                continue
+            if born.decode() == floor[0] and int(seq) < floor[1]:
+                self.scripts.run("heed", (name,))
+            else:
+                self.scripts.floors.note(name, born.decode(), int(seq))
+
+    def seen(self, campaign_id: str) -> int:
+        """Tell how far this process has seen a campaign come."""
+        return self.scripts.floors.of(keys.campaign(self.prefix, campaign_id))[1]
 
     def start(self, campaign_id: str, rows: int) -> Reply:
         """Start a campaign whose rows are all loaded."""
@@ -157,6 +206,7 @@ class Registry:
         if not found:
             return None
         field = {name.decode(): value.decode() for name, value in found.items()}
+        self.scripts.floors.note(base, field["born"], int(field["seq"]))
         return CampaignInfo(
             id=campaign_id,
             name=field["name"],
@@ -181,6 +231,9 @@ class Registry:
             queued=int(queued),
             now_ms=self.scripts.now_ms(moment),
             putting_back=sum(int(rows) for _, rows in back),
+            cautious=int(field.get("cautious", 0)),
+            behind=int(field.get("behind", 0)),
+            is_rebuilt="rebuilt" in field,
         )
 
     def get(self, campaign_id: str) -> CampaignInfo:

@@ -50,11 +50,15 @@ class Record:
         return self.story[-1].at if self.state.is_ended and self.story else None
 
 
+NOT_LOOKED = -1
+
+
 @dataclass(frozen=True, slots=True)
 class Hand:
     """What the holder of a row needs beside its record; gone when the send ends. Times are Redis's, in ms.
 
     `lost`: an earlier request went unanswered and was called absent. `why`: code of the last look, if that failed.
+    `looking` and `looked`: the caution for which the row is looked up, or was, before anything is asked for.
     """
 
     token: str = ""
@@ -75,6 +79,8 @@ class Hand:
     lost: bool = False
     why: int = 0
     version: int = 0
+    looking: int = NOT_LOOKED
+    looked: int = NOT_LOOKED
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""Runs the ledger's Lua scripts: one file each, with the common head in front, by EVALSHA."""
+"""Runs the ledger's Lua scripts: one file each, between the common head and tail, by EVALSHA."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ import redis
 
 from worker.effects import effect
 from worker.errors import RedisUnavailableError
+from worker.ledger.floors import Floors
 
 _UNAVAILABLE = (
     redis.ConnectionError,
@@ -39,9 +40,10 @@ class Reply:
 
 @cache
 def source(name: str) -> tuple[str, str]:
-    """Give a script's text, the common head in front, and its SHA-1."""
+    """Give a script's text, between the common head and tail, and its SHA-1."""
     folder = resources.files(__package__) / "lua"
-    text = (folder / "_head.lua").read_text() + (folder / f"{name}.lua").read_text()
+    head, body, tail = ((folder / f"{part}.lua").read_text() for part in ("_head", name, "_tail"))
+    text = f"{head}local function act()\n{body}{tail}"
     return text, sha1(text.encode(), usedforsecurity=False).hexdigest()
 
 
@@ -70,10 +72,19 @@ def call(act: Callable[[], Any]) -> Any:
 
 
 class Scripts:
-    """Calls scripts of one Redis; `now_ms` replaces Redis's clock in tests."""
+    """Calls scripts of one Redis; `now_ms` replaces Redis's clock in tests.
 
-    def __init__(self, client: redis.Redis, now_ms: Callable[[], int] | None = None) -> None:
+    Each call says how far its campaign, `keys[0]`, has been seen to come, and learns how far it has come now.
+    """
+
+    def __init__(
+        self,
+        client: redis.Redis,
+        now_ms: Callable[[], int] | None = None,
+        floors: Floors | None = None,
+    ) -> None:
         self.client = client
+        self.floors = floors or Floors()
         self._now_ms = now_ms
 
     def now_ms(self, moment: tuple[int, int]) -> int:
@@ -95,6 +106,9 @@ class Scripts:
         Raises: RedisUnavailableError if Redis gives no answer, or cannot keep anything now.
         """
         text, digest = source(name)
+        born, seq = self.floors.of(keys[0])
+        if born:
+            args = {"floor": seq, "born": born, **args}
         argv = (self.arguments(args), *rest)
 
         def evaluate() -> Any:
@@ -104,7 +118,8 @@ class Scripts:
                 return self.client.eval(text, len(keys), *keys, *argv)
 
         with effect(name):
-            answer = call(evaluate)
+            *answer, seq, born = call(evaluate)
+        self.floors.note(keys[0], born.decode(), seq)
         return read_reply(answer)
 
 

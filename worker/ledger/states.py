@@ -83,6 +83,7 @@ class Event(IntEnum):
     REOPENED = 23
     USED = 24
     LEASE_OVER = 25
+    LOOKING_FIRST = 26
 
 
 class Reason(IntEnum):
@@ -108,6 +109,7 @@ class Reason(IntEnum):
     CONVERSATION_CLOSED = 17
     WINDOW = 18
     PAIR_IN_HAND = 19
+    OLDER_LEDGER = 20
 
 
 TRANSITIONS: dict[str, tuple[frozenset[State], frozenset[State]]] = {}
@@ -120,7 +122,7 @@ def _line(method: str, sources: tuple[State, ...], targets: tuple[State, ...]) -
 
 _S = State
 _line("dispatch", (_S.PENDING,), (_S.QUEUED,))
-_line("claim_opening", (_S.QUEUED,), (_S.OPENING, _S.PENDING, _S.CANCELLED))
+_line("claim_opening", (_S.QUEUED,), (_S.OPENING, _S.PENDING, _S.CANCELLED, _S.DOUBT_OPENING))
 _line("defer_queued", (_S.QUEUED,), (_S.PENDING,))
 _line("end_queued", (_S.QUEUED,), (_S.SKIPPED, _S.FAILED))
 _line("opened", (_S.OPENING,), (_S.OPEN,))
@@ -135,7 +137,7 @@ _line("wait_open", (_S.OPEN,), (_S.OPEN,))
 _line("use_conversation", (_S.OPENING, _S.OPEN), (_S.OPEN,))
 _line("switch_interaction", (_S.OPEN,), (_S.OPEN,))
 _line("abandon_open", (_S.OPEN,), (_S.FAILED, _S.SKIPPED, _S.PENDING))
-_line("claim_sending", (_S.OPEN,), (_S.SENDING,))
+_line("claim_sending", (_S.OPEN,), (_S.SENDING, _S.DOUBT_SENDING))
 _line("accepted", (_S.SENDING,), (_S.ACCEPTED,))
 _line("defer_sending", (_S.SENDING,), (_S.OPEN,))
 _line("reject_sending", (_S.SENDING,), (_S.FAILED, _S.PENDING))
@@ -145,6 +147,7 @@ _line("look_again", (_S.DOUBT_OPENING, _S.DOUBT_SENDING), (_S.DOUBT_OPENING, _S.
 _line("adopt_opening", (_S.DOUBT_OPENING, _S.OPENING), (_S.OPEN,))
 _line("absent_opening", (_S.DOUBT_OPENING,), (_S.PENDING, _S.CANCELLED, _S.FAILED))
 _line("adopt_sending", (_S.DOUBT_SENDING, _S.OPEN), (_S.ACCEPTED,))
+_line("adopt_sent", (_S.DOUBT_OPENING, _S.DOUBT_SENDING), (_S.ACCEPTED,))
 _line("absent_sending", (_S.DOUBT_SENDING,), (_S.OPEN, _S.FAILED, _S.PENDING))
 _line("review", (_S.DOUBT_OPENING, _S.DOUBT_SENDING), (_S.NEEDS_REVIEW,))
 _line(

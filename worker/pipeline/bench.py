@@ -11,7 +11,7 @@ from uuid import uuid4
 from campaigns.definition import Campaign
 from campaigns.recipients import CompiledCampaign, compile_campaign
 from worker.gateway.twilio import TwilioGateway
-from worker.ledger.ledger import Claim, Ledger
+from worker.ledger.ledger import UNDER_WAY_MS, Claim, Ledger
 from worker.ledger.registry import CampaignInfo, Registry
 from worker.ledger.row import Row
 from worker.ledger.scripts import Reply, retrying
@@ -19,7 +19,7 @@ from worker.ledger.states import WAITING
 from worker.pacing.pacer import Pacer
 from worker.settings import Settings
 
-_ROOM_S = 12.0
+_ROOM_S = UNDER_WAY_MS / 1000
 """What a lease has beyond a request's total deadline: the wait for a slot, and room to write what came of it."""
 
 _FRESH_S = 1.0

@@ -14,7 +14,7 @@ from worker.ledger.row import Row
 from worker.ledger.scripts import Reply
 from worker.ledger.states import Reason, State
 from worker.pacing.pacer import Wait
-from worker.pipeline import hours, pace, pair
+from worker.pipeline import cautious, hours, pace, pair
 from worker.pipeline.bench import LoadedCampaign, Workbench
 
 PAIR_AGAIN_MS = 30_000
@@ -25,6 +25,9 @@ UNSURE_S = 300.0
 def open_row(bench: Workbench, loaded: LoadedCampaign, row: Row, recipient: Recipient) -> Claim | None:
     """Create the row's Interaction: slot, claim, POST. The claim comes back where the row is OPEN now and still held."""
     campaign_id = loaded.info.id
+    if cautious.must_look(bench, loaded, row):
+        cautious.look_first(bench, loaded, row, recipient)
+        return None
     if closed_ms := hours.closed_for_ms(bench, recipient):
         bench.ledger.defer_queued(campaign_id, row.number, closed_ms, int(Reason.WINDOW))
         return None
@@ -48,7 +51,8 @@ def open_row(bench: Workbench, loaded: LoadedCampaign, row: Row, recipient: Reci
         bench.ledger.defer_queued(campaign_id, row.number, slot.ms)
         return None
     claim, claimed_at = bench.claim(), bench.clock()
-    if not bench.ledger.claim_opening(campaign_id, row.number, claim, pair_key, loaded.info.version).ok:
+    looks, version = cautious.looks(bench), loaded.info.version
+    if not bench.ledger.claim_opening(campaign_id, row.number, claim, pair_key, version, looks).ok:
         return None
     lease_until = claimed_at + claim.lease_ms / 1000
     row = bench.ledger.get_row(

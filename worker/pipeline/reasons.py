@@ -113,6 +113,11 @@ REASONS: dict[Reason, ReasonEntry] = {
         _RETRY,
         retry=True,
     ),
+    Reason.OLDER_LEDGER: ReasonEntry(
+        "older_ledger",
+        "The ledger was older than what had been sent, and it could not be found out whether this row was sent.",
+        "Look in Twilio's console, then say what you found with `outreach review`.",
+    ),
     Reason.WINDOW: ReasonEntry(
         "window", "The customer's window for first messages is closed.", _NOTHING, retry=True
     ),
@@ -227,7 +232,9 @@ def _review_words(record: Record, campaign_id: str, row: int) -> Words:
     words = code_words(record.code)
     what = "message" if record.arg == State.DOUBT_SENDING else "Interaction"
     sentence = words.sentence
-    if record.code != Reason.SENT_SAYS_OPERATOR:
+    if record.code == Reason.OLDER_LEDGER:
+        sentence = "It may have been sent: the ledger was older than what had been sent, and Twilio's look-ups did not settle it."
+    elif record.code != Reason.SENT_SAYS_OPERATOR:
         sentence = f"It may have been sent: the answer about its {what} was lost, and Twilio's look-ups did not settle it."
     then = f"then say what you found: `outreach review {campaign_id} --row {row} --sent --message-sid IM…`, or `--not-sent`."
     return Words(words.code, sentence, f"{where_to_look(record, campaign_id, row)}; {then}")

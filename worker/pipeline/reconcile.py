@@ -13,10 +13,10 @@ from worker.gateway.lookups import MAX_KEYS_A_LOOK_UP
 from worker.gateway.outcome import Accepted, Unknown
 from worker.gateway.seen import FlexTaskSeen
 from worker.ledger.ledger import Claim
-from worker.ledger.row import Row
+from worker.ledger.row import NOT_LOOKED, Row
 from worker.ledger.states import Reason, State
 from worker.logs import get_logger
-from worker.pipeline import opening, pace, pair
+from worker.pipeline import cautious, opening, pace, pair
 from worker.pipeline.bench import LoadedCampaign, Workbench
 
 log = get_logger(__name__)
@@ -102,6 +102,10 @@ def _settle_sending(bench: Workbench, loaded: LoadedCampaign, number: int) -> No
     doubt = _hold(bench, loaded, number)
     if doubt is None:
         return
+    if doubt.row.hand.looking != NOT_LOOKED:
+        if cautious.leave_sent(bench, loaded, [doubt]):
+            _not_found(bench, loaded, doubt)
+        return
     seen = bench.gateway.find_message(doubt.row.record.conversation_sid, doubt.key)
     if isinstance(seen, Accepted) and seen.value:
         bench.ledger.adopt_sending(loaded.info.id, number, doubt.claim.token, seen.value)
@@ -127,6 +131,7 @@ def _settle_openings(bench: Workbench, loaded: LoadedCampaign, workspace: str, r
     if not doubts:
         return
     tasks = _tasks(bench, workspace, [doubt.key for doubt in doubts], doubts, by_key=True)
+    doubts = cautious.leave_sent(bench, loaded, doubts, tasks)
     left = _settle(bench, loaded, doubts, tasks)
     for doubt in left:
         _look_by_address(bench, doubt)
@@ -257,7 +262,8 @@ def _not_found(bench: Workbench, loaded: LoadedCampaign, doubt: Doubt) -> None:
         return
     patience = FORBIDDEN_S if code in pace.FORBIDDEN else FAILING_S
     if not empty and doubt.since_s >= settle_s[-1] * patience:
-        bench.ledger.review(campaign_id, row.number, token, int(Reason.LOOKUPS_FAILED))
+        reason = Reason.LOOKUPS_FAILED if row.hand.looking == NOT_LOOKED else Reason.OLDER_LEDGER
+        bench.ledger.review(campaign_id, row.number, token, int(reason))
         return
     least_s = settle_s[0] / 2
     ahead = [at_s for at_s in settle_s if at_s > doubt.since_s]

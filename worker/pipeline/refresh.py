@@ -6,7 +6,7 @@ from pathlib import Path
 
 from worker.ledger.registry import CampaignInfo
 from worker.pipeline.bench import Workbench
-from worker.pipeline.results import RefreshSchedule, write_results
+from worker.pipeline.results import RefreshSchedule, note_seen, write_results
 from worker.pipeline.results_files import ResultsFile
 
 
@@ -38,6 +38,8 @@ class ResultsRefresher:
 
     def _refresh(self, campaign_id: str) -> bool:
         info, schedule = self._bench.registry.find(campaign_id), self._schedules[campaign_id]
+        if info is not None:
+            note_seen(info, self._path(campaign_id))
         has_ended = info is not None and info.state != "loading" and info.left == 0
         if info is not None and not has_ended and not schedule.is_due:
             return False

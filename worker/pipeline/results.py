@@ -66,6 +66,12 @@ def is_known_by_results(folder: Path, campaign_id: str) -> bool:
     return ResultsFile(folder / f"{campaign_id}.csv", campaign_id).is_ours
 
 
+def note_seen(info: CampaignInfo, path: Path) -> None:
+    """Note beside the results file how far a campaign has come, once it is loaded: a load may yet be refused and begun anew."""
+    if info.state != "loading":
+        ResultsFile(path, info.id).note_seen(info.seq, _created_ms(info))
+
+
 def write_results(
     ledger: Ledger, registry: Registry, campaign_id: str, path: Path, *, wait: bool = True
 ) -> bool:
@@ -83,7 +89,7 @@ def write_results(
         info = registry.get(campaign_id)
         if info.state == "loading" or info.seq < file.seq:
             return False
-        with file.replacing(info.seq) as stream:
+        with file.replacing(info.seq, _created_ms(info)) as stream:
             stream_results(ledger, info, stream)
     return True
 
@@ -134,6 +140,10 @@ def outcome_cells(
 def say_moment(moment: datetime | None) -> str:
     """Write a moment as the results file does: UTC, ISO 8601, whole seconds."""
     return "" if moment is None else moment.isoformat(timespec="seconds")[:19] + "Z"
+
+
+def _created_ms(info: CampaignInfo) -> int:
+    return round(info.created_at.timestamp() * 1000)
 
 
 def _kept_columns(columns: Sequence[str]) -> list[int]:

@@ -15,10 +15,14 @@ from worker.effects import effect
 from worker.errors import RefusedHereError
 
 _BEGUN, _WHOLE = b"begun", b"whole"
+# Two parts of a fixed length, each written at once: the state that the file holds; how far the campaign was seen to come, and
+# when it was created (ms).
+_HELD, _SEEN = b"%020d %s ", b"%020d %020d\n"
+_HELD_SIZE, _SIZE = 27, 69
 
 
 class ResultsFile:
-    """A results file and, hidden beside it, the sequence number of the state that it holds.
+    """A results file and, hidden beside it, the sequence number of the state that it holds, and of the latest that was seen.
 
     The hidden file is also the lock of those who write. It is raised before the file is renamed and marked afterwards:
     where a crash comes between the two, nothing older is let in, and the mark is missing.
@@ -40,10 +44,36 @@ class ResultsFile:
     def kept_seq(self) -> int:
         """Read the sequence number of the state that the file certainly holds, without waiting for a turn; else 0."""
         try:
-            number, mark = self._hidden.read_bytes().split()
+            number, mark = self._hidden.read_bytes()[:_HELD_SIZE].split()
         except (OSError, ValueError):
             return 0
         return int(number) if mark == _WHOLE and self.path.exists() else 0
+
+    def seen(self) -> int:
+        """Tell how far the campaign has been seen to come; 0 where nothing was noted."""
+        return self._noted()[0]
+
+    def created_ms(self) -> int:
+        """Tell when the campaign was created, by Redis's clock; 0 where nothing was noted."""
+        return self._noted()[1]
+
+    def note_seen(self, seq: int, created_ms: int) -> None:
+        """Note how far the campaign has come: a ledger that has not come so far is an older one.
+
+        Nothing is waited for, neither a turn nor the disk: this is done often, and the next time makes good for it.
+        """
+        if seq <= self._noted()[0] or not self.path.parent.is_dir():
+            return
+        with effect("note_seen"), self._in_words():
+            hidden = os.open(self._hidden, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            try:
+                # Its own part can be written beside a writer of the file; the first record is a writer's alone.
+                if os.fstat(hidden).st_size == _SIZE:
+                    os.pwrite(hidden, _SEEN % (seq, created_ms), _HELD_SIZE)
+                elif self._try_lock(hidden, wait=False):
+                    os.pwrite(hidden, (_HELD + _SEEN) % (0, _BEGUN, seq, created_ms), 0)
+            finally:
+                os.close(hidden)
 
     @contextlib.contextmanager
     def turn(self, *, wait: bool) -> Iterator[bool]:
@@ -53,15 +83,18 @@ class ResultsFile:
             self._lock = os.open(self._hidden, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
             with self._in_words():
-                has_turn = self._try_lock(wait=wait)
+                has_turn = self._try_lock(self._lock, wait=wait)
                 self.seq = self._read() if has_turn else 0
             yield has_turn
         finally:
             os.close(self._lock)
 
     @contextlib.contextmanager
-    def replacing(self, seq: int) -> Iterator[TextIO]:
-        """Write a new version aside; when it is whole and on disk, it takes the file's place."""
+    def replacing(self, seq: int, created_ms: int = 0) -> Iterator[TextIO]:
+        """Write a new version aside; when it is whole and on disk, it takes the file's place.
+
+        `created_ms`: when the campaign was created.
+        """
         with self._in_words():
             # What a writer left that was killed: its turn is over, and customers' data must not pile up.
             for rest in self.path.parent.glob(f".{glob.escape(self.path.name)}.*.part"):
@@ -79,20 +112,21 @@ class ResultsFile:
                     stream.flush()
                     os.fsync(stream.fileno())
                 with effect("mark_results_begun"):
-                    self._write(seq, _BEGUN)
+                    self._write(seq, _BEGUN, created_ms)
                 with effect("rename_results"):
                     Path(name).replace(self.path)
                     self._sync_folder()
                 with effect("mark_results_whole"):
-                    self._write(seq, _WHOLE)
+                    self._write(seq, _WHOLE, created_ms)
         except BaseException:
             with contextlib.suppress(OSError):
                 Path(name).unlink()
             raise
 
-    def _try_lock(self, *, wait: bool) -> bool:
+    @staticmethod
+    def _try_lock(hidden: int, *, wait: bool) -> bool:
         try:
-            fcntl.flock(self._lock, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+            fcntl.flock(hidden, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
         except BlockingIOError:
             return False
         return True
@@ -101,10 +135,21 @@ class ResultsFile:
         number = os.pread(self._lock, 32, 0)[:20]
         return int(number) if number.isdigit() else 0
 
-    def _write(self, seq: int, mark: bytes) -> None:
+    def _write(self, seq: int, mark: bytes, created_ms: int) -> None:
         # In place, in one write of always the same length, so that there is never half a number.
-        os.pwrite(self._lock, b"%020d %s\n" % (seq, mark), 0)
+        record = _HELD % (seq, mark)
+        if os.fstat(self._lock).st_size != _SIZE:
+            record += _SEEN % (seq, created_ms)
+        os.pwrite(self._lock, record, 0)
         os.fsync(self._lock)
+
+    def _noted(self) -> tuple[int, int]:
+        try:
+            record = self._hidden.read_bytes()
+            held, _, seen, created_ms = record.split()
+        except (OSError, ValueError):
+            return 0, 0
+        return max(int(held), int(seen)), int(created_ms)
 
     def _sync_folder(self) -> None:
         folder = os.open(self.path.parent, os.O_RDONLY | os.O_DIRECTORY)

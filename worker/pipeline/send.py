@@ -6,7 +6,7 @@ from campaigns.recipients import Recipient
 from worker.ledger.ledger import Claim
 from worker.ledger.row import Row
 from worker.ledger.states import Reason, State
-from worker.pipeline import opening, sending
+from worker.pipeline import cautious, opening, sending
 from worker.pipeline.bench import LoadedCampaign, Workbench
 
 
@@ -33,7 +33,11 @@ def _begin(bench: Workbench, loaded: LoadedCampaign, row: Row, recipient: Recipi
     if row.state is State.QUEUED:
         return opening.open_row(bench, loaded, row, recipient)
     claim = bench.claim()
-    return claim if bench.ledger.take(loaded.info.id, row.number, claim).ok else None
+    if not bench.ledger.take(loaded.info.id, row.number, claim).ok:
+        return None
+    if cautious.must_look(bench, loaded, row) and cautious.look_again_first(bench, loaded, row, claim):
+        return None
+    return claim
 
 
 def _end_unreadable(bench: Workbench, loaded: LoadedCampaign, row: Row) -> None:

@@ -10,7 +10,7 @@ from worker.ledger.ledger import Claim
 from worker.ledger.row import Row
 from worker.ledger.states import Reason, State
 from worker.pacing.pacer import Wait
-from worker.pipeline import hours, opening, pace, pair
+from worker.pipeline import cautious, hours, opening, pace, pair
 from worker.pipeline.bench import LoadedCampaign, Workbench
 
 CONVERSATION_CLOSED = 50377
@@ -238,7 +238,7 @@ def _send(
         ledger.wait_open(campaign_id, number, token, slot.ms, conversation=conversation, seen=True)
         return
     claimed_at = bench.clock()
-    if not ledger.claim_sending(campaign_id, number, claim, conversation).ok:
+    if not ledger.claim_sending(campaign_id, number, claim, conversation, cautious.looks(bench)).ok:
         return
     lease_until = claimed_at + claim.lease_ms / 1000
     beat = pace.Beat(bench, buckets, slot, lease_until)

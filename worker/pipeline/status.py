@@ -13,7 +13,7 @@ from worker.pipeline import pace
 from worker.pipeline.bench import Workbench
 from worker.pipeline.reasons import code_words
 from worker.pipeline.results import say_moment
-from worker.pipeline.waiting import waiting_for
+from worker.pipeline.waiting import caution, waiting_for
 
 RATE_WINDOW_S = 10.0
 WORKER_ALIVE_S = 15
@@ -31,6 +31,7 @@ def snapshot(bench: Workbench, campaign_id: str) -> dict[str, Any]:
         **_standing(info),
         "rate_per_s": rate_per_s,
         "eta_s": eta_s(info, rate_per_s, slowest.per_s, is_worked_on=bool(workers)),
+        "cautious": caution(info),
         "waiting_for": waiting_for(
             info,
             paces,

@@ -62,6 +62,7 @@ _TEXTS: dict[Event, str] = {
     Event.GIVEN_UP: "Gave its turn back before anything was sent",
     Event.REOPENED: "Begun anew: its conversation could not carry the message",
     Event.USED: "Goes into the conversation that the customer has open already",
+    Event.LOOKING_FIRST: "Looked up before anything is asked for: the ledger may be older than what was sent",
     Event.LEASE_OVER: "The worker that had it in hand was lost: in doubt, to be looked up",
 }
 _UNANSWERED = (Event.OPENING_UNANSWERED, Event.SENDING_UNANSWERED)

@@ -51,6 +51,18 @@ def waiting_for(
     )
 
 
+def caution(info: CampaignInfo) -> str | None:
+    """Say that the ledger may be older than what was sent, and what follows; None where it is not."""
+    if not info.cautious:
+        return None
+    if info.is_rebuilt:
+        return "the ledger was rebuilt from the results file: each row is looked up before it is sent"
+    return (
+        f"the ledger is behind what was seen of this campaign, by {info.behind} steps or more: each row is looked up before it is "
+        "sent; what was paused, cancelled or retried since must be asked for again"
+    )
+
+
 def _paused(info: CampaignInfo) -> str:
     then = f"`outreach resume {info.id}` lets it go on"
     if info.reason_code:

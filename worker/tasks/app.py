@@ -17,6 +17,7 @@ from worker import wiring
 from worker.errors import OutreachError
 from worker.logs import configure_logs, get_logger
 from worker.pipeline.bench import Workbench
+from worker.pipeline.cautious import heed_results
 from worker.tasks.command import PARENT_FD
 
 QUEUE = "outreach"
@@ -46,7 +47,10 @@ class Parts:
             if self._bench is None:
                 threads = int(app.conf.worker_concurrency or wiring.DEFAULT_CONCURRENCY)
                 client = wiring.connect(self.url(), connections=threads + 8)
-                self._bench = wiring.build(self.settings, client, connections=threads + 8)
+                bench = wiring.build(self.settings, client, connections=threads + 8)
+                if self.settings.results_dir is not None:
+                    heed_results(bench.registry, self.settings.results_dir)
+                self._bench = bench
             return self._bench
 
     def close(self) -> None:

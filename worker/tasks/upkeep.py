@@ -91,6 +91,8 @@ class Upkeep:
         if now - self.seen_at >= SEEN_S:
             self.seen_at = now
             bench.registry.see_worker(bench.owner, _facts())
+        # By every worker, whoever has the duty: what one alone has seen would be gone with it.
+        bench.registry.watch()
         if bench.registry.take_duty("dispatch", bench.owner, int(TICK_S * 900)):
             self.turn += 1
             with _Outbox() as outbox:

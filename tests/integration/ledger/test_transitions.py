@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 import pytest
 from builders import LedgerRig, opened_sids, sid
 
-from worker.ledger.ledger import Claim, LoadRow
+from worker.ledger.ledger import Claim, LoadRow, Looks
 from worker.ledger.row import pack_new
 from worker.ledger.scripts import Reply
 from worker.ledger.states import TRANSITIONS, Reason, State
@@ -69,6 +69,11 @@ CASES = {
         S.CANCELLED,
         before=cancel,
     ),
+    "claim_opening, cautious": Case(
+        "claim_opening",
+        lambda g, t: g.ledger.claim_opening(ID, 1, g.claim(), g.pair(), looks=Looks(always=True)),
+        S.DOUBT_OPENING,
+    ),
     "defer_queued": Case("defer_queued", lambda g, t: g.ledger.defer_queued(ID, 1, 5000), S.PENDING),
     "end_queued, skipped": Case(
         "end_queued", lambda g, t: g.ledger.end_queued(ID, 1, S.SKIPPED, Reason.SUPPRESSED), S.SKIPPED
@@ -116,6 +121,11 @@ CASES = {
     "claim_sending": Case(
         "claim_sending", lambda g, t: g.ledger.claim_sending(ID, 1, claim_of(g, t), sid("CH", 1)), S.SENDING
     ),
+    "claim_sending, cautious": Case(
+        "claim_sending",
+        lambda g, t: g.ledger.claim_sending(ID, 1, claim_of(g, t), "", Looks(always=True)),
+        S.DOUBT_SENDING,
+    ),
     "accepted": Case("accepted", lambda g, t: g.ledger.accepted(ID, 1, t, sid("IM", 1)), S.ACCEPTED),
     "defer_sending": Case("defer_sending", lambda g, t: g.ledger.defer_sending(ID, 1, t, 5000, 429), S.OPEN),
     "reject_sending": Case(
@@ -149,6 +159,13 @@ CASES = {
         "absent_opening",
         lambda g, t: g.ledger.absent_opening(ID, 1, t, 0, max_attempts=1, code=Reason.NO_ANSWER),
         S.FAILED,
+    ),
+    "adopt_sent": Case(
+        "adopt_sent",
+        lambda g, t: g.ledger.adopt_sent(
+            ID, 1, t, send=2, message=sid("IM", 1), conversation=sid("CH", 9), interaction=""
+        ),
+        S.ACCEPTED,
     ),
     "adopt_sending": Case(
         "adopt_sending", lambda g, t: g.ledger.adopt_sending(ID, 1, t, sid("IM", 1)), S.ACCEPTED
@@ -216,6 +233,7 @@ NAMES_A_TOKEN = (
     "abandon_open, skipped",
     "abandon_open, begun anew",
     "claim_sending",
+    "claim_sending, cautious",
     "accepted",
     "defer_sending",
     "reject_sending",
@@ -226,6 +244,7 @@ NAMES_A_TOKEN = (
     "adopt_opening",
     "absent_opening",
     "absent_sending",
+    "adopt_sent",
     "adopt_sending",
     "review",
 )

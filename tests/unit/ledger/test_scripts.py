@@ -37,7 +37,7 @@ def test_script_keeps_to_the_commands_of_redis_6_2(name: str) -> None:
     )
 
 
-@pytest.mark.parametrize("name", [name for name in TEXTS if name != "_head"])
+@pytest.mark.parametrize("name", [name for name in TEXTS if name[0] != "_"])
 def test_script_says_what_it_is_for_and_what_it_returns(name: str) -> None:
     comment = "\n".join(line for line in TEXTS[name].splitlines() if line.startswith("--"))
 
@@ -62,12 +62,17 @@ def test_lua_and_python_number_states_and_events_alike(table: str, enum: type[St
     assert numbers == {each.name: int(each) for each in enum}
 
 
-def test_head_stands_before_each_script() -> None:
+def test_each_script_stands_between_head_and_tail() -> None:
     text, digest = source("opened")
 
-    assert text.startswith(TEXTS["_head"])
-    assert text.endswith(TEXTS["opened"])
+    assert text == f"{TEXTS['_head']}local function act()\n{TEXTS['opened']}{TEXTS['_tail']}"
     assert len(digest) == 40
+
+
+@pytest.mark.parametrize("name", [name for name in TEXTS if name not in ("_head", "create")])
+def test_sequence_number_is_raised_by_the_head_alone(name: str) -> None:
+    """What the tail answers is what the head counted."""
+    assert "'seq'" not in TEXTS[name]
 
 
 def test_arguments_that_are_none_are_left_out_and_the_clock_is_passed() -> None:

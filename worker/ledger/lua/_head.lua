@@ -2,7 +2,9 @@
 --
 -- KEYS[1] the campaign's hash; its other keys are this name with a suffix (see keys.py), all in one hash slot.
 -- ARGV[1] JSON of named arguments; times in ms. `now_ms` is passed by tests only: else Redis's own clock counts.
--- A script answers {'ok', …} or {'refused', why}: refused means that nothing was changed.
+-- floor, born: how far the caller has seen this very campaign come.
+-- A script answers {'ok', …} or {'refused', why}: refused means that nothing was changed. _tail.lua runs it, and adds how
+-- far the campaign has come with it.
 if redis.replicate_commands then redis.replicate_commands() end
 local BASE = KEYS[1]
 local A = cjson.decode(ARGV[1])
@@ -24,7 +26,7 @@ local NO_ANSWER = 7 -- the Reason of a send whose every request went unanswered
 local EVENT = { OPENING = 1, OPENED = 2, SENDING = 3, ACCEPTED = 4, OPENING_DEFERRED = 5, SENDING_DEFERRED = 6, FAILED = 7,
   OPENING_UNANSWERED = 8, SENDING_UNANSWERED = 9, FOUND_OPEN = 10, FOUND_SENT = 11, ABSENT_OPEN = 12, ABSENT_SENT = 13,
   LOOKED = 14, NEEDS_REVIEW = 15, WAITING = 16, SKIPPED = 17, PUT_BACK = 18, NEW_SEND = 19, VERDICT = 20, CANCELLED = 21,
-  GIVEN_UP = 22, REOPENED = 23, USED = 24, LEASE_OVER = 25 }
+  GIVEN_UP = 22, REOPENED = 23, USED = 24, LEASE_OVER = 25, LOOKING_FIRST = 26 }
 
 local function now()
   if A.now_ms then return A.now_ms end
@@ -38,6 +40,18 @@ local function key(name) return BASE .. ':' .. name end
 local function refused(why) return { 'refused', tostring(why) } end
 local function campaign(field) return redis.call('HGET', BASE, field) or nil end
 local function number(field) return tonumber(redis.call('HGET', BASE, field) or 0) end
+
+-- How far the campaign has come: one more with every transition, for it tells an older ledger from a newer one.
+local SEQ, BORN, CREATED_MS = unpack(redis.call('HMGET', BASE, 'seq', 'born', 'created_ms'))
+SEQ = tonumber(SEQ or 0)
+local function step() SEQ = redis.call('HINCRBY', BASE, 'seq', 1) end
+
+-- Somebody has seen more of this campaign than there is: an older ledger has been put back. From here on each row is
+-- looked up before anything is sent for it, and the numbers go on above those that were seen.
+if BORN and A.floor and SEQ < A.floor and (not A.born or A.born == BORN) then
+  SEQ = A.floor + 1
+  redis.call('HSET', BASE, 'seq', int(SEQ), 'cautious', int(SEQ), 'cautious_ms', int(NOW), 'behind', int(A.floor - number('seq')))
+end
 
 local function place(row)
   local field = (row - 1) % BUCKET
@@ -77,7 +91,7 @@ end
 
 -- The story is bounded: where it is full, what lies between its beginning and its end is dropped.
 local function tell(r, event, code)
-  local since = math.min(4294967295, math.max(0, math.floor((NOW - number('created_ms')) / 10)))
+  local since = math.min(4294967295, math.max(0, math.floor((NOW - tonumber(CREATED_MS)) / 10)))
   r.story = r.story .. struct.pack(STORY, event, since, code or 0)
   if #r.story > STORY_FIRST + STORY_LAST then
     r.story = string.sub(r.story, 1, STORY_FIRST) .. string.sub(r.story, -(STORY_LAST - 8))
@@ -98,7 +112,7 @@ local function move(r, to, event, code)
     redis.call('HINCRBY', BASE, 'n' .. int(to), 1)
     r.state = to
   end
-  redis.call('HINCRBY', BASE, 'seq', 1)
+  step()
   if event and not is_told(r, event, code) then tell(r, event, code) end
   if to >= FIRST_ENDED then
     redis.call('XADD', key('out'), '*', 'r', int(r.row), 's', int(to), 'c', int(r.code))
@@ -149,6 +163,23 @@ local function note_close(sid, row, channel, pair)
 end
 local function is_closing(sid) return sid and redis.call('HEXISTS', key('close'), sid) == 1 end
 
+-- Where the ledger may be older than what was sent (or the caller always wants it), each send is looked up once before
+-- anything is asked for: it goes the way of a doubt, without a request. `looked` is the caution that this was done for.
+local function must_look(h)
+  local caution = number('cautious')
+  return (caution > 0 or A.cautious) and h.looked ~= caution
+end
+local function look_first(r, h, to)
+  let_go(r.row, h)
+  h.looking, h.asked, r.looks = number('cautious'), 0, 0
+  -- What was on its way when the older ledger came may still arrive: the doubt begins when nothing can any more.
+  h.doubt = math.max(NOW, number('cautious_ms') + A.under_way_ms)
+  move(r, to, EVENT.LOOKING_FIRST)
+  save(r)
+  keep(r.row, h)
+  later(r.row, h.doubt - NOW + A.look_in_ms)
+end
+
 -- An Interaction that was opened and gets no message is closed, so that no agent keeps an empty task.
 -- It holds the pair at Twilio until then, so the pair's lock passes on to it; unless the row `goes_on` with the pair.
 local function owe_close(r, h, goes_on)
@@ -186,7 +217,7 @@ local function back(r, h, in_ms, event, code)
   in_ms, h.after = in_ms or 0, nil
   if is_closing(h.closing) then h.after, in_ms = NOW + in_ms, math.max(in_ms, CLOSING_MS) end
   h.pair, h.channel, h.flex_task, h.used, h.seen = nil, nil, nil, nil, nil
-  h.began, h.opened, h.doubt, h.asked, h.checks = nil, nil, nil, nil, nil
+  h.began, h.opened, h.doubt, h.asked, h.checks, h.looking = nil, nil, nil, nil, nil, nil
   move(r, STATE.PENDING, event, code)
   save(r)
   keep(r.row, h)

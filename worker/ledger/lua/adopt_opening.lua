@@ -10,7 +10,7 @@ for _, other in ipairs(A.others or {}) do
   if other[1] ~= A.interaction and not is_closing(other[1]) then note_close(other[1], A.row, other[2]) end
 end
 r.interaction, r.conversation = unhex(A.interaction), unhex(A.conversation)
-h.channel, h.flex_task, h.tries, h.doubt, h.opened = A.channel, A.flex_task, 0, nil, NOW
+h.channel, h.flex_task, h.tries, h.doubt, h.looking, h.opened = A.channel, A.flex_task, 0, nil, nil, NOW
 move(r, STATE.OPEN, EVENT.FOUND_OPEN)
 save(r)
 keep(A.row, h)

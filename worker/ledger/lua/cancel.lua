@@ -5,5 +5,5 @@ if state ~= 'running' and state ~= 'paused' then return refused(state) end
 if left() == 0 and redis.call('EXISTS', key('back')) == 0 then return refused('finished') end
 redis.call('DEL', key('back'))
 redis.call('HSET', BASE, 'state', 'cancelled', 'paused_by', '', 'cancelled_ms', int(NOW))
-redis.call('HINCRBY', BASE, 'seq', 1)
+step()
 return { 'ok' }

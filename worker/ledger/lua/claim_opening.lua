@@ -1,9 +1,11 @@
 -- Claim a row before its Interaction is asked for: intent, owner and lease are on disk before the effect.
--- from QUEUED to OPENING (or to PENDING / CANCELLED, where it may not be opened now)
+-- from QUEUED to OPENING (or to PENDING / CANCELLED, where it may not be opened now; or to DOUBT_OPENING, where it is looked up first)
 -- KEYS[2] the lock of the pair (customer's address, sender's address)
 -- ARGV[1] row, token, owner, lease_ms, pair_ms (lease of the pair lock), again_ms (when to try anew),
---   pair_code (why it waits, where another row has the pair), version (of the definition that the row is opened with)
--- Returns {'ok', now in ms} | {'refused', 'paused' | 'cancelled' | 'closing' | 'pair' | state}
+--   pair_code (why it waits, where another row has the pair), version (of the definition that the row is opened with),
+--   cautious (look first in any case), look_in_ms, under_way_ms (how long after its claim a request leaves at the latest),
+--   look_only (the caller has no slot)
+-- Returns {'ok', now in ms} | {'refused', 'paused' | 'cancelled' | 'closing' | 'pair' | 'cautious' | 'looked' | state}
 local r, h = read(A.row), hand(A.row)
 if held(r, h, STATE.OPENING) then -- the same claim again: its first answer was lost on the way
   hold(A.row, h)
@@ -31,7 +33,17 @@ if who and who ~= mine(A.row) then
   return refused('pair')
 end
 if r.code == A.pair_code then r.code = 0 end
+local looks = must_look(h)
+if A.look_only and not looks then
+  back(r, h, 0)
+  return refused('looked')
+end
 h.pair, h.began, h.after, h.version = KEYS[2], NOW, nil, A.version
+if looks then
+  lock_pair(A.row, h)
+  look_first(r, h, STATE.DOUBT_OPENING)
+  return refused('cautious')
+end
 hold(A.row, h)
 r.looks = 0
 move(r, STATE.OPENING, EVENT.OPENING)

@@ -1,14 +1,20 @@
 -- Claim an opened row before its message is asked for.
--- from OPEN to SENDING
--- ARGV[1] row, token, owner, lease_ms, conversation
--- Returns {'ok', now in ms} | {'refused', state}
+-- from OPEN to SENDING (or to DOUBT_SENDING, where it is looked up first)
+-- ARGV[1] row, token, owner, lease_ms, conversation ('' = not known yet), cautious, look_in_ms, under_way_ms, look_only: see claim_opening
+-- Returns {'ok', now in ms} | {'refused', 'cautious' | 'looked' (it stays OPEN and held) | state}
 local r, h = read(A.row), hand(A.row)
 if held(r, h, STATE.SENDING) then -- the same claim again: its first answer was lost on the way
   hold(A.row, h)
   return { 'ok', int(NOW) }
 end
 if not held(r, h, STATE.OPEN) then return refused(r and r.state) end
-r.conversation = unhex(A.conversation)
+local looks = must_look(h)
+if A.look_only and not looks then return refused('looked') end
+if A.conversation ~= '' then r.conversation = unhex(A.conversation) end
+if looks then
+  look_first(r, h, STATE.DOUBT_SENDING)
+  return refused('cautious')
+end
 r.looks = 0
 hold(A.row, h)
 h.began = NOW

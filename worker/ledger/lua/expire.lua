@@ -14,7 +14,7 @@ if r.state == STATE.OPENING or r.state == STATE.SENDING then
   save(r)
   later(A.row, A.due_in_ms)
 elseif r.state == STATE.OPEN or r.state == STATE.DOUBT_OPENING or r.state == STATE.DOUBT_SENDING then
-  redis.call('HINCRBY', BASE, 'seq', 1)
+  step()
   later(A.row, 0)
 end
 keep(A.row, h)

@@ -13,6 +13,6 @@ for i = 0, n - 1 do
   if ARGV[at + 3] ~= '' then redis.call('HSET', key('nt:' .. bucket), ARGV[at], ARGV[at + 3]) end
 end
 for state, count in pairs(A.counts) do redis.call('HINCRBY', BASE, 'n' .. state, count) end
-redis.call('HINCRBY', BASE, 'seq', 1)
+step()
 redis.call('HSET', BASE, 'loaded', int(loaded + n))
 return { 'ok', int(loaded + n) }

@@ -9,7 +9,7 @@ h.why = not A.empty and A.code ~= 0 and A.code or nil
 if A.empty then r.looks = math.min(255, r.looks + 1) end
 let_go(A.row, h)
 tell(r, EVENT.LOOKED, A.empty and 0 or A.code)
-redis.call('HINCRBY', BASE, 'seq', 1)
+step()
 save(r)
 keep(A.row, h)
 later(A.row, A.due_in_ms)

@@ -3,5 +3,5 @@
 -- Returns {'ok'} | {'refused', state}
 if campaign('state') ~= 'running' then return refused(campaign('state')) end
 redis.call('HSET', BASE, 'state', 'paused', 'paused_by', A.by, 'reason_code', '0', 'paused_ms', int(NOW))
-redis.call('HINCRBY', BASE, 'seq', 1)
+step()
 return { 'ok' }

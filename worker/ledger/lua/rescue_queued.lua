@@ -11,7 +11,7 @@ for _, member in ipairs(lost) do
   if r and r.state == STATE.QUEUED then
     back(r, hand(row), 0)
   elseif r and (r.state == STATE.OPEN or r.state == STATE.DOUBT_OPENING or r.state == STATE.DOUBT_SENDING) then
-    redis.call('HINCRBY', BASE, 'seq', 1)
+    step()
     later(row, 0)
   end
 end

@@ -11,5 +11,5 @@ for _, code in ipairs(redis.call('SMEMBERS', key('rejcodes'))) do
   end
 end
 redis.call('HSET', BASE, 'state', 'running', 'paused_by', '', 'reason_code', '0', 'streak_n', '0', 'resumed_ms', int(NOW))
-redis.call('HINCRBY', BASE, 'seq', 1)
+step()
 return { 'ok' }

@@ -3,5 +3,5 @@
 -- Returns {'ok'} | {'refused', state}: not loading any more, or rows are missing.
 if campaign('state') ~= 'loading' or number('loaded') ~= A.rows then return refused(campaign('state')) end
 redis.call('HSET', BASE, 'state', 'running', 'rows', int(A.rows), 'started_ms', int(NOW))
-redis.call('HINCRBY', BASE, 'seq', 1)
+step()
 return { 'ok' }

@@ -11,7 +11,7 @@ r.interaction, r.conversation = interaction, conversation
 h.channel, h.flex_task, h.checks, h.seen, h.opened = A.channel, A.flex_task, 0, nil, NOW
 let_go(A.row, h)
 tell(r, EVENT.FOUND_OPEN)
-redis.call('HINCRBY', BASE, 'seq', 1)
+step()
 save(r)
 keep(A.row, h)
 later(A.row, 0)

@@ -9,6 +9,6 @@ end
 local lease = redis.call('ZSCORE', key('lease'), int(A.row))
 if h.token and h.token ~= A.token and lease and tonumber(lease) > NOW then return refused('held') end
 hold(A.row, h)
-redis.call('HINCRBY', BASE, 'seq', 1)
+step()
 keep(A.row, h)
 return { 'ok', int(NOW) }

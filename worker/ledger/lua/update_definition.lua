@@ -3,5 +3,5 @@
 -- Returns {'ok', new version} | {'refused', version}
 if number('version') ~= A.version then return refused(campaign('version')) end
 redis.call('HSET', BASE, 'definition:' .. int(A.version), campaign('definition'), 'definition', A.definition, 'version', int(A.version + 1))
-redis.call('HINCRBY', BASE, 'seq', 1)
+step()
 return { 'ok', int(A.version + 1) }

@@ -10,7 +10,7 @@ h.why = A.code
 if A.seen then h.seen = true end
 if A.counted then h.checks = (h.checks or 0) + 1 end
 let_go(A.row, h)
-redis.call('HINCRBY', BASE, 'seq', 1)
+step()
 save(r)
 keep(A.row, h)
 later(A.row, A.due_in_ms)
