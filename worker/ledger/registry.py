@@ -253,6 +253,18 @@ class Registry:
         found = call(lambda: self.client.zrevrange(f"{self.prefix}campaigns", 0, -1))
         return [name.decode() for name in found]
 
+    def seqs(self) -> dict[str, int]:
+        """Read the sequence number of every campaign, which each of its transitions raises."""
+        ids = self.ids()
+
+        def read() -> list[Any]:
+            with self.client.pipeline(transaction=False) as pipe:
+                for campaign_id in ids:
+                    pipe.hget(keys.campaign(self.prefix, campaign_id), "seq")
+                return list(pipe.execute())
+
+        return {name: int(seq) for name, seq in zip(ids, call(read), strict=True) if seq is not None}
+
     def active(self) -> list[str]:
         """List the ids of campaigns that may have rows or closings left, in a fixed order."""
         return sorted(name.decode() for name in call(lambda: self.client.smembers(f"{self.prefix}active")))

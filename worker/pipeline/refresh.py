@@ -20,20 +20,18 @@ class ResultsRefresher:
         self._bench = bench
         self._folder = folder
         self._schedules: dict[str, RefreshSchedule] = {}
-        self._is_first = True
+        self._seen: dict[str, int] = {}
 
     def tick(self) -> int:
         """Write the files that are due; how many. Call it every second or so.
 
         Raises: RedisUnavailableError; RefusedHereError where a file can't be written. The next call tries again.
         """
-        registry = self._bench.registry
-        # At first all are looked at: one may have ended while no worker was there to write it.
-        for campaign_id in registry.ids() if self._is_first else registry.active():
-            if self._is_first and not self._is_behind(registry.find(campaign_id)):
-                continue
-            self._schedules.setdefault(campaign_id, RefreshSchedule(self._bench.clock))
-        self._is_first = False
+        # Of all campaigns, not only of those that are active: one may have been begun anew and ended between two looks.
+        for campaign_id, seq in self._bench.registry.seqs().items():
+            if self._seen.get(campaign_id) != seq:
+                self._seen[campaign_id] = seq
+                self._schedules.setdefault(campaign_id, RefreshSchedule(self._bench.clock))
         return sum(self._refresh(campaign_id) for campaign_id in list(self._schedules))
 
     def _refresh(self, campaign_id: str) -> bool:

@@ -67,6 +67,21 @@ def test_end_is_written_at_once_and_once(desk: Desk, refresher: ResultsRefresher
     assert [refresher.tick(), refresher.tick()] == [0, 0]
 
 
+def test_retry_that_ends_between_two_looks_is_written(desk: Desk, refresher: ResultsRefresher) -> None:
+    campaign_id = desk.begin(1)
+    desk.rig.reject(campaign_id, 1)
+    desk.registry.set_active(campaign_id, active=False)
+    assert refresher.tick() == 1
+    assert refresher.tick() == 0
+
+    assert desk.ledger.new_send(campaign_id, 1, 1).ok
+    desk.accept_all(campaign_id)
+    desk.registry.set_active(campaign_id, active=False)
+
+    assert refresher.tick() == 1
+    assert statuses(desk, campaign_id) == ["accepted"]
+
+
 def test_copy_in_the_same_folder_is_not_taken_for_the_campaigns_own_file(
     desk: Desk, refresher: ResultsRefresher
 ) -> None:
