@@ -18,11 +18,11 @@ CRASH_AT = "OUTREACH_CRASH_AT"
 SCRIPTS = Path(__file__).parent / "ledger" / "lua"
 
 REQUESTS = {
-    "post_interaction": "Ask Twilio for an Interaction.",
-    "post_message": "Ask Twilio to send the message.",
-    "post_closing": "Ask Twilio to close an Interaction that got no message.",
+    "post_interaction": ("Ask Twilio for an Interaction.", "OPENING"),
+    "post_message": ("Ask Twilio to send the message.", "SENDING"),
+    "post_closing": ("Ask Twilio to close an Interaction that got no message.", "as it was"),
 }
-"""Requests with an effect at Twilio. They have a second point, `sent`: all of it is on the wire, no answer has been read."""
+"""Requests with an effect at Twilio, and the state of their row meanwhile. They have a second point, `sent`: all of it is on the wire, no answer has been read."""
 
 OTHERS = {
     "take_slot": "Take a slot in the shared pace.",

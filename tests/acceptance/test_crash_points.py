@@ -46,6 +46,16 @@ def closed_twin_and_no_answers(yard: CrashYard, campaign_id: str) -> None:
     yard.simulator.settings(fault={"cut_after": 1.0})
 
 
+def sent_before(yard: CrashYard, campaign_id: str) -> None:
+    """Have the row's message at Twilio already: an older ledger was put back, and does not know of it."""
+    twin_of(number(1))(yard, campaign_id)
+    conversation = yard.simulator.journal("interaction")[0]["conversation_sid"]
+    yard.simulator.settings(setup_ms=0)
+    wait_until(lambda: yard.calls.participants(conversation))
+    answer = yard.calls.send(conversation, f"{campaign_id}:1:1", Body="Hello")
+    assert answer.status_code == 201, answer.text
+
+
 def close_under_it(yard: CrashYard, campaign_id: str) -> None:
     """Have an agent close the conversation of the row that waits for its sender's pace."""
     if yard.simulator.journal("conversation_closed"):
@@ -101,6 +111,7 @@ WAYS: dict[str, Way] = {
     "absent_opening": OPENING_NOT_DONE,
     "doubt_sending": SENDING_LOST,
     "adopt_sending": SENDING_LOST,
+    "adopt_sent": Way([number(1)], ["accepted"], before=sent_before, settings={"OUTREACH_CAUTIOUS": "yes"}),
     "absent_sending": SENDING_NOT_DONE,
     "reject_opening": Way([trouble(180)], ["failed"]),
     "reject_sending": MESSAGE_REFUSED,
@@ -122,6 +133,7 @@ WAYS: dict[str, Way] = {
     "slow_down": Way([trouble(189)], ["accepted"]),
     "move_slots": LATE,
     "publish": USUAL,
+    "note_seen": USUAL,
     "write_results": USUAL,
     "mark_results_begun": USUAL,
     "rename_results": USUAL,
@@ -132,7 +144,7 @@ WAYS: dict[str, Way] = {
 COMMANDS = ("create", "load_rows", "start", "discard", "update_definition", "pause", "resume", "cancel", "cancel_rows", "new_send", "verdict")  # fmt: skip
 """Effects that a command has."""
 
-APART = ("expire", "end_queued")
+APART = ("expire", "end_queued", "heed")
 """Effects that take more than a campaign to bring about."""
 
 
@@ -152,7 +164,7 @@ def _effect(point: str) -> str:
 
 def _die_and_go_on(yard: CrashYard, point: str, way: Way, campaign_id: str) -> None:
     yard.wait(
-        lambda: yard.struck_file.exists() and yard.has_died(), way, campaign_id, f"nobody passed {point}"
+        lambda: yard.has_died() and yard.struck_file.exists(), way, campaign_id, f"nobody passed {point}"
     )
     yard.have_worker()
     yard.wait(lambda: yard.is_over(campaign_id), way, campaign_id, f"it did not go on after {point}")
@@ -177,7 +189,7 @@ def test_rows_are_sent_once_though_the_worker_dies_that_took_them_from_a_dead_on
     yard.arm("after claim_opening")
     campaign_id = yard.load(USUAL)
     yard.wait(
-        lambda: yard.struck_file.exists() and yard.has_died(), USUAL, campaign_id, "nobody claimed a row"
+        lambda: yard.has_died() and yard.struck_file.exists(), USUAL, campaign_id, "nobody claimed a row"
     )
     yard.arm("after expire")
 
@@ -198,6 +210,21 @@ def test_row_is_ended_once_though_the_worker_dies_that_ended_it_without_a_call(y
     yard.have_worker()
 
     _die_and_go_on(yard, "after end_queued", way, campaign_id)
+
+
+def test_rows_are_sent_once_though_the_worker_dies_that_takes_notice_of_the_results_file(
+    yard: CrashYard,
+) -> None:
+    yard.have_worker()
+    first = yard.load(USUAL)
+    yard.wait(lambda: yard.is_over(first), USUAL, first, "it did not end")
+    yard.stop_worker()
+    campaign_id = yard.load(USUAL)
+    yard.arm("after heed")
+
+    yard.have_worker()
+
+    _die_and_go_on(yard, "after heed", USUAL, campaign_id)
 
 
 # Commands ---------------------------------------------------------------------------------------------------
