@@ -18,7 +18,8 @@ _MACHINES = {"amd64": "x86_64"}
 # What a server writes before it gives up -> what that means here, and what to do.
 _LAST_WORDS = (
     (
-        re.compile(r"No space left|Disk quota|File too large", re.IGNORECASE),
+        # A server that finds no room for all of a write says how much was written, and no more.
+        re.compile(r"No space left|Disk quota|File too large|Short write while writing", re.IGNORECASE),
         "The disk is full",
         "Make room on the disk of OUTREACH_HOME and run the command again; nothing that was written is lost.",
     ),

@@ -39,6 +39,7 @@ __all__ = ["EmbeddedRedis", "RedisStatus", "connect", "durability_warning"]
 _SOCKET_PATH_MAX_BYTES = 103 if sys.platform == "darwin" else 107
 _LOG_MAX_BYTES = 1_000_000
 _POLL_S = 0.02
+_SERVES = "Ready to accept connections"
 # The shell is left at once, so the server has no parent here: no zombie, and no signal of our terminal reaches it.
 _DETACH = 'log=$1; shift; "$@" </dev/null >>"$log" 2>&1 &'
 
@@ -97,6 +98,19 @@ class EmbeddedRedis:
             finally:
                 os.close(start)
         return _url(socket)
+
+    def revive(self) -> str:
+        """Start the server again if it has died under its holders; say what it died of. Empty where it lives.
+
+        Raises: RedisUnavailableError, as `hold`.
+        """
+        if self._is_alive():
+            self.ensure_running()
+            return ""
+        with _in_words(self._folder):
+            what, _ = explain_failure(self._last_words())
+        self.ensure_running()
+        return f"The embedded Redis had stopped and was started again. {what}."
 
     def status(self) -> RedisStatus | None:
         """Describe the running server, or give None; starts nothing."""
@@ -157,6 +171,8 @@ class EmbeddedRedis:
             pass_fds=(server_lock,),
             start_new_session=True,
             umask=0o077,
+            # Python ignores SIGXFSZ and would set it right here: a file that may not grow shall be an error, and be said.
+            restore_signals=False,
             cwd="/",
         )
         return log_from
@@ -258,9 +274,12 @@ class EmbeddedRedis:
         socket = self._folder / "redis.sock"
         if len(os.fsencode(socket)) <= _SOCKET_PATH_MAX_BYTES:
             return socket
-        name = hashlib.sha256(os.fsencode(self._folder)).hexdigest()[:12]
-        for parent in (Path(tempfile.gettempdir()), Path("/tmp")):  # noqa: S108 the folder below it is checked
-            socket = parent / f"outreach-{os.getuid()}-{name}" / "redis.sock"
+        name = f"outreach-{os.getuid()}-{hashlib.sha256(os.fsencode(self._folder)).hexdigest()[:12]}"
+        # First where it was before: that is where those who hold the server look for it when it has died.
+        before = self._recorded_socket().parent
+        parents = [before.parent] if before.name == name and before.is_dir() else []
+        for parent in (*parents, Path(tempfile.gettempdir()), Path("/tmp")):  # noqa: S108 the folder below it is checked
+            socket = parent / name / "redis.sock"
             if len(os.fsencode(socket)) <= _SOCKET_PATH_MAX_BYTES:
                 break
         _make_private(socket.parent)
@@ -289,6 +308,13 @@ class EmbeddedRedis:
                 return False
             time.sleep(_POLL_S)
         return True
+
+    def _last_words(self) -> str:
+        """Return what the server said after it had begun to serve for the last time."""
+        try:
+            return self._log(0).rpartition(_SERVES)[2].partition("\n")[2]
+        except FileNotFoundError:
+            return ""
 
     def _log(self, log_from: int) -> str:
         with (self._folder / "redis.log").open("rb") as file:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from random import Random
+from typing import Any
 
 import psutil
 import redis
@@ -25,6 +27,7 @@ from worker.ledger.ledger import Ledger
 from worker.ledger.registry import Registry
 from worker.pacing.pacer import Pacer
 from worker.pipeline.bench import Workbench
+from worker.redis_calls import AskPatiently
 from worker.redis_server import EmbeddedRedis
 from worker.settings import Settings, load_settings, make_home
 
@@ -52,6 +55,14 @@ def redis_url(settings: Settings) -> Iterator[str]:
     make_home(settings.home)
     with EmbeddedRedis(settings.home).hold() as url:
         yield url
+
+
+def revive_redis(settings: Settings) -> str:
+    """Start the embedded Redis again if it has died under this process, and say what of; anybody else's is its owner's.
+
+    Raises: RedisUnavailableError if it does not start.
+    """
+    return EmbeddedRedis(settings.home).revive() if settings.redis_url is None else ""
 
 
 def connect(url: str, connections: int = DEFAULT_CONCURRENCY) -> redis.Redis:
@@ -162,6 +173,24 @@ def build_gateway(settings: Settings, connections: int = DEFAULT_CONCURRENCY) ->
     )
     http = PooledHttpClient(options, steady_clock, time.time)
     return TwilioGateway(credentials, http, time.time, settings.region, settings.edge)
+
+
+def waiting_for_redis(
+    bench: Workbench, sleep: Callable[[float], Any], gives_up: Callable[[], bool]
+) -> Workbench:
+    """Give the workbench to threads that have a row in hand: while Redis is away they wait, until `gives_up` says no more.
+
+    What such a thread let fall would stay held by a worker that lives, until its lease is over.
+    """
+    client, tag = bench.ledger.client, bench.settings.account_tag
+    floors = bench.ledger.scripts.floors
+    ask = AskPatiently(sleep, gives_up)
+    return replace(
+        bench,
+        ledger=Ledger(client, tag, floors=floors, ask=ask),
+        registry=Registry(client, tag, floors=floors, ask=ask),
+        pacer=Pacer(client, prefix(tag), clock=bench.clock, sleep=bench.sleep, ask=ask),
+    )
 
 
 def build(settings: Settings, client: redis.Redis, connections: int = DEFAULT_CONCURRENCY) -> Workbench:

@@ -104,17 +104,6 @@ def open_desk(settings: Settings | None = None) -> Iterator[Desk]:
         yield Desk(settings, bench.ledger, bench.registry, bench)
 
 
-def revive_redis(settings: Settings) -> None:
-    """Start the embedded Redis again if it has died under this process.
-
-    Raises: RedisUnavailableError if it does not start.
-    """
-    if settings.redis_url is None:
-        from worker.redis_server import EmbeddedRedis
-
-        EmbeddedRedis(settings.home).ensure_running()
-
-
 def log_folder(settings: Settings) -> Path:
     """Return the folder of this installation's logs, for its owner only."""
     folder = make_home(settings.home) / "logs"

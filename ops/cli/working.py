@@ -11,7 +11,7 @@ from ops.cli.crew import Crew
 from ops.cli.failures import INTERRUPTED
 from ops.cli.interrupts import Interrupts
 from ops.cli.keeper import ResultsKeeper
-from ops.cli.session import Desk, private_folder, revive_redis
+from ops.cli.session import Desk, private_folder
 from worker.errors import OutreachError, RedisUnavailableError
 
 _LOOK_EVERY_S = 0.25
@@ -78,7 +78,8 @@ class _Foreground:
         """Look, show and tend until there is nothing more to wait for; then take the workers down."""
         try:
             while not self.interrupts.count and not self._is_over():
-                self.note = self.crew.tend() or self.note
+                if not self.trouble:  # a worker that was started now would end at once
+                    self.note = self.crew.tend() or self.note
                 self._look(shown, "")
                 self.interrupts.wait(_LOOK_EVERY_S)
         finally:
@@ -94,8 +95,8 @@ class _Foreground:
         try:
             self.snapshot = self._see()
             self.trouble = ""
-        except RedisUnavailableError:
-            self._wait_for_redis()
+        except RedisUnavailableError as error:
+            self._wait_for_redis(error)
         caution = self.snapshot and self.snapshot["cautious"]
         notes = [caution, self.trouble, self.note, self.keeper.complaint, saying]
         shown.show(self.snapshot, [note for note in notes if note])
@@ -103,16 +104,20 @@ class _Foreground:
     def _see(self) -> Mapping[str, Any]:
         seen = self.desk.look(self.campaign_id)
         is_starting = self.crew.is_ours and not self.interrupts.count
+        if seen["redis"]:  # it can be read, but no worker can write
+            return seen
         if is_starting and not seen["workers"] and seen["state"] in ("running", "waiting"):
             return {**seen, "waiting_for": "its workers to start"}
         return seen
 
-    def _wait_for_redis(self) -> None:
-        self.trouble = "Redis is lost; waiting for it. Nothing that was confirmed is lost."
+    def _wait_for_redis(self, why: RedisUnavailableError) -> None:
+        from worker.wiring import revive_redis
+
         try:
-            revive_redis(self.desk.settings)
+            why_so = revive_redis(self.desk.settings) or why.sentence
         except OutreachError as error:
-            self.trouble = f"{self.trouble} {error}"
+            why_so = str(error)
+        self.trouble = f"Redis is lost; waiting for it. Nothing that was confirmed is lost. {why_so}"
 
     def _is_over(self) -> bool:
         """Tell whether there is nothing left that this command should wait for."""

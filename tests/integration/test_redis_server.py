@@ -141,6 +141,36 @@ def test_confirmed_writes_survive_the_servers_kill_and_a_holder_revives_it(home:
             assert revived.dbsize() == 200
 
 
+def test_server_that_was_killed_is_revived_once_and_that_is_said(home: Path) -> None:
+    with client_of(home) as client:
+        pid = pid_of(client)
+        os.kill(pid, signal.SIGKILL)
+        wait_until(lambda: is_gone(pid))
+
+        first, second = EmbeddedRedis(home).revive(), EmbeddedRedis(home).revive()
+
+        assert first == "The embedded Redis had stopped and was started again. Its last words: nothing."
+        assert second == ""
+
+
+def test_server_that_found_its_disk_full_says_so_when_it_is_revived(home: Path) -> None:
+    with client_of(home) as client:
+        pid = pid_of(client)
+        client.set("kept", "1")
+        psutil.Process(pid).rlimit(psutil.RLIMIT_FSIZE, (10_000, psutil.RLIM_INFINITY))
+        with pytest.raises(redis.ConnectionError):
+            client.set("lost", "x" * 20_000)
+        wait_until(lambda: is_gone(pid))
+
+        said = EmbeddedRedis(home).revive()
+
+        assert said.startswith(
+            "The embedded Redis had stopped and was started again. The disk is full (it says: "
+        )
+        with redis.Redis.from_url(EmbeddedRedis(home).ensure_running(), decode_responses=True) as revived:
+            assert revived.keys() == ["kept"]
+
+
 def test_what_a_killed_server_leaves_behind_does_not_stop_the_next(home: Path) -> None:
     with client_of(home) as client:
         pid = pid_of(client)
@@ -198,6 +228,25 @@ def test_long_home_gets_a_short_private_socket_that_all_commands_find(home: Path
     first.leave()
     assert is_gone(pid)
     socket.parent.rmdir()
+
+
+def test_server_that_is_revived_by_another_command_is_where_its_holders_look(
+    home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    deep = home / ("long" * 40)
+    other_tmp = tmp_path / "tmp"
+    other_tmp.mkdir()
+    holder = Holder(deep)
+    pid = holder.pid()
+    os.kill(pid, signal.SIGKILL)
+    wait_until(lambda: is_gone(pid))
+
+    monkeypatch.setattr("tempfile.tempdir", str(other_tmp))
+    with EmbeddedRedis(deep).hold() as url:
+        assert url == holder.url
+
+    holder.leave()
+    Path(redis.connection.parse_url(url)["path"]).parent.rmdir()
 
 
 def test_name_with_spaces_percent_and_accents_is_no_trouble(tmp_path: Path) -> None:
@@ -308,6 +357,11 @@ def test_server_older_than_its_commands_is_passed_over(tmp_path: Path, words: st
     [
         (
             "7:M 22 Nov 2026 17:51:01.908 # Error writing to the AOF file: No space left on device",
+            "The disk is full",
+        ),
+        (
+            "7:M 22 Nov 2026 17:51:01.908 # Short write while writing to the AOF file: (nwritten=76, expected=1037)\n"
+            "7:M 22 Nov 2026 17:51:01.908 # Can't recover from AOF write error when the AOF fsync policy is 'always'. Exiting...",
             "The disk is full",
         ),
         (

@@ -26,6 +26,7 @@ ELSEWHERE = {
     ("ledger/registry.py", "forget_worker"): "who is alive",
     ("ledger/registry.py", "take_duty"): "who does the tick; every transition is guarded without it",
     ("ledger/registry.py", "drop_duty"): "as above",
+    ("ledger/registry.py", "write_trouble"): "only asks whether anything can be written",
     ("ledger/scripts.py", "evaluate"): "called inside the effect of the same function",
     ("pacing/pacer.py", "__init__"): "registers, runs nothing",
     ("gateway/http.py", "_receive"): "called inside the effect of _exchange",

@@ -8,6 +8,7 @@ All keys of an account share one hash tag, so that pacing, pair locks and campai
 | `o:{tag}:active` | SET | ids of campaigns with rows or closings left |
 | `o:{tag}:workers` | HASH | session -> JSON {host, pid, started, concurrency, seen_ms}; dropped when its process is gone |
 | `o:{tag}:tick:<duty>` | STRING | who does a duty of the tick now; PX some seconds |
+| `o:{tag}:probe` | STRING | empty; written to see whether Redis takes changes; PX 1 s |
 | `o:{tag}:pair:<hash>` | STRING | row that has a (customer, sender) pair in hand, or an Interaction of it to be closed; PX `pair_ms` |
 | `o:{tag}:c:<id>` | HASH | the campaign: state, definition, columns, counts `n<state>`, `seq`, `born`, `cautious`, `cursor`, `loaded`, … |
 | `…:in:<bucket>` | HASH | field row-in-bucket -> JSON list of the customer's cells |

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, fields
+from functools import partial
 from typing import Any
 
 import redis
@@ -12,8 +13,9 @@ import redis
 from worker.ledger import keys
 from worker.ledger.floors import Floors
 from worker.ledger.row import Hand, Record, Row, unpack, unpack_past
-from worker.ledger.scripts import Scripts, call
+from worker.ledger.scripts import Scripts
 from worker.ledger.states import State
+from worker.redis_calls import Ask, ask_once
 
 _HAND_FIELDS = {f.name for f in fields(Hand)}
 
@@ -47,10 +49,11 @@ class LedgerReader:
         account_tag: str,
         now_ms: Callable[[], int] | None = None,
         floors: Floors | None = None,
+        ask: Ask = ask_once,
     ) -> None:
         self.client = client
         self.prefix = keys.prefix(account_tag)
-        self.scripts = Scripts(client, now_ms, floors)
+        self.scripts = Scripts(client, now_ms, floors, ask)
 
     def key(self, campaign_id: str, suffix: str = "") -> str:
         """Name a key of a campaign."""
@@ -63,12 +66,14 @@ class LedgerReader:
         Raises: KeyError where the ledger has no such row.
         """
         bucket, at = keys.place(number)
-        with self.client.pipeline(transaction=False) as pipe:
+
+        def look(pipe: Any) -> None:
             pipe.hget(self.key(campaign_id, f"rw:{bucket}"), str(at))
             pipe.hget(self.key(campaign_id, f"in:{bucket}"), str(at))
             pipe.hget(self.key(campaign_id, "hand"), str(number))
             pipe.hget(self.key(campaign_id), "created_ms")
-            record, cells, hand, created = self._execute(pipe)
+
+        record, cells, hand, created = self._together(look)
         if record is None:
             raise KeyError(number)
         return Row(number, unpack(record, int(created)), _hand(hand), tuple(json.loads(cells)))
@@ -76,18 +81,18 @@ class LedgerReader:
     def get_note(self, campaign_id: str, number: int) -> tuple[str, str, str] | None:
         """Read the words that a row has of its own: code, sentence, advice."""
         bucket, at = keys.place(number)
-        with self.client.pipeline(transaction=False) as pipe:
-            pipe.hget(self.key(campaign_id, f"nt:{bucket}"), str(at))
-            (note,) = self._execute(pipe)
+        note = self._hget(self.key(campaign_id, f"nt:{bucket}"), str(at))
         return None if note is None else _note(note)
 
     def get_past(self, campaign_id: str, number: int) -> list[Record]:
         """Read the records of a row's earlier sends, oldest first."""
         bucket, at = keys.place(number)
-        with self.client.pipeline(transaction=False) as pipe:
+
+        def look(pipe: Any) -> None:
             pipe.hget(self.key(campaign_id, f"past:{bucket}"), str(at))
             pipe.hget(self.key(campaign_id), "created_ms")
-            past, created = self._execute(pipe)
+
+        past, created = self._together(look)
         return [] if past is None else unpack_past(past, int(created))
 
     def iter_rows(
@@ -107,11 +112,12 @@ class LedgerReader:
         last = (rows + keys.BUCKET - 1) // keys.BUCKET
         names = ("rw", "in", "nt") if cells else ("rw",)
         for begin in range(0, last, buckets):
-            with self.client.pipeline(transaction=False) as pipe:
-                for bucket in range(begin, min(begin + buckets, last)):
-                    for name in names:
-                        pipe.hgetall(self.key(campaign_id, f"{name}:{bucket}"))
-                answers = self._execute(pipe)
+            wanted = [
+                self.key(campaign_id, f"{name}:{bucket}")
+                for bucket in range(begin, min(begin + buckets, last))
+                for name in names
+            ]
+            answers = self._together(partial(_look_all, wanted))
             for offset in range(0, len(answers), len(names)):
                 bucket = begin + offset // len(names)
                 records = answers[offset]
@@ -136,43 +142,47 @@ class LedgerReader:
 
     def recent_outcomes(self, campaign_id: str, since_ms: int, most: int = 20_000) -> list[tuple[int, State]]:
         """Read the sends that ended since `since_ms` (Redis's clock), the newest first: when, and how."""
-        found = call(
+        found = self.scripts.ask(
             lambda: self.client.xrevrange(self.key(campaign_id, "out"), "+", str(since_ms), count=most)
         )
         return [(int(entry.split(b"-")[0]), State(int(fields[b"s"]))) for entry, fields in found]
 
     def is_pair_taken(self, campaign_id: str, row: int, pair_key: str) -> bool:
         """Tell whether another row has the lock of a pair."""
-        holder = call(lambda: self.client.get(pair_key))
+        holder = self.scripts.ask(lambda: self.client.get(pair_key))
         return holder is not None and holder.decode() != f"{self.key(campaign_id)}:{row}"
 
     def queued_count(self, campaign_id: str) -> int:
         """Count the rows in the broker's window."""
-        return int(call(lambda: self.client.zcard(self.key(campaign_id, "queued"))))
+        return int(self.scripts.ask(lambda: self.client.zcard(self.key(campaign_id, "queued"))))
 
     def leases(self, campaign_id: str) -> list[tuple[int, float]]:
         """List the rows in hand with their lease's end (ms, Redis's clock)."""
-        found = call(lambda: self.client.zrange(self.key(campaign_id, "lease"), 0, -1, withscores=True))
+        found = self.scripts.ask(
+            lambda: self.client.zrange(self.key(campaign_id, "lease"), 0, -1, withscores=True)
+        )
         return [(int(member), float(score)) for member, score in found]
 
     def owners(self, campaign_id: str, rows: Sequence[int]) -> list[str]:
         """Tell who holds each of `rows`; empty where nobody does."""
         if not rows:
             return []
-        found = call(lambda: self.client.hmget(self.key(campaign_id, "hand"), [str(row) for row in rows]))
+        found = self.scripts.ask(
+            lambda: self.client.hmget(self.key(campaign_id, "hand"), [str(row) for row in rows])
+        )
         return [_hand(value).owner for value in found]
 
     def to_close(self, campaign_id: str, most: int = 50) -> list[ToClose]:
         """List Interactions whose closing is due."""
         now = self.now_ms()
-        sids = call(
+        sids = self.scripts.ask(
             lambda: self.client.zrangebyscore(
                 self.key(campaign_id, "closing"), "-inf", now, start=0, num=most
             )
         )
         if not sids:
             return []
-        values = call(lambda: self.client.hmget(self.key(campaign_id, "close"), sids))
+        values = self.scripts.ask(lambda: self.client.hmget(self.key(campaign_id, "close"), sids))
         pairs = [(sid.decode(), json.loads(value)) for sid, value in zip(sids, values, strict=True) if value]
         return [
             ToClose(
@@ -187,40 +197,54 @@ class LedgerReader:
 
     def to_close_count(self, campaign_id: str) -> int:
         """Count the Interactions that are still to be closed."""
-        return int(call(lambda: self.client.hlen(self.key(campaign_id, "close"))))
+        return int(self.scripts.ask(lambda: self.client.hlen(self.key(campaign_id, "close"))))
 
     def left_open(self, campaign_id: str) -> list[LeftOpen]:
         """List the Interactions whose closing was given up, by row."""
-        found = call(lambda: self.client.hgetall(self.key(campaign_id, "unclosed")))
+        found = self.scripts.ask(lambda: self.client.hgetall(self.key(campaign_id, "unclosed")))
         values = [(sid.decode(), json.loads(value)) for sid, value in found.items()]
         left = [LeftOpen(sid, int(value["row"]), int(value["code"])) for sid, value in values]
         return sorted(left, key=lambda one: (one.row, one.interaction_sid))
 
     def next_due_ms(self, campaign_id: str) -> tuple[int | None, int | None]:
         """Tell when the next PENDING and the next opened or doubtful row is due (ms, Redis's clock)."""
-        with self.client.pipeline(transaction=False) as pipe:
+
+        def look(pipe: Any) -> None:
             pipe.zrange(self.key(campaign_id, "due"), 0, 0, withscores=True)
             pipe.zrange(self.key(campaign_id, "later"), 0, 0, withscores=True)
-            due, later = self._execute(pipe)
+
+        due, later = self._together(look)
         return (int(due[0][1]) if due else None, int(later[0][1]) if later else None)
 
     def first_due(self, campaign_id: str, *, opened: bool = False) -> Row | None:
         """Read the row that is due first among those put off, or with `opened` among those open or in doubt."""
         index = "later" if opened else "due"
-        found = call(lambda: self.client.zrange(self.key(campaign_id, index), 0, 0))
+        found = self.scripts.ask(lambda: self.client.zrange(self.key(campaign_id, index), 0, 0))
         return self.get_row(campaign_id, int(found[0])) if found else None
 
     def now_ms(self) -> int:
         """Read the clock that the scripts go by: Redis's own, unless another was passed in."""
-        return self.scripts.now_ms(call(self.client.time))
+        return self.scripts.now_ms(self.scripts.ask(self.client.time))
 
     def _hget(self, key: str, name: str) -> bytes | None:
-        found: bytes | None = call(lambda: self.client.hget(key, name))
+        found: bytes | None = self.scripts.ask(lambda: self.client.hget(key, name))
         return found
 
-    def _execute(self, pipe: Any) -> list[Any]:
-        answers: list[Any] = call(pipe.execute)
+    def _together(self, look: Callable[[Any], object]) -> list[Any]:
+        """Ask several things in one round trip: what `look` puts into the pipeline it is given."""
+
+        def ask() -> list[Any]:
+            with self.client.pipeline(transaction=False) as pipe:
+                look(pipe)
+                return list(pipe.execute())
+
+        answers: list[Any] = self.scripts.ask(ask)
         return answers
+
+
+def _look_all(wanted: Sequence[str], pipe: Any) -> None:
+    for key in wanted:
+        pipe.hgetall(key)
 
 
 def _hand(value: bytes | None) -> Hand:

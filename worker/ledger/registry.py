@@ -11,11 +11,12 @@ from uuid import uuid4
 
 import redis
 
-from worker.errors import NotFoundError
+from worker.errors import NotFoundError, RedisUnavailableError
 from worker.ledger import keys
 from worker.ledger.floors import Floors
-from worker.ledger.scripts import Reply, Scripts, call
+from worker.ledger.scripts import Reply, Scripts
 from worker.ledger.states import IN_DOUBT, IN_FLIGHT, STATUS_WORDS, State, status_word
+from worker.redis_calls import Ask, ask_once
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,10 +109,11 @@ class Registry:
         account_tag: str,
         now_ms: Callable[[], int] | None = None,
         floors: Floors | None = None,
+        ask: Ask = ask_once,
     ) -> None:
         self.client = client
         self.prefix = keys.prefix(account_tag)
-        self.scripts = Scripts(client, now_ms, floors)
+        self.scripts = Scripts(client, now_ms, floors, ask)
 
     # Campaigns ----------------------------------------------------------------------------------------------
 
@@ -145,7 +147,9 @@ class Registry:
                     pipe.hmget(name, "born", "seq")
                 return list(pipe.execute())
 
-        for name, floor, (born, seq) in zip(names, floors, call(read) if names else (), strict=True):
+        for name, floor, (born, seq) in zip(
+            names, floors, self.scripts.ask(read) if names else (), strict=True
+        ):
             if born is None:
                 continue
             if born.decode() == floor[0] and int(seq) < floor[1]:
@@ -183,7 +187,9 @@ class Registry:
         Raises: NotFoundError where there is no such campaign.
         """
         name = keys.campaign(self.prefix, campaign_id)
-        kept, present = call(lambda: self.client.hmget(name, [f"definition:{version}", "definition"]))
+        kept, present = self.scripts.ask(
+            lambda: self.client.hmget(name, [f"definition:{version}", "definition"])
+        )
         if present is None:
             self.get(campaign_id)
         return str((kept or present).decode())
@@ -202,7 +208,7 @@ class Registry:
                 pipe.time()
                 return list(pipe.execute())
 
-        found, due, later, queued, back, moment = call(read)
+        found, due, later, queued, back, moment = self.scripts.ask(read)
         if not found:
             return None
         field = {name.decode(): value.decode() for name, value in found.items()}
@@ -250,7 +256,7 @@ class Registry:
 
     def ids(self) -> list[str]:
         """List the ids of all campaigns, the newest first."""
-        found = call(lambda: self.client.zrevrange(f"{self.prefix}campaigns", 0, -1))
+        found = self.scripts.ask(lambda: self.client.zrevrange(f"{self.prefix}campaigns", 0, -1))
         return [name.decode() for name in found]
 
     def seqs(self) -> dict[str, int]:
@@ -263,17 +269,21 @@ class Registry:
                     pipe.hget(keys.campaign(self.prefix, campaign_id), "seq")
                 return list(pipe.execute())
 
-        return {name: int(seq) for name, seq in zip(ids, call(read), strict=True) if seq is not None}
+        return {
+            name: int(seq) for name, seq in zip(ids, self.scripts.ask(read), strict=True) if seq is not None
+        }
 
     def active(self) -> list[str]:
         """List the ids of campaigns that may have rows or closings left, in a fixed order."""
-        return sorted(name.decode() for name in call(lambda: self.client.smembers(f"{self.prefix}active")))
+        return sorted(
+            name.decode() for name in self.scripts.ask(lambda: self.client.smembers(f"{self.prefix}active"))
+        )
 
     def set_active(self, campaign_id: str, *, active: bool) -> None:
         """Note whether a campaign has anything left for the tick to look after; where it has, it stays active."""
         name = f"{self.prefix}active"
         if active:
-            call(lambda: self.client.sadd(name, campaign_id))
+            self.scripts.ask(lambda: self.client.sadd(name, campaign_id))
         else:
             where = (keys.campaign(self.prefix, campaign_id), name)
             self.scripts.run("deactivate", where, id=campaign_id)
@@ -287,22 +297,30 @@ class Registry:
         where = (keys.campaign(self.prefix, campaign_id), f"{self.prefix}campaigns", f"{self.prefix}active")
         return self.scripts.run("discard", where, id=campaign_id)
 
+    def write_trouble(self) -> str:
+        """Say why Redis takes no changes now, though it answers; empty where it does take them."""
+        try:
+            self.scripts.ask(lambda: self.client.set(f"{self.prefix}probe", "", px=1_000))
+        except RedisUnavailableError as error:
+            return error.sentence
+        return ""
+
     # Workers ------------------------------------------------------------------------------------------------
 
     def see_worker(self, owner: str, facts: Mapping[str, Any]) -> None:
         """Note that a worker is alive, with its host, pid and threads."""
-        seconds, _ = call(self.client.time)
+        seconds, _ = self.scripts.ask(self.client.time)
         text = json.dumps({**facts, "seen_s": int(seconds)})
-        call(lambda: self.client.hset(f"{self.prefix}workers", owner, text))
+        self.scripts.ask(lambda: self.client.hset(f"{self.prefix}workers", owner, text))
 
     def forget_worker(self, owner: str) -> None:
         """Note that a worker is gone."""
-        call(lambda: self.client.hdel(f"{self.prefix}workers", owner))
+        self.scripts.ask(lambda: self.client.hdel(f"{self.prefix}workers", owner))
 
     def workers(self) -> dict[str, dict[str, Any]]:
         """List the workers: owner -> facts, with `age_s` since they were last seen."""
-        found = call(lambda: self.client.hgetall(f"{self.prefix}workers"))
-        seconds, _ = call(self.client.time)
+        found = self.scripts.ask(lambda: self.client.hgetall(f"{self.prefix}workers"))
+        seconds, _ = self.scripts.ask(self.client.time)
         workers = {name.decode(): json.loads(value) for name, value in found.items()}
         return {name: {**facts, "age_s": int(seconds) - facts["seen_s"]} for name, facts in workers.items()}
 
@@ -312,11 +330,11 @@ class Registry:
         Losing it midway does no harm: every transition is guarded.
         """
         name = f"{self.prefix}tick:{duty}"
-        return bool(call(lambda: self.client.set(name, owner, nx=True, px=for_ms)))
+        return bool(self.scripts.ask(lambda: self.client.set(name, owner, nx=True, px=for_ms)))
 
     def drop_duty(self, duty: str) -> None:
         """Give a duty back before its time."""
-        call(lambda: self.client.delete(f"{self.prefix}tick:{duty}"))
+        self.scripts.ask(lambda: self.client.delete(f"{self.prefix}tick:{duty}"))
 
     def _run(self, script: str, campaign_id: str, **args: Any) -> Reply:
         return self.scripts.run(script, (keys.campaign(self.prefix, campaign_id),), **args)

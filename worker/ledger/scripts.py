@@ -15,18 +15,7 @@ import redis
 from worker.effects import effect
 from worker.errors import RedisUnavailableError
 from worker.ledger.floors import Floors
-
-_UNAVAILABLE = (
-    redis.ConnectionError,
-    redis.TimeoutError,
-    redis.exceptions.BusyLoadingError,
-    # The library takes the first word, by which the others are told, off the texts of these.
-    redis.exceptions.OutOfMemoryError,
-    redis.exceptions.ReadOnlyError,
-    redis.exceptions.MasterDownError,
-)
-# Of a server that answers, but cannot keep anything now: full, its disk full, or a replica.
-_CANNOT_WRITE = ("OOM", "MISCONF", "READONLY", "NOREPLICAS", "LOADING", "BUSY")
+from worker.redis_calls import Ask, ask_once
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,32 +36,8 @@ def source(name: str) -> tuple[str, str]:
     return text, sha1(text.encode(), usedforsecurity=False).hexdigest()
 
 
-def unavailable(error: redis.RedisError) -> RedisUnavailableError | None:
-    """Translate an error that means `not now` into ours; None where it is another fault."""
-    if isinstance(error, _UNAVAILABLE) or str(error).startswith(_CANNOT_WRITE):
-        return RedisUnavailableError(
-            f"Redis can't be used now: {type(error).__name__}.",
-            "Check that it runs and has room; work goes on by itself when it is back.",
-        )
-    return None
-
-
-def call(act: Callable[[], Any]) -> Any:
-    """Ask Redis for something.
-
-    Raises: RedisUnavailableError if it gives no answer, or cannot keep anything now.
-    """
-    try:
-        return act()
-    except redis.RedisError as error:
-        wrapped = unavailable(error)
-        if wrapped is None:
-            raise
-        raise wrapped from error
-
-
 class Scripts:
-    """Calls scripts of one Redis; `now_ms` replaces Redis's clock in tests.
+    """Calls scripts of one Redis; `now_ms` replaces Redis's clock in tests, `ask` says who waits for one that is away.
 
     Each call says how far its campaign, `keys[0]`, has been seen to come, and learns how far it has come now.
     """
@@ -82,9 +47,11 @@ class Scripts:
         client: redis.Redis,
         now_ms: Callable[[], int] | None = None,
         floors: Floors | None = None,
+        ask: Ask = ask_once,
     ) -> None:
         self.client = client
         self.floors = floors or Floors()
+        self.ask = ask
         self._now_ms = now_ms
 
     def now_ms(self, moment: tuple[int, int]) -> int:
@@ -118,7 +85,7 @@ class Scripts:
                 return self.client.eval(text, len(keys), *keys, *argv)
 
         with effect(name):
-            *answer, seq, born = call(evaluate)
+            *answer, seq, born = self.ask(evaluate)
         self.floors.note(keys[0], born.decode(), seq)
         return read_reply(answer)
 

@@ -8,8 +8,8 @@ from typing import Any
 import redis
 
 from worker.effects import effect
-from worker.errors import RedisUnavailableError
 from worker.pacing.redis_clock import RedisClock
+from worker.redis_calls import Ask, ask_once
 
 # Nobody reserves further ahead: this bounds what a step of Redis's clock can do. Also in bucket.lua.
 MAX_WAIT_MS = 2000
@@ -18,8 +18,6 @@ MAX_WAIT_MS = 2000
 MARGIN_S = 0.014
 LATE_S = 0.003
 _SLIPS_MAX = 5
-# Of a server that answers, but cannot keep anything now: full, or a replica.
-_CANNOT_WRITE = (redis.exceptions.OutOfMemoryError, redis.exceptions.ReadOnlyError)
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,8 +84,10 @@ class Pacer:
         sleep: Callable[[float], None],
         margin_s: float = MARGIN_S,
         late_s: float = LATE_S,
+        ask: Ask = ask_once,
     ) -> None:
         self._prefix = prefix
+        self._ask = ask
         self._clock = clock
         self._sleep = sleep
         self._margin_s = margin_s
@@ -110,10 +110,9 @@ class Pacer:
         if not buckets or not 0 <= max_wait_ms <= MAX_WAIT_MS:
             raise ValueError(f"at least one bucket, and a wait of at most {MAX_WAIT_MS} ms")
         limits = [max_wait_ms * 1000, _us(self._margin_s), *(bucket.per_s for bucket in buckets)]
-        asked_s = self._clock()
         with effect("take_slot"):
-            verdict, time_us, now_us, decisive, *slipped_us = self._run(self._acquire, buckets, limits)
-        answered_s = self._clock()
+            answer, asked_s, answered_s = self._run(self._acquire, buckets, limits)
+        verdict, time_us, now_us, decisive, *slipped_us = answer
         self._redis_clock.observe(asked_s, answered_s, int(now_us) / 1e6)
         self._answer_s += (answered_s - asked_s - self._answer_s) / 16
         if _text(verdict) == "wait":
@@ -138,13 +137,12 @@ class Pacer:
             ahead_s = slot_s - self._clock()
             if ahead_s > 0:
                 self._sleep(ahead_s)
-            asked_s = self._clock()
-            if asked_s - slot_s <= self._late_s:
+            if self._clock() - slot_s <= self._late_s:
                 return True
-            slot_us = self._move(granted, answer_s)
+            slot_us, answer_s = self._move(granted, answer_s)
             if slot_us is None:
                 return False
-            slot_s, answer_s = self._redis_clock.monotonic_s(slot_us / 1e6), self._clock() - asked_s
+            slot_s = self._redis_clock.monotonic_s(slot_us / 1e6)
         return False
 
     def sent(self, granted: Granted, sent_s: float) -> None:
@@ -157,7 +155,7 @@ class Pacer:
         if sent_s - granted.slot_s > self._margin_s * 0.75:
             self._move(granted, sent_s - self._clock(), went_out=True)
 
-    def _move(self, granted: Granted, answer_s: float, *, went_out: bool = False) -> int | None:
+    def _move(self, granted: Granted, answer_s: float, *, went_out: bool = False) -> tuple[int | None, float]:
         limits: list[float] = [
             granted.slot_us,
             *map(_us, (self._margin_s, answer_s, self._late_s)),
@@ -166,8 +164,8 @@ class Pacer:
         for bucket, slipped_us in zip(granted.buckets, granted.slipped_us, strict=True):
             limits += [bucket.per_s, slipped_us]
         with effect("move_slots"):
-            slot_us = _text(self._run(self._slip, granted.buckets, limits))
-        return int(slot_us) if slot_us else None
+            answer, asked_s, answered_s = self._run(self._slip, granted.buckets, limits)
+        return int(answer) if answer else None, answered_s - asked_s
 
     def slow_down(self, bucket: Bucket, retry_after_s: float | None) -> None:
         """Slow a bucket by one call a second for each answer 429; block it for `retry_after_s`.
@@ -184,7 +182,7 @@ class Pacer:
 
         Raises: RedisUnavailableError if Redis gives no answer.
         """
-        seen = self._run(self._peek, buckets, []) if buckets else []
+        seen = self._run(self._peek, buckets, [])[0] if buckets else []
         return [
             BucketState(
                 bucket=bucket,
@@ -196,16 +194,16 @@ class Pacer:
             for bucket, (share, ahead_us, blocked_us, why) in zip(buckets, seen, strict=True)
         ]
 
-    def _run(self, script: Any, buckets: Sequence[Bucket], args: Sequence[float]) -> Any:
+    def _run(self, script: Any, buckets: Sequence[Bucket], args: Sequence[float]) -> tuple[Any, float, float]:
+        """Return what a script answered, when it was asked and when it answered: however long Redis was away before."""
         keys = [f"{self._prefix}pace:{bucket.name}" for bucket in buckets]
-        try:
-            return script(keys=keys, args=args)
-        except redis.RedisError as error:
-            if isinstance(error, redis.ResponseError) and not isinstance(error, _CANNOT_WRITE):
-                raise
-            raise RedisUnavailableError(
-                "Redis gives no answer.", "See that it runs and can be reached."
-            ) from error
+
+        def run() -> tuple[Any, float, float]:
+            asked_s = self._clock()
+            return script(keys=keys, args=args), asked_s, self._clock()
+
+        answered: tuple[Any, float, float] = self._ask(run)
+        return answered
 
 
 def _script(name: str) -> str:

@@ -26,13 +26,16 @@ def snapshot(bench: Workbench, campaign_id: str) -> dict[str, Any]:
     workers = alive_workers(bench)
     in_doubt = sum(other.in_doubt for other in _active(bench, info))
     rate_per_s = _rate(bench, info)
+    trouble = bench.registry.write_trouble() if info.left else ""
     slowest = min(paces, key=lambda state: state.per_s)
     return {
         **_standing(info),
         "rate_per_s": rate_per_s,
         "eta_s": eta_s(info, rate_per_s, slowest.per_s, is_worked_on=bool(workers)),
         "cautious": caution(info),
-        "waiting_for": waiting_for(
+        "redis": trouble or None,
+        "waiting_for": trouble
+        or waiting_for(
             info,
             paces,
             workers=len(workers),

@@ -6,12 +6,15 @@ import atexit
 import logging
 import os
 import sys
+import warnings
 from contextlib import ExitStack
 from threading import Lock
+from typing import Any
 
 from celery import Celery
-from celery.exceptions import WorkerShutdown
+from celery.exceptions import CPendingDeprecationWarning, WorkerShutdown
 from celery.signals import setup_logging, worker_ready, worker_shutdown, worker_shutting_down
+from kombu.connection import Connection
 
 from worker import wiring
 from worker.errors import OutreachError
@@ -19,6 +22,7 @@ from worker.logs import configure_logs, get_logger
 from worker.pipeline.bench import Workbench
 from worker.pipeline.cautious import heed_results
 from worker.tasks.command import PARENT_FD
+from worker.tasks.stopping import Stopping
 
 QUEUE = "outreach"
 
@@ -32,6 +36,7 @@ class Parts:
         self._stack = ExitStack()
         self._lock = Lock()
         self._bench: Workbench | None = None
+        self._hands: Workbench | None = None
         self._url: str | None = None
         self.settings = wiring.read_settings()
 
@@ -53,9 +58,27 @@ class Parts:
                 self._bench = bench
             return self._bench
 
+    def hands(self) -> Workbench:
+        """Give the workbench of threads that work on rows: they wait for a Redis that is away, until this worker leaves."""
+        bench = self.bench()
+        with self._lock:
+            if self._hands is None:
+                leaves = Stopping.begun
+                self._hands = wiring.waiting_for_redis(bench, leaves.wait, leaves.is_set)
+            return self._hands
+
     def close(self) -> None:
         """Let go of everything; the embedded server stops with its last user."""
         self._stack.close()
+
+
+class BrokerConnection(Connection):
+    """Asks for a broker that is away every two seconds; Celery's own waits grow to half a minute."""
+
+    def ensure_connection(self, *args: Any, **named: Any) -> Any:
+        """Connect, however long that takes."""
+        waits = {"interval_start": 0.5, "interval_step": 0.5, "interval_max": 2}
+        return super().ensure_connection(*args, **named, **waits)  # type: ignore[no-untyped-call]
 
 
 def _make() -> tuple[Celery, Parts]:
@@ -67,6 +90,7 @@ def _make() -> tuple[Celery, Parts]:
         raise SystemExit(error.exit_code) from None
     threads = parts.settings.concurrency or wiring.DEFAULT_CONCURRENCY
     made = Celery("outreach", broker=broker, include=["worker.tasks.send", "worker.tasks.upkeep"])
+    made.amqp.Connection = BrokerConnection
     made.conf.update(
         worker_concurrency=threads,
         worker_pool="threads",
@@ -83,6 +107,8 @@ def _make() -> tuple[Celery, Parts]:
         worker_cancel_long_running_tasks_on_connection_loss=False,
         broker_connection_retry_on_startup=True,
         broker_connection_max_retries=None,
+        # A Redis that is full, or a replica for a while, answers with errors of these: Celery's default is to end the worker.
+        broker_channel_error_retry=True,
         broker_transport_options={
             "visibility_timeout": 600,
             "max_connections": 1000,
@@ -105,6 +131,16 @@ def _set_up_logs(**_: object) -> None:
     # Two lines a row would drown what matters; the ledger tells every row's story.
     for name in ("celery.app.trace", "celery.worker.strategy"):
         logging.getLogger(name).setLevel(logging.WARNING)
+    # A broker that is away, or a message that can't be taken off it: a line says it all, and the ledger goes on.
+    for name in ("celery.worker.consumer.consumer", "celery.worker.request"):
+        logging.getLogger(name).addFilter(_without_traceback)
+    # About a setting that is made above, with each loss of the broker.
+    warnings.simplefilter("ignore", CPendingDeprecationWarning)
+
+
+def _without_traceback(record: logging.LogRecord) -> bool:
+    record.exc_info = None
+    return True
 
 
 @worker_ready.connect  # type: ignore[untyped-decorator]

@@ -25,7 +25,7 @@ def _guarded(campaign_id: str, row: int) -> None:
     """One bad row costs one row: what goes wrong with it is logged, and the ledger makes it due again."""
     try:
         if Stopping.opens or not _give_back(campaign_id, row):
-            send.send_row(parts.bench(), campaign_id, row)
+            send.send_row(parts.hands(), campaign_id, row)
     except OutreachError as error:
         log.warning("row.stopped", campaign=campaign_id, row=row, error=error.sentence)
     except Exception:
@@ -41,7 +41,7 @@ def _give_back(campaign_id: str, row: int) -> bool:
 def reconcile_rows(campaign_id: str, rows: Sequence[int]) -> None:
     """Look up rows whose request went unanswered."""
     try:
-        reconcile(parts.bench(), campaign_id, rows)
+        reconcile(parts.hands(), campaign_id, rows)
     except OutreachError as error:
         log.warning("reconcile.stopped", campaign=campaign_id, rows=len(rows), error=error.sentence)
     except Exception:

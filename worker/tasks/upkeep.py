@@ -10,11 +10,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from kombu.exceptions import OperationalError
+from kombu.exceptions import BatchPublishError, OperationalError
 
 from worker import wiring
 from worker.effects import effect
-from worker.errors import OutreachError
+from worker.errors import OutreachError, RedisUnavailableError
 from worker.logs import get_logger
 from worker.pipeline import closing, rescue
 from worker.pipeline.bench import Workbench
@@ -33,6 +33,7 @@ RESCUE_S = 1.0
 CLOSING_S = 0.5
 RESULTS_S = 1.0
 STALE_WORKER_S = 3600
+WAITING_S = 0.5
 PARENT_GONE_S = 30.0
 TICK_ENDS_S = 3.0
 
@@ -46,6 +47,7 @@ class Upkeep:
     turn: int = 0
     seen_at: float = 0.0
     rescued_at: float = 0.0
+    waits: dict[str, str] = field(default_factory=dict)
     ticking: threading.Thread = field(init=False)
 
     def __post_init__(self) -> None:
@@ -72,21 +74,40 @@ class Upkeep:
         self._loop(RESULTS_S, refresher.tick)
 
     def _loop(self, every_s: float, act: Callable[[], object]) -> None:
-        silent = False
-        while not self.stopped.wait(every_s):
+        pause_s, me = every_s, threading.current_thread().name
+        while not self.stopped.wait(pause_s):
             try:
                 act()
-                if silent:
-                    log.info("upkeep.back")
-                silent = False
-            except (OutreachError, OperationalError) as error:
-                if not silent:  # said once: it is waited for, and goes on by itself
-                    log.warning("upkeep.waits", error=str(error))
-                silent = True
+                self._say_back(me)
+                pause_s = every_s
+            except (OutreachError, OperationalError, BatchPublishError) as error:
+                self._say_waits(me, error)
+                pause_s = max(every_s, WAITING_S)
             except Exception:
                 log.exception("upkeep.failed")
 
+    def _say_waits(self, who: str, error: Exception) -> None:
+        """Say what is waited for, once for all threads: it goes on by itself."""
+        why = str(error) if isinstance(error, OutreachError) else "The broker takes no messages."
+        if why not in self.waits.values():
+            log.warning("upkeep.waits", error=why)
+        self.waits[who] = why
+
+    def _say_back(self, who: str) -> None:
+        if self.waits.pop(who, None) and not self.waits:
+            log.info("upkeep.back")
+
     def _tick(self) -> None:
+        try:
+            self._work()
+        except RedisUnavailableError:
+            # It may be the embedded one, and nobody else there to start it again.
+            died_of = wiring.revive_redis(self.bench.settings)
+            if died_of:
+                log.warning("redis.started_again", why=died_of)
+            raise
+
+    def _work(self) -> None:
         bench, now = self.bench, time.monotonic()
         if now - self.seen_at >= SEEN_S:
             self.seen_at = now
@@ -118,7 +139,9 @@ class Upkeep:
             return
         if info.state == "cancelled" and info.left:
             bench.ledger.cancel_rows(campaign_id)
-        rescue.rescue(bench, campaign_id, broker_waits=broker_waits, is_dead=_is_dead)
+        rescued = rescue.rescue(bench, campaign_id, broker_waits=broker_waits, is_dead=_is_dead)
+        if rescued:
+            log.info("rows.rescued", campaign=campaign_id, rows=rescued)
         if info.state != "loading" and not info.left and not bench.ledger.to_close_count(campaign_id):
             bench.registry.set_active(campaign_id, active=False)
 

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+import redis
 from intake_desk import Desk, phone
 
 from worker.errors import NotFoundError
@@ -52,6 +53,24 @@ def test_rate_counts_sends_that_ended_of_late(desk: Desk) -> None:
 
     assert 1 <= seen["rate_per_s"] <= 10
     assert seen["eta_s"] == 1
+
+
+def test_redis_that_can_be_read_but_not_written_is_what_is_waited_for(
+    desk: Desk, redis_client: "redis.Redis"
+) -> None:
+    campaign_id = desk.begin(3)
+    used: int = redis_client.info("memory")["used_memory"]
+    redis_client.config_set("maxmemory", used // 2)
+
+    try:
+        full = snapshot(desk.bench(), campaign_id)
+    finally:
+        redis_client.config_set("maxmemory", 0)
+    freed = snapshot(desk.bench(), campaign_id)
+
+    assert full["redis"] == full["waiting_for"]
+    assert "Redis is full" in full["waiting_for"]
+    assert freed["redis"] is None
 
 
 def test_without_workers_nothing_is_foretold_and_that_is_said(desk: Desk) -> None:

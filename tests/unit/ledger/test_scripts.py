@@ -6,12 +6,10 @@ from inspect import signature
 
 import fakeredis
 import pytest
-import redis
-from redis._parsers.base import BaseParser
 
 from worker.errors import RedisUnavailableError
 from worker.ledger.ledger import Ledger
-from worker.ledger.scripts import Reply, Scripts, read_reply, retrying, source, unavailable
+from worker.ledger.scripts import Reply, Scripts, read_reply, retrying, source
 from worker.ledger.states import TRANSITIONS, Event, State
 
 FOLDER = resources.files("worker.ledger") / "lua"
@@ -86,23 +84,6 @@ def test_reply_is_read_with_its_values_or_its_reason() -> None:
     assert read_reply([b"ok", b"12"]) == Reply(True, values=(b"12",))
     assert read_reply([b"refused", b"pair"]) == Reply(False, why="pair")
     assert read_reply([b"refused"]) == Reply(False)
-
-
-@pytest.mark.parametrize(
-    ("error", "is_unavailable"),
-    [
-        (redis.ConnectionError("reset"), True),
-        (redis.TimeoutError("late"), True),
-        (redis.ResponseError("MISCONF Errors writing to the AOF file"), True),
-        (redis.ResponseError("OOM command not allowed"), True),
-        (BaseParser.parse_error("OOM command not allowed"), True),
-        (BaseParser.parse_error("READONLY You can't write against a read only replica."), True),
-        (BaseParser.parse_error("MASTERDOWN Link with MASTER is down"), True),
-        (redis.ResponseError("ERR unknown command"), False),
-    ],
-)
-def test_errors_that_mean_not_now_are_told_from_faults(error: redis.RedisError, is_unavailable: bool) -> None:
-    assert (unavailable(error) is not None) is is_unavailable
 
 
 def test_what_twilio_has_answered_is_tried_again_while_redis_is_away() -> None:
