@@ -26,6 +26,13 @@ Again = Annotated[bool, typer.Option("--again", help="Begin a new campaign, whoe
 Update = Annotated[
     bool, typer.Option("--update", help="Apply a changed definition to the rows not opened yet.")
 ]
+Rebuild = Annotated[
+    bool,
+    typer.Option(
+        "--rebuild",
+        help="Make a lost ledger anew from the results file; what has not ended is looked up first.",
+    ),
+]
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Don't ask.")]
 RowNumber = Annotated[
     int, typer.Argument(metavar="ROW", min=1, help="1 is the first row after the header.", show_default=False)

@@ -27,6 +27,7 @@ def run(
     customers: options.CustomersFile,
     again: options.Again = False,
     update: options.Update = False,
+    rebuild: options.Rebuild = False,
     as_json: options.Json = False,
     verbose: options.Verbose = False,
 ) -> None:
@@ -37,7 +38,9 @@ def run(
     Example: outreach run campaign.toml customers.csv
     """
     raise typer.Exit(
-        run_campaign(campaign, customers, again=again, update=update, as_json=as_json, verbose=verbose)
+        run_campaign(
+            campaign, customers, again=again, update=update, rebuild=rebuild, as_json=as_json, verbose=verbose
+        )
     )
 
 
@@ -49,6 +52,7 @@ def run_campaign(
     update: bool,
     as_json: bool,
     verbose: bool,
+    rebuild: bool = False,
     hints: bool = True,
 ) -> int:
     """Take a campaign in and work it off; return the exit code."""
@@ -66,7 +70,7 @@ def run_campaign(
         warn_of_lone_key(settings)
         desk.heed_results()
         crew = stack.enter_context(contextlib.closing(Crew(settings, desk.registry, verbose=verbose)))
-        intake = take_in(desk, campaign, customers, again=again, update=update, crew=crew)
+        intake = take_in(desk, campaign, customers, again=again, update=update, rebuild=rebuild, crew=crew)
         if intake.what in ("finished", "cancelled") and not desk.registry.get(intake.campaign_id).left:
             screen.say(f"This campaign is {intake.what}; nothing is sent. `--again` begins a new one.")
             return conclude(desk, intake.campaign_id, as_json=as_json)
@@ -78,6 +82,7 @@ def load(
     customers: options.CustomersFile,
     again: options.Again = False,
     update: options.Update = False,
+    rebuild: options.Rebuild = False,
     as_json: options.Json = False,
 ) -> None:
     """Begin a campaign and leave it to workers that run elsewhere; print its id alone.
@@ -97,7 +102,9 @@ def load(
         warn_of_durability(desk)
         warn_of_lone_key(settings)
         desk.heed_results()
-        campaign_id = take_in(desk, campaign, customers, again=again, update=update).campaign_id
+        campaign_id = take_in(
+            desk, campaign, customers, again=again, update=update, rebuild=rebuild
+        ).campaign_id
         if as_json:
             screen.answer_json(desk.snapshot(campaign_id))
         else:
@@ -105,12 +112,23 @@ def load(
 
 
 def take_in(
-    desk: Desk, definition: Path, customers: Path, *, again: bool, update: bool, crew: "Crew | None" = None
+    desk: Desk,
+    definition: Path,
+    customers: Path,
+    *,
+    again: bool,
+    update: bool,
+    rebuild: bool = False,
+    crew: "Crew | None" = None,
 ) -> "Intake":
     """Decide which campaign it is, ask Twilio, load the rows; say what was found on the way.
 
-    Raises: RefusedError, TwilioUnavailableError.
+    Raises: RefusedHereError, RefusedError, TwilioUnavailableError.
     """
+    if again and rebuild:
+        raise RefusedHereError(
+            "--again begins a new campaign, --rebuild goes on with a lost one.", "Give one of them."
+        )
     from ops.cli.crew import warn_of_other_campaigns
     from ops.cli.preflight import refuse_what_twilio_lacks
     from ops.cli.progress import reading
@@ -157,6 +175,7 @@ def _tell(intake: "Intake") -> None:
     failures.show_problems(intake.problems, total=intake.problem_count, most=_SHOWN_PROBLEMS)
     what = {
         "new": "a new campaign",
+        "rebuilt": "made anew from its results file",
         "loading": "its loading goes on",
         "unfinished": "goes on where it was",
         "updated": "goes on with the changed definition",

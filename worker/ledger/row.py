@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from worker.ledger.states import Event, State
 
+NO_HASH = b"\0" * 8
 _NONE = b"\0" * 16
 _TAIL_SIZE = 71
 _STORY_SIZE = 8
@@ -102,6 +103,28 @@ def pack_new(state: State, address_hash: bytes, code: int = 0, arg: int = 0) -> 
     """Pack the record of a row that is being loaded."""
     head = bytes((state, 1, 0, 0)) + code.to_bytes(3) + arg.to_bytes(4)
     return head + _NONE * 3 + address_hash + b"\0" * 4
+
+
+def pack_ended(
+    state: State,
+    address_hash: bytes,
+    code: int,
+    arg: int,
+    *,
+    attempts: int,
+    sids: Sequence[str],
+    ended: tuple[Event, int] | None,
+) -> bytes:
+    """Pack the record of a row that ended before: `sids` of Interaction, conversation and message (empty: none).
+
+    `ended`: by which event, and how long after the campaign's creation, in ms.
+    """
+    head = bytes((state, 1, attempts, 0)) + code.to_bytes(3) + arg.to_bytes(4)
+    raw = b"".join(bytes.fromhex(sid[2:]) if sid else _NONE for sid in sids)
+    story = (
+        struct.pack(">BI3s", ended[0], min(0xFFFFFFFF, ended[1] // 10), code.to_bytes(3)) if ended else b""
+    )
+    return head + raw + address_hash + b"\0" * 4 + story
 
 
 def unpack(value: bytes, created_ms: int, *, whole_story: bool = True) -> Record:

@@ -18,7 +18,7 @@ from worker.pipeline.loading import Loaded, Progress, check_again, load_file, st
 from worker.pipeline.results import is_known_by_results
 from worker.settings import Settings
 
-What = Literal["new", "loading", "unfinished", "updated", "finished", "cancelled"]
+What = Literal["new", "rebuilt", "loading", "unfinished", "updated", "finished", "cancelled"]
 
 # They decide who is contacted, and rows are told apart by them: another one could contact somebody twice.
 _FIXED = ("to", "channel", "default_region")
@@ -28,7 +28,8 @@ _FIXED = ("to", "channel", "default_region")
 class Decision:
     """Which campaign a definition and a file are, and what is to be done.
 
-    `what`: `new` and `loading` (a load that was interrupted) are to be loaded; `updated` has a changed definition to
+    `what`: `new`, `rebuilt` (the ledger has lost it, its `results` have not) and `loading` (a load that was interrupted) are
+    to be loaded; `updated` has a changed definition to
     apply; `unfinished` goes on as it is; `finished` and `cancelled` send nothing more. `file_stamp` is that of the file
     whose bytes decided.
     """
@@ -44,11 +45,12 @@ class Decision:
     info: CampaignInfo | None = None
     difference: tuple[str, ...] = ()
     warnings: tuple[Problem, ...] = ()
+    results: Path | None = None
 
     @property
     def begins(self) -> bool:
         """Tell whether rows are to be loaded, so that Twilio should be asked first whether all stands."""
-        return self.what in ("new", "loading")
+        return self.what in ("new", "rebuilt", "loading")
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,12 +76,20 @@ def take_in(
     *,
     again: bool = False,
     update: bool = False,
+    rebuild: bool = False,
     results_dir: Path | None = None,
     progress: Progress | None = None,
 ) -> Intake:
     """Decide, and carry it out. Raises: as `decide` and `carry_out`."""
     decision = decide(
-        registry, settings, definition, customers, again=again, update=update, results_dir=results_dir
+        registry,
+        settings,
+        definition,
+        customers,
+        again=again,
+        update=update,
+        rebuild=rebuild,
+        results_dir=results_dir,
     )
     return carry_out(ledger, registry, settings, decision, progress)
 
@@ -92,12 +102,13 @@ def decide(
     *,
     again: bool = False,
     update: bool = False,
+    rebuild: bool = False,
     results_dir: Path | None = None,
 ) -> Decision:
     """Find the campaign that a definition and a file are; changes nothing.
 
     Raises: RefusedError where either can't be used, where the definition of an unfinished campaign has changed and
-    `update` is not given, or where a results file knows of a campaign that the ledger has lost.
+    `update` is not given, or where a results file knows of a campaign that the ledger has lost and `rebuild` is not given.
     """
     campaign = load_definition(definition)
     stamp = stamp_of(customers)  # before the bytes are read: whatever changes from here on is noticed
@@ -108,9 +119,16 @@ def decide(
     decision = Decision("new", campaign_id, campaign, definition, customers, digest, stamp, generation, info)
     if not named or (again and (info is None or info.stands in ("finished", "cancelled"))):
         return _begin(decision, settings, again=again)
+    results = folder / f"{campaign_id}.csv"
     if info is None:
-        raise _lost(customers, folder, campaign_id)
+        if not rebuild:
+            raise _lost(customers, results)
+        return replace(decision, what="rebuilt", results=results)
     decision = _compare(replace(decision, what=_what(info)), info, update=update)
+    if decision.what == "loading" and info.is_rebuilt:  # it was interrupted
+        decision = replace(decision, results=results)
+    elif rebuild:
+        decision = _warn_of_rebuild(decision)
     return _warn_of_again(decision) if again else decision
 
 
@@ -148,6 +166,7 @@ def carry_out(
             spared,
             progress,
             decision.file_stamp,
+            decision.results,
         )
     elif decision.what == "updated" and decision.info is not None:
         loaded = check_again(decision.campaign, decision.customers_file, progress)
@@ -250,6 +269,13 @@ def _warn_of_again(decision: Decision) -> Decision:
     return replace(decision, warnings=(*decision.warnings, warning))
 
 
+def _warn_of_rebuild(decision: Decision) -> Decision:
+    what = f"the ledger knows the campaign {decision.campaign_id}, so nothing is rebuilt"
+    advice = "leave `--rebuild` out"
+    warning = Problem(str(decision.customers_file), None, None, what, advice, "warning")
+    return replace(decision, warnings=(*decision.warnings, warning))
+
+
 def _unfinished(decision: Decision, other: CampaignInfo) -> RefusedError:
     """Two files of one name at work would contact those twice who stand in both and are in neither yet."""
     what = f"another file of the campaign {decision.campaign.name} is unfinished: {other.id}, with {other.left} rows left"
@@ -260,12 +286,11 @@ def _unfinished(decision: Decision, other: CampaignInfo) -> RefusedError:
     return RefusedError([Problem(str(decision.customers_file), None, None, what, advice)])
 
 
-def _lost(customers: Path, folder: Path, campaign_id: str) -> RefusedError:
-    what = (
-        f"{folder / f'{campaign_id}.csv'} says that this campaign was begun, and the ledger does not know it"
-    )
+def _lost(customers: Path, results: Path) -> RefusedError:
+    what = f"{results} says that this campaign was begun, and the ledger does not know it"
     advice = (
-        "check that OUTREACH_REDIS_URL and OUTREACH_HOME are those it was begun with; "
+        "check that OUTREACH_REDIS_URL and OUTREACH_HOME are those it was begun with; where that ledger is lost, `--rebuild` makes "
+        "it anew from the results file, and looks each row up that has not ended there before it is sent; "
         "`--again` contacts everybody once more"
     )
     return RefusedError([Problem(str(customers), None, None, what, advice)])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
@@ -20,8 +21,9 @@ from worker.errors import RefusedHereError
 from worker.ledger import keys
 from worker.ledger.ledger import Ledger, LoadRow
 from worker.ledger.registry import Registry
-from worker.ledger.row import pack_new
+from worker.ledger.row import NO_HASH, pack_new
 from worker.ledger.states import Reason, State
+from worker.pipeline.rebuild import EarlierResults
 
 Progress: TypeAlias = Callable[[int, int], None]
 """Called with the rows and, nearly, the bytes of the file read so far."""
@@ -33,7 +35,6 @@ _REASONS = {
     "already_contacted": Reason.ALREADY_CONTACTED,
     "suppressed": Reason.SUPPRESSED,
 }
-_NO_HASH = b"\0" * 8
 
 
 @dataclass(slots=True)
@@ -68,31 +69,48 @@ def load_file(
     contacted: AddressHashes | None,
     progress: Progress | None = None,
     stamp: tuple[int, ...] | None = None,
+    results: Path | None = None,
 ) -> Loaded:
     """Load the whole file, or the rest of it, and start the campaign.
 
     `stamp`: of the file that the campaign was named after, where it was looked at before; it must still be that one.
+    `results`: of this campaign, where the ledger has lost it; a row that ended is loaded as it ended.
     Any number of loaders may do this at once, and each may be killed anywhere: a bucket is taken from the first that
     has it, all of them check the same rows, and the campaign starts once, when every row is there.
 
-    Raises: RefusedError where the file turns out to be broken, changes meanwhile, or holds no row that can be sent.
+    Raises: RefusedError where the file turns out to be broken, changes meanwhile, or holds no row that can be sent; or where
+    `results` are not this file's.
     """
     before = stamp or stamp_of(path)
-    with open_table(path) as table, Duplicates(contacted) as seen:
+    with ExitStack() as stack, open_table(path) as table, Duplicates(contacted) as seen:
         loaded = Loaded(warnings=list(table.warnings))
         compiled = compile_campaign(campaign, table.columns, table.file)
-        registry.create(campaign_id, {**fields, "columns": json.dumps(table.columns, ensure_ascii=False)})
+        fields = {**fields, "columns": json.dumps(table.columns, ensure_ascii=False)}
+        earlier = None
+        if results is None:
+            registry.create(campaign_id, fields)
+        else:
+            earlier = EarlierResults(results, campaign_id, table.columns)
+            stack.enter_context(earlier.reading())
+            rebuilt = {**fields, "rebuilt": "1"}
+            registry.create(campaign_id, rebuilt, seen=earlier.seen, created_ms=earlier.created_ms)
         there = registry.get(campaign_id).loaded
         try:
             for bucket in _buckets(check_rows(compiled, table, seen)):
                 first = loaded.rows + 1
                 loaded.see(bucket)
+                rows = [_load_row(row) for row in bucket]
+                if earlier is not None:
+                    rows = [earlier.take(row, checked) for row, checked in zip(bucket, rows, strict=True)]
                 if loaded.rows > there:
-                    there = _load_bucket(ledger, campaign_id, first, bucket)
+                    there = _load_bucket(ledger, campaign_id, first, rows)
                 if progress is not None:
                     progress(loaded.rows, loaded.size)
             _refuse_changed(path, before)
-            _refuse_empty(path, loaded, len(contacted or ()))
+            if earlier is None:
+                _refuse_empty(path, loaded, len(contacted or ()))
+            else:
+                earlier.refuse_more()
         except RefusedError:
             registry.discard(campaign_id)
             raise
@@ -121,11 +139,11 @@ def _buckets(rows: Iterator[CheckedRow]) -> Iterator[list[CheckedRow]]:
         yield bucket
 
 
-def _load_bucket(ledger: Ledger, campaign_id: str, first: int, bucket: list[CheckedRow]) -> int:
+def _load_bucket(ledger: Ledger, campaign_id: str, first: int, rows: list[LoadRow]) -> int:
     """Load a bucket; give how many rows are in the ledger now, by whomever."""
-    reply = ledger.load_rows(campaign_id, first, [_load_row(row) for row in bucket])
+    reply = ledger.load_rows(campaign_id, first, rows)
     there = int(reply.values[0] if reply.ok else reply.why or 0)
-    if there < first - 1 + len(bucket):
+    if there < first - 1 + len(rows):
         raise RefusedHereError(
             f"The load of {campaign_id} was taken away by another command.",
             "See what that command said; then give this one again.",
@@ -140,7 +158,7 @@ def _load_row(row: CheckedRow) -> LoadRow:
     code = _REASONS.get(row.code, Reason.INVALID)
     has_own_words = code is Reason.INVALID
     note = (row.code, _sentence(row.sentence), _sentence(row.advice)) if has_own_words else None
-    return LoadRow(row.cells, pack_new(state, _NO_HASH, int(code), row.duplicate_of or 0), note)
+    return LoadRow(row.cells, pack_new(state, NO_HASH, int(code), row.duplicate_of or 0), note)
 
 
 def _start(registry: Registry, campaign_id: str, rows: int) -> None:

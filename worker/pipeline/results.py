@@ -96,7 +96,7 @@ def write_results(
 
 def stream_results(ledger: Ledger, info: CampaignInfo, stream: TextIO) -> int:
     """Write all rows loaded so far to `stream` (opened with newline=""); return how many."""
-    kept = _kept_columns(info.columns)
+    kept = kept_columns(info.columns)
     # CRLF, as the format's own description has it; the writer then quotes a lone CR or LF inside a cell too.
     writer = csv.writer(stream)
     writer.writerow([*(escape_cell(info.columns[at]) for at in kept), *OUTREACH_COLUMNS])
@@ -146,7 +146,7 @@ def _created_ms(info: CampaignInfo) -> int:
     return round(info.created_at.timestamp() * 1000)
 
 
-def _kept_columns(columns: Sequence[str]) -> list[int]:
+def kept_columns(columns: Sequence[str]) -> list[int]:
     """Find the columns that are the customer's own: those of a results file that was fed back are written anew."""
     ours = {fold_name(name) for name in OUTREACH_COLUMNS}
     return [at for at, name in enumerate(columns) if fold_name(name) not in ours]

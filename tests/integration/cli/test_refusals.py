@@ -160,3 +160,9 @@ def test_worker_that_cannot_work_ends_and_says_why(outreach: Outreach) -> None:
 
     assert "SSL_CERT_FILE must name a file of certificates" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_again_and_rebuild_are_told_apart(outreach: Outreach) -> None:
+    said = refused(outreach, "run", *outreach.files, "--again", "--rebuild")
+
+    assert "Give one of them" in said
