@@ -1,4 +1,14 @@
-"""Fixtures that several folders of tests share."""
+"""Fixtures that several folders of tests share.
+
+`make test` runs three tests at a time, on a machine that may be slow and noisy besides; `pytest FILE` runs them one by one.
+So a test
+
+- uses no fixed port, no path outside its `tmp_path`, and ends only processes that it started; it never counts all of a kind;
+- waits for conditions, with deadlines that a machine five times slower keeps (they cost nothing where all is well), and
+  asserts no time that the machine has a share in: how fast we are is asked in ops/bench;
+- has its parameters in an order that is the same in every process: no sets, nothing random;
+- finds fixtures of the whole session once in each of the three processes, not once in all.
+"""
 
 import itertools
 import signal

@@ -1,10 +1,14 @@
-"""Tell whether the shared paces hold, on a real server, over processes and threads."""
+"""Tell whether the shared paces hold, on a real server, over processes and threads.
+
+Redis tells the scripts a time that only the test moves: so no stall of the machine is taken for one of the pacer's.
+"""
 
 import asyncio
 import time
 from collections.abc import Iterator
-from itertools import pairwise
+from itertools import count, pairwise
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import pytest
@@ -12,7 +16,7 @@ import redis
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from ops.bench.pace import measure
+from ops.bench.pace import measure, most_in_window
 from worker.errors import RedisUnavailableError
 from worker.pacing import Bucket, Granted, Pacer, Wait
 from worker.redis_server import EmbeddedRedis, connect
@@ -28,16 +32,60 @@ def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         yield url
 
 
+class PassedTime(redis.Redis):
+    """A client whose scripts are told the time that a test has passed on; threads wait for it without waiting."""
+
+    ASKED, TOLD = "redis.call('TIME')", "redis.call('MGET', 'time:s', 'time:us')"
+    AHEAD_S = 1_795_000_000
+    """How far Redis's clock is ahead of the monotonic one."""
+    wakes_late_s = 0.0
+
+    answers_late_s: Iterator[float] = iter(())
+
+    def begin(self) -> None:
+        self.flushall()
+        self._now_us = 0
+        self._pass(1000.0)
+
+    def monotonic_s(self) -> float:
+        return self._now_us / 1e6
+
+    def sleep(self, seconds: float) -> None:
+        self._pass(seconds + self.wakes_late_s)
+
+    def _pass(self, seconds: float) -> None:
+        self._now_us += round(seconds * 1e6)
+        now_s, micros = self._now()
+        self.mset({"time:s": now_s, "time:us": micros})
+
+    def time(self, **_: Any) -> tuple[int, int]:
+        return self._later(self._now())
+
+    def evalsha(self, *args: Any, **options: Any) -> Any:
+        return self._later(super().evalsha(*args, **options))
+
+    def _now(self) -> tuple[int, int]:
+        return divmod(self.AHEAD_S * 1_000_000 + self._now_us, 1_000_000)
+
+    def _later(self, answer: Any) -> Any:
+        self._pass(next(self.answers_late_s, 0.0))
+        return answer
+
+    def register_script(self, script: Any) -> Any:
+        assert self.ASKED in script
+        return super().register_script(script.replace(self.ASKED, self.TOLD))
+
+
 @pytest.fixture
-def client(url: str) -> Iterator["redis.Redis"]:
-    client = connect(url)
-    client.flushall()
+def client(url: str) -> Iterator[PassedTime]:
+    client = PassedTime.from_url(url)
+    client.begin()
     yield client
     client.close()
 
 
-def pacer_of(client: "redis.Redis", **options: float) -> Pacer:
-    return Pacer(client, PREFIX, clock=time.monotonic, sleep=time.sleep, **options)
+def pacer_of(client: PassedTime, **options: float) -> Pacer:
+    return Pacer(client, PREFIX, clock=client.monotonic_s, sleep=client.sleep, **options)
 
 
 def granted(pacer: Pacer, *buckets: Bucket, max_wait_ms: int = 2000) -> Granted:
@@ -52,16 +100,16 @@ def refused(pacer: Pacer, *buckets: Bucket, max_wait_ms: int = 1000) -> Wait:
     return taken
 
 
-def redis_us(client: "redis.Redis") -> int:
-    time_: Any = client.time()
-    return int(time_[0]) * 1_000_000 + int(time_[1])
+def redis_us(client: PassedTime) -> int:
+    seconds, micros = client.time()
+    return seconds * 1_000_000 + micros
 
 
 def key(bucket: Bucket) -> str:
     return f"{PREFIX}pace:{bucket.name}"
 
 
-def test_slots_lie_an_interval_apart_without_a_burst(client: "redis.Redis") -> None:
+def test_slots_lie_an_interval_apart_without_a_burst(client: PassedTime) -> None:
     pacer = pacer_of(client, margin_s=0.02)
 
     slots_us = [granted(pacer, ACCOUNT).slot_us for _ in range(20)]
@@ -69,7 +117,7 @@ def test_slots_lie_an_interval_apart_without_a_burst(client: "redis.Redis") -> N
     assert all(b - a == pytest.approx(1_020_000 / 20, abs=1) for a, b in pairwise(slots_us))
 
 
-def test_wait_beyond_the_longest_takes_nothing_and_says_when_to_come_back(client: "redis.Redis") -> None:
+def test_wait_beyond_the_longest_takes_nothing_and_says_when_to_come_back(client: PassedTime) -> None:
     pacer = pacer_of(client)
     while isinstance(pacer.acquire([ACCOUNT], 500), Granted):
         pass
@@ -80,11 +128,11 @@ def test_wait_beyond_the_longest_takes_nothing_and_says_when_to_come_back(client
     assert wait.bucket == ACCOUNT
     assert 1 <= wait.ms <= 51
     assert client.hgetall(key(ACCOUNT)) == kept
-    time.sleep(wait.ms / 1000)
+    client.sleep(wait.ms / 1000)
     assert granted(pacer, ACCOUNT, max_wait_ms=500).wait_ms <= 500
 
 
-def test_refused_bucket_leaves_the_others_untouched(client: "redis.Redis") -> None:
+def test_refused_bucket_leaves_the_others_untouched(client: PassedTime) -> None:
     pacer = pacer_of(client)
     granted(pacer, CAMPAIGN)
 
@@ -94,34 +142,34 @@ def test_refused_bucket_leaves_the_others_untouched(client: "redis.Redis") -> No
     assert not client.exists(key(ACCOUNT))
 
 
-def test_faster_bucket_loses_less_than_one_slot_to_a_slower_one(client: "redis.Redis") -> None:
+def test_faster_bucket_loses_less_than_one_slot_to_a_slower_one(client: PassedTime) -> None:
     pacer = pacer_of(client)
     first = granted(pacer, ACCOUNT, CAMPAIGN)
 
     wait = refused(pacer, ACCOUNT, CAMPAIGN)
-    time.sleep(wait.ms / 1000)
+    client.sleep(wait.ms / 1000)
     second = granted(pacer, ACCOUNT, CAMPAIGN)
 
     assert second.wait_ms <= 50
     assert second.slot_us - first.slot_us == pytest.approx(1_014_000 / 5, abs=10_000)
 
 
-def test_two_campaigns_share_the_account_and_each_keeps_its_ceiling(client: "redis.Redis") -> None:
+def test_two_campaigns_share_the_account_and_each_keeps_its_ceiling(client: PassedTime) -> None:
     pacer, other = pacer_of(client), Bucket("campaign:other-1a2b3c4d", 20)
     taken: dict[str, list[int]] = {CAMPAIGN.name: [], other.name: []}
-    until = time.monotonic() + 2
-    while time.monotonic() < until:
+    until_s = client.monotonic_s() + 2
+    while client.monotonic_s() < until_s:
         for bucket in (CAMPAIGN, other):
             one = pacer.acquire([ACCOUNT, bucket], 100)
             if isinstance(one, Granted):
                 taken[bucket.name].append(one.slot_us)
-        time.sleep(0.002)
+        client.sleep(0.002)
 
     slots_us = sorted(taken[CAMPAIGN.name] + taken[other.name])
     assert all(b - a >= 50_000 for a, b in pairwise(slots_us))
     assert all(b - a >= 200_000 for a, b in pairwise(taken[CAMPAIGN.name]))
-    assert len(slots_us) >= 0.8 * 40
-    assert len(taken[CAMPAIGN.name]) >= 5
+    assert len(slots_us) >= 0.95 * 40
+    assert len(taken[CAMPAIGN.name]) >= 9
 
 
 @settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -130,9 +178,9 @@ def test_two_campaigns_share_the_account_and_each_keeps_its_ceiling(client: "red
     calls=st.lists(st.sets(st.integers(0, 2), min_size=1), min_size=1, max_size=25),
 )
 def test_whatever_is_asked_every_bucket_keeps_its_own_interval(
-    client: "redis.Redis", paces: list[float], calls: list[set[int]]
+    client: PassedTime, paces: list[float], calls: list[set[int]]
 ) -> None:
-    client.flushall()
+    client.begin()
     pacer = pacer_of(client, margin_s=0.01)
     buckets = [Bucket(f"b{n}", pace) for n, pace in enumerate(paces)]
     slots_us: dict[Bucket, list[int]] = {bucket: [] for bucket in buckets}
@@ -146,13 +194,14 @@ def test_whatever_is_asked_every_bucket_keeps_its_own_interval(
         else:
             assert taken.ms >= 1
             assert taken.bucket in wanted
+            client.sleep(taken.ms / 1000)
 
     for bucket, taken_us in slots_us.items():
         assert all(b - a >= 1_010_000 / bucket.per_s - 1 for a, b in pairwise(taken_us))
 
 
 @pytest.mark.parametrize("per_s", [0.5, 2.5, 7.3])
-def test_pace_need_not_be_whole_nor_reach_one_a_second(client: "redis.Redis", per_s: float) -> None:
+def test_pace_need_not_be_whole_nor_reach_one_a_second(client: PassedTime, per_s: float) -> None:
     pacer, bucket = pacer_of(client), Bucket("odd", per_s)
     first = granted(pacer, bucket)
 
@@ -162,14 +211,14 @@ def test_pace_need_not_be_whole_nor_reach_one_a_second(client: "redis.Redis", pe
     assert ahead_s == pytest.approx(1 / per_s, rel=0.05)
 
 
-def test_changed_pace_counts_from_the_next_call(client: "redis.Redis") -> None:
+def test_changed_pace_counts_from_the_next_call(client: PassedTime) -> None:
     pacer = pacer_of(client)
     granted(pacer, Bucket("calls", 0.1))
 
     assert granted(pacer, Bucket("calls", 100)).wait_ms < 20
 
 
-def test_clock_that_steps_back_stalls_for_two_seconds_at_most(client: "redis.Redis") -> None:
+def test_clock_that_steps_back_stalls_for_two_seconds_at_most(client: PassedTime) -> None:
     pacer = pacer_of(client)
     granted(pacer, ACCOUNT)
     client.hset(key(ACCOUNT), "last_us", str(redis_us(client) + 3_600_000_000))
@@ -179,7 +228,7 @@ def test_clock_that_steps_back_stalls_for_two_seconds_at_most(client: "redis.Red
     assert 1000 <= wait.ms <= 1100, "those who had reserved before the step are still let out"
 
 
-def test_block_does_not_outlast_its_length_when_the_clock_steps_back(client: "redis.Redis") -> None:
+def test_block_does_not_outlast_its_length_when_the_clock_steps_back(client: PassedTime) -> None:
     pacer = pacer_of(client)
     pacer.slow_down(ACCOUNT, 3)
     client.hincrby(key(ACCOUNT), "blocked_us", 3_600_000_000)
@@ -187,7 +236,7 @@ def test_block_does_not_outlast_its_length_when_the_clock_steps_back(client: "re
     assert pacer.peek([ACCOUNT])[0].blocked_ms <= 3000
 
 
-def test_each_429_takes_one_call_a_second_off_at_once(client: "redis.Redis") -> None:
+def test_each_429_takes_one_call_a_second_off_at_once(client: PassedTime) -> None:
     pacer = pacer_of(client)
 
     pacer.slow_down(ACCOUNT, None)
@@ -200,7 +249,7 @@ def test_each_429_takes_one_call_a_second_off_at_once(client: "redis.Redis") -> 
     assert second.slot_us - first.slot_us == pytest.approx(1_014_000 / 18, rel=0.01)
 
 
-def test_retry_after_blocks_until_then(client: "redis.Redis") -> None:
+def test_retry_after_blocks_until_then(client: PassedTime) -> None:
     pacer = pacer_of(client)
 
     pacer.slow_down(ACCOUNT, 30)
@@ -212,7 +261,7 @@ def test_retry_after_blocks_until_then(client: "redis.Redis") -> None:
     assert 28_000 < wait.ms <= 29_000
 
 
-def test_it_speeds_up_again_by_itself_to_the_configured_pace(client: "redis.Redis") -> None:
+def test_it_speeds_up_again_by_itself_to_the_configured_pace(client: PassedTime) -> None:
     pacer = pacer_of(client)
     pacer.slow_down(ACCOUNT, None)
 
@@ -227,7 +276,7 @@ def test_it_speeds_up_again_by_itself_to_the_configured_pace(client: "redis.Redi
     assert client.hkeys(key(ACCOUNT)) == [b"last_us"]
 
 
-def test_repeated_429s_never_bring_it_to_a_standstill(client: "redis.Redis") -> None:
+def test_repeated_429s_never_bring_it_to_a_standstill(client: PassedTime) -> None:
     pacer = pacer_of(client)
     for _ in range(60):
         pacer.slow_down(ACCOUNT, None)
@@ -235,7 +284,7 @@ def test_repeated_429s_never_bring_it_to_a_standstill(client: "redis.Redis") -> 
     assert pacer.peek([ACCOUNT])[0].per_s == pytest.approx(1, abs=0.2)
 
 
-def test_idle_buckets_are_forgotten(client: "redis.Redis") -> None:
+def test_idle_buckets_are_forgotten(client: PassedTime) -> None:
     pacer = pacer_of(client)
 
     granted(pacer, ACCOUNT)
@@ -245,7 +294,7 @@ def test_idle_buckets_are_forgotten(client: "redis.Redis") -> None:
     assert 60_000 < int(str(client.pttl(key(CAMPAIGN)))) < 120_000
 
 
-def test_look_takes_nothing(client: "redis.Redis") -> None:
+def test_look_takes_nothing(client: PassedTime) -> None:
     pacer = pacer_of(client)
     for _ in range(5):
         granted(pacer, ACCOUNT)
@@ -258,10 +307,10 @@ def test_look_takes_nothing(client: "redis.Redis") -> None:
     assert pacer.peek([]) == []
 
 
-def test_slot_reached_late_moves_on_with_all_that_nobody_has_taken(client: "redis.Redis") -> None:
+def test_slot_reached_late_moves_on_with_all_that_nobody_has_taken(client: PassedTime) -> None:
     pacer = pacer_of(client)
     first, second = granted(pacer, ACCOUNT), granted(pacer, ACCOUNT)
-    time.sleep(0.02)
+    client.sleep(0.02)
 
     reached = pacer.wait(first)
 
@@ -270,7 +319,7 @@ def test_slot_reached_late_moves_on_with_all_that_nobody_has_taken(client: "redi
     assert third.slot_us - second.slot_us >= 1_014_000 / 20 + 17_000
 
 
-def test_slot_reached_in_time_moves_nothing(client: "redis.Redis") -> None:
+def test_slot_reached_in_time_moves_nothing(client: PassedTime) -> None:
     pacer = pacer_of(client, late_s=0.2)
     first = granted(pacer, ACCOUNT)
 
@@ -279,13 +328,13 @@ def test_slot_reached_in_time_moves_nothing(client: "redis.Redis") -> None:
     assert int(str(client.hget(key(ACCOUNT), "last_us"), "ascii")) == first.slot_us
 
 
-def test_slot_is_given_up_where_its_successor_a_second_later_is_taken(client: "redis.Redis") -> None:
+def test_slot_is_given_up_where_its_successor_a_second_later_is_taken(client: PassedTime) -> None:
     pacer = pacer_of(client)
     first = granted(pacer, ACCOUNT)
     for _ in range(20):
         granted(pacer, ACCOUNT)
     kept = client.hgetall(key(ACCOUNT))
-    time.sleep(0.01)
+    client.sleep(0.01)
 
     reached = pacer.wait(first)
 
@@ -293,19 +342,19 @@ def test_slot_is_given_up_where_its_successor_a_second_later_is_taken(client: "r
     assert client.hgetall(key(ACCOUNT)) == kept
 
 
-def test_slot_that_is_later_than_it_is_long_is_given_up_if_others_came_after(client: "redis.Redis") -> None:
+def test_slot_that_is_later_than_it_is_long_is_given_up_if_others_came_after(client: PassedTime) -> None:
     pacer = pacer_of(client)
     first = granted(pacer, ACCOUNT)
     granted(pacer, ACCOUNT)
-    time.sleep(0.06)
+    client.sleep(0.06)
 
     assert not pacer.wait(first)
 
 
-def test_stall_that_makes_two_slots_late_costs_its_length_once(client: "redis.Redis") -> None:
+def test_stall_that_makes_two_slots_late_costs_its_length_once(client: PassedTime) -> None:
     pacer = pacer_of(client)
     first, second = granted(pacer, ACCOUNT), granted(pacer, ACCOUNT)
-    time.sleep(second.wait_ms / 1000 + 0.02)
+    client.sleep(second.wait_ms / 1000 + 0.02)
 
     client.hset(key(ACCOUNT), "slipped_us", 90_000)
     client.hincrby(key(ACCOUNT), "last_us", 90_000)
@@ -316,15 +365,15 @@ def test_stall_that_makes_two_slots_late_costs_its_length_once(client: "redis.Re
     assert client.hgetall(key(ACCOUNT)) == kept
 
 
-def test_slow_answers_of_redis_do_not_keep_a_lone_call_from_its_slot(client: "redis.Redis") -> None:
+def test_slow_answers_of_redis_do_not_keep_a_lone_call_from_its_slot(client: PassedTime) -> None:
     pacer = pacer_of(client)
     slot = granted(pacer, Bucket("calls", 80))
-    time.sleep(0.1)  # the claim, on a slow disk
+    client.sleep(0.1)  # the claim, on a slow disk
 
     assert pacer.wait(slot)
 
 
-def test_call_that_stalls_after_its_slot_moves_the_free_slots_on(client: "redis.Redis") -> None:
+def test_call_that_stalls_after_its_slot_moves_the_free_slots_on(client: PassedTime) -> None:
     pacer = pacer_of(client)
     first, second = granted(pacer, ACCOUNT), granted(pacer, ACCOUNT)
     assert pacer.wait(first)
@@ -337,22 +386,59 @@ def test_call_that_stalls_after_its_slot_moves_the_free_slots_on(client: "redis.
     assert granted(pacer, ACCOUNT).slot_us - second.slot_us >= 1_014_000 / 20 + 77_000
 
 
-def test_thread_that_is_always_late_gives_up_in_the_end(client: "redis.Redis") -> None:
-    times_s = iter(range(1000))
-    pacer = Pacer(client, PREFIX, clock=lambda: time.monotonic() + next(times_s) / 10, sleep=time.sleep)
+def test_thread_that_is_always_late_gives_up_in_the_end(client: PassedTime) -> None:
+    readings = count()
+    pacer = Pacer(
+        client, PREFIX, clock=lambda: client.monotonic_s() + next(readings) / 10, sleep=client.sleep
+    )
 
     assert not pacer.wait(granted(pacer, ACCOUNT))
 
 
+@pytest.mark.parametrize(
+    ("wakes_late_s", "used"), [((0.0, 0.001, 0.002), 0.98), ((0.0, 0.0, 0.002, 0.006, 0.04), 0.8)]
+)
+def test_never_more_than_the_pace_is_let_through_and_nearly_all_of_it(
+    client: PassedTime, wakes_late_s: tuple[float, ...], used: float
+) -> None:
+    pacer, chance = pacer_of(client), Random(3)
+    held: list[Granted] = []
+    let_through_s: list[float] = []
+
+    while client.monotonic_s() < 1020:
+        taken = pacer.acquire([ACCOUNT], 750)
+        if isinstance(taken, Granted):
+            held.append(taken)
+            continue
+        client.wakes_late_s = chance.choice(wakes_late_s)
+        if pacer.wait(held.pop(0)):
+            let_through_s.append(client.monotonic_s())
+
+    assert most_in_window(let_through_s) <= 20
+    assert len(let_through_s) >= used * 20 * 20
+
+
+def test_first_calls_of_a_process_are_on_the_beat_though_redis_answers_slowly_at_first(
+    client: PassedTime,
+) -> None:
+    other = granted(pacer_of(client), ACCOUNT)
+    client.answers_late_s = iter([0.04, 0.02])
+
+    own = granted(pacer_of(client), ACCOUNT)
+
+    assert own.slot_s - other.slot_s == pytest.approx((own.slot_us - other.slot_us) / 1e6, abs=0.001)
+
+
 def test_redis_that_is_gone_is_said_so(tmp_path: Path) -> None:
-    pacer = pacer_of(connect(f"unix://{tmp_path}/nobody.sock"))
+    client = connect(f"unix://{tmp_path}/nobody.sock")
+    pacer = Pacer(client, PREFIX, clock=time.monotonic, sleep=time.sleep)
 
     for ask in (lambda: pacer.acquire([ACCOUNT]), lambda: pacer.peek([ACCOUNT])):
         with pytest.raises(RedisUnavailableError):
             ask()
 
 
-def test_redis_that_is_full_is_said_so(client: "redis.Redis") -> None:
+def test_redis_that_is_full_is_said_so(client: PassedTime) -> None:
     pacer = pacer_of(client)
 
     client.config_set("maxmemory", 1)
@@ -369,14 +455,14 @@ def test_impossible_pace_is_refused(wrong: float) -> None:
         Bucket("calls", wrong)
 
 
-def test_wait_that_others_could_not_bound_is_refused(client: "redis.Redis") -> None:
+def test_wait_that_others_could_not_bound_is_refused(client: PassedTime) -> None:
     with pytest.raises(ValueError, match="at most 2000 ms"):
         pacer_of(client).acquire([ACCOUNT], 2001)
 
 
-def test_server_never_sees_more_than_agreed_and_nearly_all_of_it() -> None:
+def test_server_never_sees_more_than_agreed_from_any_number_of_processes_and_threads() -> None:
     seen = asyncio.run(measure(50, 4, processes=2, threads=8, latency_s=0.05))
 
-    assert seen.most_in_1_s <= 50
-    # What is late is given up rather than crowded, so a starved machine uses less; the benchmark tells how near it comes.
-    assert seen.share >= 0.7
+    # What the machine itself held up, after the pacer had let it through, counts when it was let through.
+    assert seen.most_due_in_1_s <= 50, seen
+    assert seen.calls >= 75, f"too few calls to tell: {seen}"

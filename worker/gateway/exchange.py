@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 from worker import effects
 from worker.gateway.deadline import Deadline
@@ -37,13 +37,23 @@ class Received:
     text: str = field(repr=False)
 
 
+class Gate(Protocol):
+    """What a request with an effect passes on its way to the wire."""
+
+    def arrive(self) -> bool:
+        """Let the request go, right before its first byte; False holds it back."""
+
+    def left(self) -> None:
+        """Hear that all of it has been written, before anything of the answer is read."""
+
+
 @dataclass(slots=True)
 class Exchange:
     """The state of one request, seen by one thread only."""
 
     deadline: Deadline
     effect: str = ""
-    gate: Callable[[], bool] | None = None
+    gate: Gate | None = None
     is_sent: bool = False
     received: Received | None = None
 
@@ -54,7 +64,7 @@ class Exchange:
         """
         if self.is_sent:
             return
-        if self.gate is not None and not self.gate():
+        if self.gate is not None and not self.gate.arrive():
             raise NotSentError("the request was held back before it was sent")
         if self.deadline.left_s() <= 0:
             raise NotSentError("the time for the request was up before it could be sent")
@@ -62,13 +72,15 @@ class Exchange:
 
     def written(self) -> None:
         """Note that the last byte has gone out, and nothing of the answer was read."""
+        if self.gate is not None:
+            self.gate.left()
         if self.effect:
             effects.sent(self.effect)
 
 
 class _Here(threading.local):
     exchange: Exchange | None = None
-    gate: Callable[[], bool] | None = None
+    gate: Gate | None = None
 
 
 _here = _Here()
@@ -81,8 +93,8 @@ def begin(deadline: Deadline, effect: str = "") -> Exchange:
 
 
 @contextmanager
-def gated(gate: Callable[[], bool] | None) -> Iterator[None]:
-    """Ask `gate` right before the first byte of each request made by this thread in here; False holds it back.
+def gated(gate: Gate | None) -> Iterator[None]:
+    """Have each request made by this thread in here pass `gate`.
 
     For what must happen on the beat: by then the request is written and its connection made, so little can delay it.
     """

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from worker.gateway import exchange, payloads, reading
@@ -19,11 +18,11 @@ class TwilioGateway(Lookups, Preflight):
     """Everything the pipeline may ask of Twilio; each method is one HTTP request a page unless it says otherwise."""
 
     def create_interaction(
-        self, recipient: Recipient, key: str, gate: Callable[[], bool] | None = None
+        self, recipient: Recipient, key: str, gate: exchange.Gate | None = None
     ) -> Outcome[Opened]:
         """Open an Interaction for `recipient`, marked with `key`. Accepted means taken on, no more.
 
-        `gate` is asked right before the first byte goes out; where it says False nothing does: Deferred.
+        The request passes `gate`; where that holds it back nothing goes out: Deferred.
         """
         channel = payloads.channel(recipient)
         routing = payloads.routing(recipient, key)
@@ -39,7 +38,7 @@ class TwilioGateway(Lookups, Preflight):
             )
 
     def create_message(
-        self, conversation_sid: str, message: Message, key: str, gate: Callable[[], bool] | None = None
+        self, conversation_sid: str, message: Message, key: str, gate: exchange.Gate | None = None
     ) -> Outcome[str]:
         """Send `message`, marked with `key`, into a conversation; Accepted holds its IM SID. `gate`: as above."""
         fields = payloads.message(message, key)

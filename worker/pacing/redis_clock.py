@@ -31,6 +31,11 @@ class RedisClock:
                 self._low_s, self._high_s = low_s, high_s
             self._seen_at_s = answered_s
 
+    @property
+    def blur_s(self) -> float:
+        """How wide the bounds are: the translation is off by half of this at worst."""
+        return self._high_s - self._low_s
+
     def monotonic_s(self, redis_s: float) -> float:
         """Give the monotonic time of a moment on Redis's clock."""
         with self._lock:

@@ -62,7 +62,7 @@ def open_row(bench: Workbench, loaded: LoadedCampaign, row: Row, recipient: Reci
         return _adopt_or_wait(bench, loaded, row, claim, found.value)
     beat = pace.Beat(bench, buckets, slot, lease_until)
     key = loaded.key(row.number, row.record.send)
-    outcome = bench.gateway.create_interaction(recipient, key, beat.arrive)
+    outcome = bench.gateway.create_interaction(recipient, key, beat)
     if beat.missed:
         bench.ledger.give_up_slot(campaign_id, row.number, claim.token, 0)
         return None

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from hashlib import blake2b
 from typing import TypeVar
 
+from worker.errors import RedisUnavailableError
 from worker.gateway.outcome import Answer, Deferred, Unanswered, Unknown
 from worker.ledger.states import Reason
 from worker.pacing.pacer import Bucket, Granted, Wait
@@ -78,14 +80,7 @@ def take(bench: Workbench, buckets: Sequence[Bucket]) -> Granted | Wait | None:
 
 def arrive(bench: Workbench, buckets: Sequence[Bucket], slot: Granted | None) -> bool:
     """Sleep until the slot; one that was reached late is taken anew. False: give the row back."""
-    for _ in range(_ARRIVALS):
-        if slot is None or bench.pacer.wait(slot):
-            return True
-        again = take(bench, buckets)
-        if isinstance(again, Wait):
-            return False
-        slot = again
-    return False
+    return Beat(bench, buckets, slot).arrive()
 
 
 class Beat:
@@ -95,7 +90,11 @@ class Beat:
     """
 
     def __init__(
-        self, bench: Workbench, buckets: Sequence[Bucket], slot: Granted | None, lease_until: float
+        self,
+        bench: Workbench,
+        buckets: Sequence[Bucket],
+        slot: Granted | None,
+        lease_until: float = float("inf"),
     ) -> None:
         self._bench, self._buckets, self._slot, self._lease_until = bench, buckets, slot, lease_until
         self.missed = False
@@ -103,9 +102,26 @@ class Beat:
     def arrive(self) -> bool:
         """Wait for the slot; False, and `missed`, where nothing may be sent."""
         bench = self._bench
-        on_time = arrive(bench, self._buckets, self._slot)
+        on_time = self._reach_slot()
         self.missed = not on_time or bench.clock() + bench.request_s + _NEEDED_S > self._lease_until
         return not self.missed
+
+    def left(self) -> None:
+        """Move the free slots on if the machine stalled the request after its slot: it crowds those that come after it."""
+        if self._slot is not None:
+            # The request is out; what became of it matters more than the beat of others.
+            with suppress(RedisUnavailableError):
+                self._bench.pacer.sent(self._slot, self._bench.clock())
+
+    def _reach_slot(self) -> bool:
+        for _ in range(_ARRIVALS):
+            if self._slot is None or self._bench.pacer.wait(self._slot):
+                return True
+            again = take(self._bench, self._buckets)
+            if isinstance(again, Wait):
+                return False
+            self._slot = again
+        return False
 
 
 def ask(bench: Workbench, bucket: Bucket, call: Callable[[], Answer[T]]) -> Answer[T]:

@@ -243,7 +243,7 @@ def _send(
     lease_until = claimed_at + claim.lease_ms / 1000
     beat = pace.Beat(bench, buckets, slot, lease_until)
     key = loaded.key(number, row.record.send)
-    outcome = bench.gateway.create_message(conversation, recipient.message, key, beat.arrive)
+    outcome = bench.gateway.create_message(conversation, recipient.message, key, beat)
     if beat.missed:
         ledger.give_up_slot(campaign_id, number, token, 0)
         return

@@ -314,8 +314,34 @@ def simulator_task(gateway, opened):
     return key_of(task.attributes)
 
 
+class Gate:
+    """A gate that notes what passed it."""
+
+    def __init__(self, is_open: bool) -> None:
+        self.is_open, self.passed = is_open, []
+
+    def arrive(self) -> bool:
+        self.passed.append("arrived")
+        return self.is_open
+
+    def left(self) -> None:
+        self.passed.append("left")
+
+
+def test_gate_hears_of_a_request_before_its_first_byte_and_after_its_last(gateway):
+    gate = Gate(is_open=True)
+
+    gateway.create_interaction(RECIPIENT, KEY, gate)
+
+    assert gate.passed == ["arrived", "left"]
+
+
 def test_gate_holds_a_request_back_before_its_first_byte(simulator, gateway):
-    outcome = gateway.create_interaction(RECIPIENT, KEY, lambda: False)
+    gate = Gate(is_open=False)
+
+    outcome = gateway.create_interaction(RECIPIENT, KEY, gate)
+
+    assert gate.passed == ["arrived"]
 
     assert isinstance(outcome, Deferred)
     assert not outcome.throttled

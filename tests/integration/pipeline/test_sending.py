@@ -1,9 +1,13 @@
 """From an opened Interaction to its message: what Twilio may answer, and what becomes of the row."""
 
+import time
+
 import pytest
 from pipeline_bench import Rig, key, phone, trouble
 
 from worker.ledger.states import Event, Reason, State
+from worker.pacing import Granted
+from worker.pipeline import pace
 from worker.pipeline.bench import Workbench
 from worker.pipeline.send import send_row
 
@@ -123,6 +127,20 @@ def test_slot_that_was_missed_for_good_is_taken_anew(rig: Rig) -> None:
     rig.drive()
 
     assert rig.states() == {"ACCEPTED": 1}
+
+
+def test_request_that_stalls_on_its_way_out_moves_the_free_slots_on(rig: Rig) -> None:
+    buckets = [pace.account_bucket(rig.bench)]
+    slot = pace.take(rig.bench, buckets)
+    assert isinstance(slot, Granted)
+    beat = pace.Beat(rig.bench, buckets, slot)
+
+    assert beat.arrive()
+    time.sleep(0.05)
+    beat.left()
+
+    slipped_us = rig.client.hget(f"{rig.ledger.prefix}pace:interactions", "slipped_us")
+    assert int(str(slipped_us, "ascii")) >= 45_000
 
 
 def test_slots_that_are_missed_again_and_again_give_the_row_back(rig: Rig) -> None:
