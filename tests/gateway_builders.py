@@ -70,9 +70,8 @@ def message(**changes: Any) -> Message:
 
 
 def http_client(base_url: str, **options: Any) -> PooledHttpClient:
-    """Return the HTTP client with short times, for faults that are waited for."""
-    times = {"connect_s": 2.0, "total_s": 5.0}
-    return PooledHttpClient(HttpOptions(base_url=base_url, **{**times, **options}), time.monotonic, time.time)
+    """Return the HTTP client; give it short times where a fault is waited for."""
+    return PooledHttpClient(HttpOptions(base_url=base_url, **options), time.monotonic, time.time)
 
 
 def gateway_over(http: PooledHttpClient, **changes: Any) -> TwilioGateway:

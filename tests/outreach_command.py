@@ -93,13 +93,13 @@ class Outreach:
         return process
 
     def __call__(
-        self, *arguments: str, code: int = 0, timeout_s: float = 60, **environ: str
+        self, *arguments: str, code: int = 0, timeout_s: float = 180, **environ: str
     ) -> "subprocess.CompletedProcess[str]":
         """Give a command, and hold its exit code against `code`."""
         return self.finish(self.start(*arguments, **environ), code, timeout_s)
 
     def finish(
-        self, process: "subprocess.Popen[str]", code: int = 0, timeout_s: float = 60
+        self, process: "subprocess.Popen[str]", code: int = 0, timeout_s: float = 180
     ) -> "subprocess.CompletedProcess[str]":
         """Wait for a command's end, and hold its exit code against `code`."""
         try:
@@ -137,7 +137,7 @@ class Outreach:
             if process.poll() is None:
                 process.send_signal(signal.SIGKILL)
             process.communicate()
-        wait_until(lambda: not self.processes(), timeout_s=40)
+        wait_until(lambda: not self.processes(), timeout_s=120)
 
     def processes(self) -> list[psutil.Process]:
         """List the processes of this installation: commands, workers, the embedded Redis."""
@@ -157,7 +157,7 @@ class Outreach:
             return False
 
 
-def wait_until(condition: Callable[[], Any], timeout_s: float = 20) -> Any:
+def wait_until(condition: Callable[[], Any], timeout_s: float = 90) -> Any:
     """Return what `condition` gives once it is true."""
     deadline = time.monotonic() + timeout_s
     while not (found := condition()):

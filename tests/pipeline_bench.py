@@ -161,7 +161,9 @@ class Rig:
         self.ledger, self.registry = self.bench.ledger, self.bench.registry
         self.client = self._clients[0]
 
-    def worker(self, owner: str, *, request_s: float = 5.0, base_url: str = "", **settings: Any) -> Workbench:
+    def worker(
+        self, owner: str, *, request_s: float = 20.0, base_url: str = "", **settings: Any
+    ) -> Workbench:
         """Build a workbench as `wiring.build` does, with a clock and times of our own."""
         client = WatchedRedis.from_url(self.redis_url, retry=Retry(NoBackoff(), 0))
         client.points = self.points
@@ -177,7 +179,7 @@ class Rig:
                 **settings,
             }
         )
-        options = HttpOptions(base_url=base_url or self.simulator.url, connect_s=1.0, total_s=request_s)
+        options = HttpOptions(base_url=base_url or self.simulator.url, connect_s=10.0, total_s=request_s)
         http = WatchedHttp(options, steady_clock, self.clock.wall_s)
         http.points = self.points
         tag, floors = chosen.account_tag, Floors()
@@ -287,7 +289,7 @@ class Rig:
         bench: Workbench | None = None,
         jump: bool = True,
         unpaced: bool = True,
-        timeout_s: float = 30.0,
+        timeout_s: float = 120.0,
         until: Callable[[], bool] | None = None,
     ) -> None:
         """Work until the campaigns are finished (or paused with nothing open) and all is closed that is to be.

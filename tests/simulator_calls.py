@@ -17,7 +17,7 @@ class Calls:
     """A client of one simulator; every method is one request and returns the response as it came."""
 
     def __init__(
-        self, url: str, auth: tuple[str, str] = (ACCOUNT, "secret"), timeout_s: float = 10.0
+        self, url: str, auth: tuple[str, str] = (ACCOUNT, "secret"), timeout_s: float = 60.0
     ) -> None:
         self.url = url
         self._timeout_s = timeout_s

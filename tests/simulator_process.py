@@ -77,7 +77,7 @@ class SimulatorProcess:
         """Close a conversation from outside, as an agent would."""
         self.control("close", {"conversation_sid": conversation_sid})
 
-    def wait_for(self, effect: str, count: int = 1, timeout_s: float = 20.0) -> list[dict[str, Any]]:
+    def wait_for(self, effect: str, count: int = 1, timeout_s: float = 90.0) -> list[dict[str, Any]]:
         """Return the effects of a kind once there are at least `count`.
 
         Raises: AssertionError if there are not within `timeout_s`.
@@ -99,7 +99,7 @@ class SimulatorProcess:
         )
         opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
         try:
-            with opener.open(request, timeout=30) as answer:
+            with opener.open(request, timeout=60) as answer:
                 read: dict[str, Any] = json.load(answer)
                 return read
         except urllib.error.HTTPError as error:

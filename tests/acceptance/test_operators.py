@@ -21,7 +21,7 @@ def worker_of(outreach: Outreach) -> Iterator["subprocess.Popen[str]"]:
     wait_until(lambda: outreach("status", code=0) and _workers_alive(outreach))
     yield worker
     worker.send_signal(signal.SIGTERM)
-    worker.communicate(timeout=40)
+    worker.communicate(timeout=120)
 
 
 def _workers_alive(outreach: Outreach) -> bool:
@@ -149,7 +149,7 @@ def test_loaded_campaign_is_sent_by_a_worker_elsewhere(outreach: Outreach, twili
 
 
 def test_demo_runs_the_example_to_its_end(outreach: Outreach) -> None:
-    done = outreach("demo", timeout_s=120)
+    done = outreach("demo")
 
     line = done.stdout.strip().splitlines()[-1]
     assert line.startswith("results file: ")

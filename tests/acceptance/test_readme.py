@@ -34,7 +34,7 @@ def give(desk: Outreach, line: str, campaign_id: str, *codes: int) -> str:
     words = shlex.split(line.replace(STAND_IN, campaign_id))
     assert words[0] == "outreach"
     process = desk.start(*words[1:])
-    out, err = process.communicate(timeout=60)
+    out, err = process.communicate(timeout=180)
     assert process.returncode in codes, f"{line}: exit code {process.returncode}\n{out}\n{err}"
     return out
 
@@ -109,7 +109,7 @@ def test_plain_celery_is_a_worker(desk: Outreach) -> None:
         said = process.stderr.readline()
         assert said, "it ended"
     process.terminate()
-    process.communicate(timeout=40)
+    process.communicate(timeout=120)
 
     assert process.returncode == 0
 
@@ -123,7 +123,7 @@ def _serve_and_load(desk: Outreach, worker: str, load: str) -> None:
     desk("watch", campaign_id, code=1)
     assert campaign_id == desk.json("status")[0]["id"]
     serving.send_signal(signal.SIGTERM)
-    serving.communicate(timeout=40)
+    serving.communicate(timeout=120)
 
 
 def test_every_other_command_is_known_to_be_tried_elsewhere() -> None:

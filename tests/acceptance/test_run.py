@@ -145,7 +145,7 @@ def test_workers_end_when_the_run_is_killed(outreach: Outreach, twilio: Simulato
     running.kill()
     running.wait()
 
-    wait_until(lambda: not outreach.processes(), timeout_s=40)
+    wait_until(lambda: not outreach.processes(), timeout_s=120)
     outreach.environ["OUTREACH_ACCOUNT_INTERACTIONS_PER_S"] = "100"
     assert outreach.run()["counts"]["accepted"] == 60
     assert messages(twilio) == sorted(number(row) for row in range(1, 61))

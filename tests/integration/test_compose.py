@@ -131,7 +131,7 @@ def test_services_commands_carry_a_campaign(tmp_path: Path) -> None:
         stack.enter_context(_running([*COMMAND, *services["worker"]["command"]], outreach.environ))
 
         campaign_id = outreach("load", *outreach.files).stdout.strip()
-        watched = outreach("watch", campaign_id, timeout_s=60)
+        watched = outreach("watch", campaign_id)
 
     assert f"{campaign_id}: finished, 5 accepted" in watched.stdout
 

@@ -115,7 +115,7 @@ def on_terminal(outreach: Outreach, *arguments: str, **environ: str) -> str:
         [*COMMAND, *arguments], cwd=outreach.folder, env=environ, stdin=theirs, stdout=theirs, stderr=theirs
     )
     os.close(theirs)
-    drawn, deadline = b"", time.monotonic() + 30
+    drawn, deadline = b"", time.monotonic() + 90
     while time.monotonic() < deadline:
         try:
             drawn += os.read(ours, 65536)

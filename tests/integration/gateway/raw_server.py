@@ -90,6 +90,12 @@ class RawServer:
         for thread in self._threads:
             thread.join(10)
 
+    def wait_closed(self) -> None:
+        """Wait until it has closed every connection that was made so far."""
+        for thread in self._threads[1:]:
+            thread.join(60)
+            assert not thread.is_alive()
+
     def _start(self, target: Callable[..., None], *arguments: object) -> None:
         thread = threading.Thread(target=target, args=arguments, daemon=True)
         self._threads.append(thread)

@@ -3,6 +3,7 @@
 import gzip
 import json
 import socket
+import threading
 import time
 
 import pytest
@@ -48,14 +49,14 @@ def test_connection_that_is_not_made_in_time_is_deferred(gateway_to):
             each.connect_ex(full.getsockname())
         started_at = time.monotonic()
 
-        outcome = gateway_to(f"http://127.0.0.1:{full.getsockname()[1]}", connect_s=0.3).create_interaction(
-            RECIPIENT, KEY
-        )
+        outcome = gateway_to(
+            f"http://127.0.0.1:{full.getsockname()[1]}", connect_s=0.3, total_s=60
+        ).create_interaction(RECIPIENT, KEY)
 
         for each in waiting:
             each.close()
     assert outcome == Deferred(0, None, False, "the connection was not made in time")
-    assert time.monotonic() - started_at < 2
+    assert time.monotonic() - started_at < 30
 
 
 @pytest.mark.parametrize(
@@ -115,9 +116,9 @@ def test_connection_reset_before_the_request_was_read_is_unanswered(serve, gatew
     [
         hang,
         drip(b"", HEAD * 100, 0.05),
-        drip(HEAD + b"Content-Length: 100\r\n\r\n", b" " * 100, 0.05),
-        drip(HEAD + b"Connection: close\r\n\r\n", b" " * 100, 0.05),
-        drip(HEAD + b"Transfer-Encoding: chunked\r\n\r\n", b"1\r\n{\r\n" * 20, 0.05),
+        drip(HEAD + b"Content-Length: 1000\r\n\r\n", b" " * 1000, 0.05),
+        drip(HEAD + b"Connection: close\r\n\r\n", b" " * 1000, 0.05),
+        drip(HEAD + b"Transfer-Encoding: chunked\r\n\r\n", b"1\r\n{\r\n" * 200, 0.05),
     ],
     ids=["hang", "headers", "body", "body until the end", "chunks"],
 )
@@ -125,21 +126,23 @@ def test_an_answer_that_takes_too_long_in_all_is_given_up(serve, gateway_to, act
     server = serve(act)
     started_at = time.monotonic()
 
-    outcome = gateway_to(server.url, total_s=0.4).create_interaction(RECIPIENT, KEY)
+    outcome = gateway_to(server.url, total_s=1.0).create_interaction(RECIPIENT, KEY)
 
     assert outcome == Unanswered("no complete answer came in time")
-    assert 0.3 < time.monotonic() - started_at < 1.5
+    assert 0.9 < time.monotonic() - started_at < 15, "the server would go on for longer"
 
 
 def test_request_that_cannot_be_sent_in_time_is_unanswered(serve, gateway_to):
-    def sleep_before_reading(connection: socket.socket) -> None:
+    def wait_before_reading(connection: socket.socket) -> None:
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-        time.sleep(1)
+        is_over.wait()
 
-    server = serve(answer(), on_accept=sleep_before_reading)
+    is_over = threading.Event()
+    server = serve(answer(), on_accept=wait_before_reading)
     long = MESSAGE.__class__("a", "x" * 20_000_000, None, {}, None)
 
-    outcome = gateway_to(server.url, total_s=0.4).create_message(sid("CH"), long, KEY)
+    outcome = gateway_to(server.url, total_s=1.0).create_message(sid("CH"), long, KEY)
+    is_over.set()
 
     assert outcome == Unanswered("no complete answer came in time")
 
@@ -223,7 +226,7 @@ def test_connection_that_the_server_closed_while_it_rested_is_not_used(serve, ga
     )
     gateway = gateway_to(server.url)
     first = gateway.create_interaction(RECIPIENT, KEY)
-    time.sleep(0.05)
+    server.wait_closed()
 
     second = gateway.create_interaction(RECIPIENT, KEY)
 

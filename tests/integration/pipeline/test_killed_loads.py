@@ -32,7 +32,7 @@ def test_load_that_is_killed_is_completed_by_the_next_command(desk: Desk, at: in
     definition, customers = desk.definition(), desk.customers(500)
     environ = os.environ | {"PYTHONPATH": str(TESTS)}
     command = [sys.executable, "-c", LOADER, str(desk.folder), desk.url, str(at)]
-    killed = subprocess.run(command, check=False, cwd=TESTS.parent, env=environ, timeout=60)
+    killed = subprocess.run(command, check=False, cwd=TESTS.parent, env=environ, timeout=180)
     assert killed.returncode == -signal.SIGKILL
     (campaign_id,) = desk.registry.ids()
     assert desk.registry.get(campaign_id).loaded == at

@@ -53,7 +53,7 @@ def send(bench: Workbench, campaign_id: str) -> str:
     assert isinstance(opened, Accepted)
     conversation = opened.value.conversation_sid
     assert conversation
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 60
     while bench.gateway.has_participant(conversation, recipient.address) != Accepted(True):
         assert time.monotonic() < deadline
         time.sleep(0.02)

@@ -33,7 +33,7 @@ def calls(connect: Callable[..., Calls], simulator: SimulatorProcess) -> Calls:
 def eventually() -> Callable[[Callable[[], object]], None]:
     """Wait until something is so; the condition is asked again and again, so that no time is guessed."""
 
-    def wait(condition: Callable[[], object], timeout_s: float = 10.0) -> None:
+    def wait(condition: Callable[[], object], timeout_s: float = 60.0) -> None:
         deadline = time.monotonic() + timeout_s
         while not condition():
             assert time.monotonic() < deadline, "it never came about"

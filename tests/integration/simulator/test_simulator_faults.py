@@ -33,8 +33,7 @@ def outcome(request: Callable[[], requests.Response]) -> str:
 
 @pytest.fixture
 def hasty(simulator: SimulatorProcess, connect: Callable[..., Calls]) -> Calls:
-    """Return a client that gives up after a second."""
-    simulator.settings(setup_ms=0)
+    """Return a client that gives up after a second: for those who never answer."""
     return connect(simulator, timeout_s=1.0)
 
 
@@ -55,12 +54,14 @@ def hasty(simulator: SimulatorProcess, connect: Callable[..., Calls]) -> Calls:
     ],
 )
 def test_number_meets_its_fault_once_at_the_interaction(
-    hasty: Calls, simulator: SimulatorProcess, ending: int, first: str, effect: int
+    calls: Calls, hasty: Calls, simulator: SimulatorProcess, ending: int, first: str, effect: int
 ) -> None:
-    seen = outcome(lambda: hasty.open(number(ending), "spring:1:1"))
+    asked = hasty if first == "silent" else calls
+
+    seen = outcome(lambda: asked.open(number(ending), "spring:1:1"))
 
     effects = len(simulator.journal("interaction"))
-    again = outcome(lambda: hasty.open(number(ending), "spring:1:1"))
+    again = outcome(lambda: calls.open(number(ending), "spring:1:1"))
     assert (seen, effects) == (first, effect)
     assert again == "200"
     assert [one["source"] for one in simulator.journal("fault")] == ["pattern"]
@@ -80,14 +81,15 @@ def test_number_meets_its_fault_once_at_the_interaction(
     ],
 )
 def test_number_meets_its_fault_once_at_the_message(
-    hasty: Calls, simulator: SimulatorProcess, ending: int, first: str, effect: int
+    calls: Calls, hasty: Calls, simulator: SimulatorProcess, ending: int, first: str, effect: int
 ) -> None:
-    conversation_sid = attributes_of(hasty.open(number(ending)).json())["conversationSid"]
+    conversation_sid = attributes_of(calls.open(number(ending)).json())["conversationSid"]
+    asked = hasty if first == "silent" else calls
 
-    seen = outcome(lambda: hasty.send(conversation_sid, "spring:1:1"))
+    seen = outcome(lambda: asked.send(conversation_sid, "spring:1:1"))
 
     effects = len(simulator.journal("message"))
-    again = outcome(lambda: hasty.send(conversation_sid, "spring:1:1"))
+    again = outcome(lambda: calls.send(conversation_sid, "spring:1:1"))
     assert (seen, effects) == (first, effect)
     assert again == "201"
 

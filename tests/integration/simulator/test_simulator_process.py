@@ -130,7 +130,7 @@ def test_command_line_reaches_every_setting(start_simulator: Callable[..., Simul
 def test_command_line_says_what_is_wrong_with_it(arguments: list[str], word: str) -> None:
     command = [sys.executable, "-m", "ops.simulator", *arguments]
 
-    ended = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, timeout=30, check=False)
+    ended = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, timeout=90, check=False)
 
     assert ended.returncode == 2
     assert word in ended.stderr
@@ -141,7 +141,7 @@ def test_taken_port_is_said_in_a_sentence(simulator: SimulatorProcess) -> None:
     port = simulator.url.rsplit(":", 1)[1]
     command = [sys.executable, "-m", "ops.simulator", "--port", port]
 
-    ended = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, timeout=30, check=False)
+    ended = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, timeout=90, check=False)
 
     assert ended.returncode == 1
     assert ended.stderr.startswith("the simulator cannot start")
