@@ -5,7 +5,7 @@ Redis tells the scripts a time that only the test moves: so no stall of the mach
 
 import asyncio
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import count, pairwise
 from pathlib import Path
 from random import Random
@@ -384,6 +384,23 @@ def test_call_that_stalls_after_its_slot_moves_the_free_slots_on(client: PassedT
 
     assert b"slipped_us" not in in_time
     assert granted(pacer, ACCOUNT).slot_us - second.slot_us >= 1_014_000 / 20 + 77_000
+
+
+def test_call_that_went_out_does_not_wait_for_a_redis_that_is_away(client: PassedTime) -> None:
+    def wait_for_ever(act: Callable[[], Any]) -> Any:
+        try:
+            return act()
+        except redis.RedisError:
+            pytest.fail("it waits")
+
+    pacer = Pacer(client, PREFIX, clock=client.monotonic_s, sleep=client.sleep, ask=wait_for_ever)
+    slot = granted(pacer, ACCOUNT)
+    client.config_set("maxmemory", 1)
+    try:
+        with pytest.raises(RedisUnavailableError):
+            pacer.sent(slot, slot.slot_s + 0.1)
+    finally:
+        client.config_set("maxmemory", 0)
 
 
 def test_thread_that_is_always_late_gives_up_in_the_end(client: PassedTime) -> None:

@@ -132,7 +132,7 @@ class Pacer:
     def _set_clock(self) -> None:
         """Look at Redis's clock, once a process, until it is known well or is too far away for that."""
         for _ in range(0 if self._is_clock_set else _LOOKS_MAX):
-            moment, asked_s, answered_s = self._timed(self._client.time)
+            moment, asked_s, answered_s = self._timed(self._client.time, self._ask)
             self._redis_clock.observe(asked_s, answered_s, int(moment[0]) + int(moment[1]) / 1e6)
             if self._redis_clock.blur_s <= _BLUR_S:
                 break
@@ -180,7 +180,9 @@ class Pacer:
         for bucket, slipped_us in zip(granted.buckets, granted.slipped_us, strict=True):
             limits += [bucket.per_s, slipped_us]
         with effect("move_slots"):
-            answer, asked_s, answered_s = self._run(self._slip, granted.buckets, limits)
+            # A call that went out is being answered: its thread waits for nobody else.
+            ask = ask_once if went_out else self._ask
+            answer, asked_s, answered_s = self._run(self._slip, granted.buckets, limits, ask)
         return int(answer) if answer else None, answered_s - asked_s
 
     def slow_down(self, bucket: Bucket, retry_after_s: float | None) -> None:
@@ -210,18 +212,20 @@ class Pacer:
             for bucket, (share, ahead_us, blocked_us, why) in zip(buckets, seen, strict=True)
         ]
 
-    def _run(self, script: Any, buckets: Sequence[Bucket], args: Sequence[float]) -> tuple[Any, float, float]:
+    def _run(
+        self, script: Any, buckets: Sequence[Bucket], args: Sequence[float], ask: Ask | None = None
+    ) -> tuple[Any, float, float]:
         keys = [f"{self._prefix}pace:{bucket.name}" for bucket in buckets]
-        return self._timed(lambda: script(keys=keys, args=args))
+        return self._timed(lambda: script(keys=keys, args=args), ask or self._ask)
 
-    def _timed(self, ask: Callable[[], Any]) -> tuple[Any, float, float]:
+    def _timed(self, act: Callable[[], Any], ask: Ask) -> tuple[Any, float, float]:
         """Return what Redis answered, when it was asked and when it answered: however long it was away before."""
 
         def run() -> tuple[Any, float, float]:
             asked_s = self._clock()
-            return ask(), asked_s, self._clock()
+            return act(), asked_s, self._clock()
 
-        answered: tuple[Any, float, float] = self._ask(run)
+        answered: tuple[Any, float, float] = ask(run)
         return answered
 
 
