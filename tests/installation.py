@@ -46,10 +46,10 @@ class Installation(Outreach):
             yield self
         self.close()
 
-    def fork(self, *command: str) -> Forked:
+    def fork(self, *command: str, **environ: str) -> Forked:
         """Start `outreach COMMAND …`, or a worker by its whole command, from warm; what it says goes to `log`."""
         whole = command if command[0] == sys.executable else (*COMMAND, *command)
-        return self._zygote.start(whole, self.environ, cwd=self.folder, log=self.log)
+        return self._zygote.start(whole, self.environ | environ, cwd=self.folder, log=self.log)
 
     def said(self) -> str:
         """Give what has been said into `log`."""

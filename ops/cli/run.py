@@ -130,6 +130,7 @@ def take_in(
             "--again begins a new campaign, --rebuild goes on with a lost one.", "Give one of them."
         )
     from ops.cli.crew import warn_of_other_campaigns
+    from ops.cli.interrupts import Interrupts
     from ops.cli.preflight import refuse_what_twilio_lacks
     from ops.cli.progress import reading
     from worker.pipeline.intake import carry_out, decide
@@ -142,8 +143,18 @@ def take_in(
         crew.tend()
     if decision.begins or decision.what == "updated":
         refuse_what_twilio_lacks(desk, decision.campaign, definition, customers)
-    with reading(customers, "loading") as progress:
-        intake = carry_out(desk.ledger, desk.registry, desk.settings, decision, progress)
+    # An exception out of a signal, in the midst of packing what goes to Redis, has been seen to crash hiredis: so
+    # interrupts are counted here, and heeded between two buckets.
+    with reading(customers, "loading") as progress, Interrupts() as interrupts:
+
+        def go_on(rows: int, size: int) -> None:
+            if interrupts.count:
+                raise KeyboardInterrupt
+            progress(rows, size)
+
+        intake = carry_out(desk.ledger, desk.registry, desk.settings, decision, go_on)
+        if interrupts.count:
+            raise KeyboardInterrupt
     _tell(intake)
     return intake
 

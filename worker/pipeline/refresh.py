@@ -39,7 +39,7 @@ class ResultsRefresher:
         if info is not None:
             note_seen(info, self._path(campaign_id))
         has_ended = info is not None and info.state != "loading" and info.left == 0
-        if info is not None and not has_ended and not schedule.is_due:
+        if info is not None and (info.state == "loading" or (not has_ended and not schedule.is_due)):
             return False
         if info is not None and self._is_behind(info):
             began_s = self._bench.clock()
