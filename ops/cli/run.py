@@ -135,7 +135,9 @@ def take_in(
     from ops.cli.progress import reading
     from worker.pipeline.intake import carry_out, decide
 
-    decision = decide(desk.registry, desk.settings, definition, customers, again=again, update=update)
+    decision = decide(
+        desk.registry, desk.settings, definition, customers, again=again, update=update, rebuild=rebuild
+    )
     if crew:
         warn_of_other_campaigns(desk.registry, decision.campaign_id)
     if crew and decision.begins and not desk.registry.active():
