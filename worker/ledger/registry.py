@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -161,9 +161,15 @@ class Registry:
         """Tell how far this process has seen a campaign come."""
         return self.scripts.floors.of(keys.campaign(self.prefix, campaign_id))[1]
 
-    def start(self, campaign_id: str, rows: int) -> Reply:
-        """Start a campaign whose rows are all loaded."""
-        return self._run("start", campaign_id, rows=rows)
+    def start(self, campaign_id: str, rows: int, known: Iterable[str] | None = None) -> Reply:
+        """Start a campaign whose rows are all loaded.
+
+        `known`: those of this name that have started, as far as was known; refused as `other`, with its id, where there
+        is one more.
+        """
+        where = (keys.campaign(self.prefix, campaign_id), f"{self.prefix}campaigns")
+        others = None if known is None else dict.fromkeys(known, True)
+        return self.scripts.run("start", where, rows=rows, known=others)
 
     def pause(self, campaign_id: str, by: str) -> Reply:
         """Pause a running campaign."""

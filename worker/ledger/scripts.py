@@ -94,7 +94,7 @@ def read_reply(answer: list[Any]) -> Reply:
     """Read what a script returned."""
     if answer[0] == b"ok":
         return Reply(True, values=tuple(answer[1:]))
-    return Reply(False, why=answer[1].decode() if len(answer) > 1 else "")
+    return Reply(False, why=answer[1].decode() if len(answer) > 1 else "", values=tuple(answer[2:]))
 
 
 def retrying(

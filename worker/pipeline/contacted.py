@@ -13,15 +13,14 @@ from worker.ledger.states import IN_DOUBT, IN_FLIGHT, State
 _REACHED = (State.ACCEPTED, State.NEEDS_REVIEW, *IN_FLIGHT, *IN_DOUBT)
 
 
-def find_contacted(
-    ledger: Ledger, registry: Registry, name: str, campaign_id: str
-) -> tuple[AddressHashes, list[CampaignInfo]]:
-    """Give the addresses that other campaigns of this name have reached or may have, and which of them go on sending."""
-    others = [
-        info
-        for each in registry.ids()
-        if each != campaign_id and (info := registry.find(each)) is not None and info.name == name
-    ]
+def find_others(registry: Registry, name: str, campaign_id: str) -> list[CampaignInfo]:
+    """List the other campaigns of this name that have started."""
+    found = (registry.find(each) for each in registry.ids() if each != campaign_id)
+    return [info for info in found if info is not None and info.name == name and info.state != "loading"]
+
+
+def find_contacted(ledger: Ledger, others: list[CampaignInfo]) -> tuple[AddressHashes, list[CampaignInfo]]:
+    """Give the addresses that `others` have reached or may have, and which of them go on sending."""
     unfinished = [info for info in others if info.left and info.state in ("running", "paused")]
     return AddressHashes(_reached(ledger, others)), unfinished
 

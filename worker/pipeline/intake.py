@@ -13,7 +13,7 @@ from campaigns.problems import Problem, RefusedError
 from campaigns.table import file_sha256, open_table
 from worker.ledger.ledger import Ledger
 from worker.ledger.registry import CampaignInfo, Registry
-from worker.pipeline.contacted import find_contacted, holds_contacted
+from worker.pipeline.contacted import find_contacted, find_others, holds_contacted
 from worker.pipeline.loading import Loaded, Progress, check_again, load_file, stamp_of
 from worker.pipeline.results import is_known_by_results
 from worker.settings import Settings
@@ -147,7 +147,8 @@ def carry_out(
     loaded = Loaded()
     warnings = list(decision.warnings)
     if decision.begins:
-        contacted, unfinished = find_contacted(ledger, registry, decision.campaign.name, decision.campaign_id)
+        others = find_others(registry, decision.campaign.name, decision.campaign_id)
+        contacted, unfinished = find_contacted(ledger, others)
         spared = contacted if decision.generation == 0 else None
         if unfinished and spared is not None:
             raise _unfinished(decision, unfinished[0])
@@ -167,7 +168,10 @@ def carry_out(
             progress,
             decision.file_stamp,
             decision.results,
+            None if spared is None else [other.id for other in others],
         )
+        if loaded.joined:
+            decision = replace(decision, what="loading")
     elif decision.what == "updated" and decision.info is not None:
         loaded = check_again(decision.campaign, decision.customers_file, progress)
         _update(registry, decision, decision.info)

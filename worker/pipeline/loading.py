@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from itertools import islice
@@ -47,6 +47,8 @@ class Loaded:
     problems: list[Problem] = field(default_factory=list)
     problem_count: int = 0
     warnings: list[Problem] = field(default_factory=list)
+    joined: bool = False
+    """Another loader had begun, or was there at the same time."""
 
     def see(self, bucket: Iterable[CheckedRow]) -> None:
         """Count some rows and keep their problems, as far as there is room."""
@@ -70,16 +72,18 @@ def load_file(
     progress: Progress | None = None,
     stamp: tuple[int, ...] | None = None,
     results: Path | None = None,
+    known: Sequence[str] | None = None,
 ) -> Loaded:
     """Load the whole file, or the rest of it, and start the campaign.
 
     `stamp`: of the file that the campaign was named after, where it was looked at before; it must still be that one.
+    `known`: the started campaigns of this name that `contacted` comes of; nobody knows whom one more would contact.
     `results`: of this campaign, where the ledger has lost it; a row that ended is loaded as it ended.
     Any number of loaders may do this at once, and each may be killed anywhere: a bucket is taken from the first that
     has it, all of them check the same rows, and the campaign starts once, when every row is there.
 
-    Raises: RefusedError where the file turns out to be broken, changes meanwhile, or holds no row that can be sent; or where
-    `results` are not this file's.
+    Raises: RefusedError where the file turns out to be broken, changes meanwhile, or holds no row that can be sent;
+    where `results` are not this file's; or where another file of this name was started meanwhile.
     """
     before = stamp or stamp_of(path)
     with ExitStack() as stack, open_table(path) as table, Duplicates(contacted) as seen:
@@ -88,12 +92,13 @@ def load_file(
         fields = {**fields, "columns": json.dumps(table.columns, ensure_ascii=False)}
         earlier = None
         if results is None:
-            registry.create(campaign_id, fields)
+            created = registry.create(campaign_id, fields)
         else:
             earlier = EarlierResults(results, campaign_id, table.columns)
             stack.enter_context(earlier.reading())
             rebuilt = {**fields, "rebuilt": "1"}
-            registry.create(campaign_id, rebuilt, seen=earlier.seen, created_ms=earlier.created_ms)
+            created = registry.create(campaign_id, rebuilt, seen=earlier.seen, created_ms=earlier.created_ms)
+        loaded.joined = not created.ok
         there = registry.get(campaign_id).loaded
         try:
             for bucket in _buckets(check_rows(compiled, table, seen)):
@@ -111,10 +116,10 @@ def load_file(
                 _refuse_empty(path, loaded, len(contacted or ()))
             else:
                 earlier.refuse_more()
+            _start(registry, campaign_id, path, loaded.rows, known)
         except RefusedError:
             registry.discard(campaign_id)
             raise
-    _start(registry, campaign_id, loaded.rows)
     return loaded
 
 
@@ -161,9 +166,14 @@ def _load_row(row: CheckedRow) -> LoadRow:
     return LoadRow(row.cells, pack_new(state, NO_HASH, int(code), row.duplicate_of or 0), note)
 
 
-def _start(registry: Registry, campaign_id: str, rows: int) -> None:
-    if registry.start(campaign_id, rows).ok:
+def _start(registry: Registry, campaign_id: str, path: Path, rows: int, known: Sequence[str] | None) -> None:
+    reply = registry.start(campaign_id, rows, known)
+    if reply.ok:
         return
+    if reply.why == "other":
+        what = f"another file of this name was begun while this one was loaded: {reply.values[0].decode()}"
+        advice = "give the command again when that one has ended: then this file contacts those whom it has not reached"
+        raise _refused(path, what, advice)
     info = registry.get(campaign_id)
     if info.state == "loading":
         raise RefusedHereError(

@@ -477,3 +477,37 @@ def test_progress_counts_rows_and_about_the_bytes(desk: Desk) -> None:
 
     assert [rows for rows, _ in seen] == [64, 128, 192, 200]
     assert seen[-1][1] == pytest.approx(customers.stat().st_size, rel=0.1)
+
+
+def test_two_files_of_one_name_that_are_loaded_at_the_same_moment_do_not_both_start(desk: Desk) -> None:
+    definition = desk.definition()
+    first, second = desk.customers(ROWS), desk.customers(ROWS - 1, file="second.csv")
+    begun: list[str] = []
+
+    def meanwhile(rows: int, size: int) -> None:
+        if not begun:
+            begun.append(desk.take_in(definition, second).campaign_id)
+            desk.accept_all(begun[0])
+
+    with pytest.raises(RefusedError, match="was begun while this one was loaded: renewals-"):
+        desk.take_in(definition, first, progress=meanwhile)
+
+    assert desk.registry.ids() == begun
+    again = desk.take_in(definition, first)
+    assert (again.counts["skipped"], again.counts["pending"]) == (ROWS - 1, 1)
+
+
+def test_second_loader_of_a_file_is_told_that_it_goes_on_with_the_firsts(desk: Desk) -> None:
+    definition, customers = desk.definition(), desk.customers(ROWS)
+    decision = desk.decide(definition, customers)
+    joined: list[str] = []
+
+    def meanwhile(rows: int, size: int) -> None:
+        if not joined:
+            other = carry_out(desk.ledger, desk.registry, desk.settings, decision)
+            joined.append(other.what)
+
+    first = desk.take_in(definition, customers, progress=meanwhile)
+
+    assert (first.what, joined) == ("new", ["loading"])
+    assert desk.registry.get(first.campaign_id).counts[State.PENDING] == ROWS
