@@ -21,7 +21,7 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from soak_judge import Journal, Verdict, judge, longest_empty_s, read_results
+from soak_judge import Journal, Verdict, judge, longest_doubt_s, longest_empty_s, read_results
 from soak_plan import EVERY_S, Strike, plan
 from soak_stage import Stage
 
@@ -80,12 +80,12 @@ class Soak:
             # The rows must not run out before the kills.
             hurry = 0.5 if len(self.journal.told) / self.rows > self._killed() / self.kills else 1.0
             self._tend_until(time.monotonic() + strike.gap_s * hurry)
-            while not (victims := self.stage.find_victims(strike)):
-                if not strike.kills:
-                    break
+            while not (victims := self.stage.find_victims(strike)) and strike.kills and not self._has_ended():
                 self._tend_until(time.monotonic() + _TICK_S)
             if self._has_ended():
                 return
+            if not victims:  # a stop, and enough are stopped
+                continue
             rows_due = 0 < len(self.journal.reached) < self.rows
             self.struck.append(Struck(strike, time.monotonic(), rows_due, [each.name for each in victims]))
             self.stage.strike(strike, victims)
@@ -140,6 +140,7 @@ class Soak:
             "stops": len(self.struck) - self._killed(),
             "strikes": {f"{victim} {way}": n for (victim, way), n in sorted(blows.items())},
             "processes_started": starts,
+            "exit_codes": dict(sorted(self._exit_codes().items())),
             "faults": len(self.journal.effects["fault"]),
             "pace_per_s": round(per_s, 1),
             "seconds": round(seconds),
@@ -155,7 +156,13 @@ class Soak:
             "closed_empty": sum(not each["messages"] for each in self.journal.effects["interaction_closed"]),
             "longest_resume_s": self._resumes(),
             "longest_empty_s": round(longest_empty_s(self.journal), 1),
+            "longest_doubt_s": round(longest_doubt_s(self.stage.stories()), 1),
         }
+
+    def _exit_codes(self) -> Counter[str]:
+        return Counter(
+            f"{place.name.split('-')[0]} {code}" for place in self.stage.places for code in place.codes
+        )
 
     def _resumes(self) -> dict[str, float]:
         """Say by victim how long it took at most until the next Interaction or message, while there were rows to open."""

@@ -6,12 +6,17 @@ import bisect
 import csv
 import json
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from campaign_files import number
+
+from worker.ledger.row import Story
+from worker.ledger.states import Event
+
+_IN_DOUBT = (Event.OPENING_UNANSWERED, Event.SENDING_UNANSWERED, Event.LEASE_OVER)
 
 
 class Journal:
@@ -127,6 +132,19 @@ def longest_empty_s(journal: Journal) -> float:
         ),
         default=0.0,
     )
+
+
+def longest_doubt_s(stories: Iterable[Sequence[Story]]) -> float:
+    """Say how long a row was in doubt at most, from the lost answer or holder until it was settled."""
+    longest = 0.0
+    for story in stories:
+        since = None
+        for each in story:
+            if each.event in _IN_DOUBT:
+                since = each.at
+            elif since is not None and each.event is not Event.LOOKED:
+                longest, since = max(longest, (each.at - since).total_seconds()), None
+    return longest
 
 
 def read_results(folder: Path) -> list[dict[str, str]]:

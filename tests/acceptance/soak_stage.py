@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,11 @@ from simulator_process import SimulatorProcess
 from soak_plan import WORKERS, Strike
 from zygote import Zygote
 
+from worker.ledger.ledger import Ledger
+from worker.ledger.registry import Registry
+from worker.ledger.row import Story
 from worker.redis_binary import find_server, server_options
+from worker.settings import load_settings
 from worker.tasks.command import worker_command
 
 THREADS = 16
@@ -135,6 +139,17 @@ class Stage:
             for process in self._crews():
                 with contextlib.suppress(psutil.Error):
                     process.kill()
+
+    def stories(self) -> Iterator[Sequence[Story]]:
+        """Read every row's story from the ledger."""
+        tag = load_settings(self.files.environment, None).account_tag
+        with redis.Redis(unix_socket_path=str(self.socket)) as client:
+            ledger, registry = Ledger(client, tag), Registry(client, tag)
+            for campaign_id in registry.ids():
+                for _, record, _, _ in ledger.iter_rows(
+                    campaign_id, registry.get(campaign_id).rows, cells=False
+                ):
+                    yield record.story
 
     def wait_for_redis(self) -> None:
         """Wait until Redis answers."""
