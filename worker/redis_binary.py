@@ -82,6 +82,8 @@ def server_options(folder: Path, socket: Path) -> list[str]:
         "appendfsync": "always",
         # A machine's crash may cut the last write short; that write was never confirmed to anybody.
         "aof-load-truncated": "yes",
+        # A row leaves some 13 kB in the file: a server that is started again must not read them for seconds.
+        "auto-aof-rewrite-min-size": "16mb",
         "save": "",
         "maxmemory-policy": "noeviction",
         # The ledger's buckets stay compact up to these; the older names are known to 6.2 and to all later ones.
