@@ -5,7 +5,7 @@ BIN := .venv/bin
 # a time, because the long ones come first.
 PYTEST := $(BIN)/python -m pytest -n 3 --dist load --maxschedchunk 2
 
-.PHONY: demo test lint unit integration acceptance soak lock clean
+.PHONY: demo test lint unit integration acceptance soak fuzz lock clean
 
 demo: .venv/.run        ## a whole campaign against the bundled Twilio simulator
 	@$(BIN)/outreach demo
@@ -29,9 +29,15 @@ ROWS ?= 20000
 soak: .venv/.dev        ## kill everything again and again while a campaign runs; about half an hour
 	$(BIN)/python tests/acceptance/soak.py --seed $(SEED) --kills $(KILLS) --rows $(ROWS)
 
+SECONDS ?= 60
+
+fuzz: .venv-fuzz/.done  ## every target for SECONDS, guided by coverage (Linux on x86-64)
+	.venv-fuzz/bin/python tests/fuzz/atheris_run.py --seconds $(SECONDS)
+
 lock: .venv/.dev        ## pin again, with hashes; needs `uv`
 	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --extra build pyproject.toml -o requirements.txt
 	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --extra build --extra dev -c requirements.txt pyproject.toml -o requirements-dev.txt
+	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --extra build --extra dev --extra fuzz -c requirements-dev.txt pyproject.toml -o requirements-fuzz.txt
 
 .venv/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "outreach needs Python 3.11 or newer; set PYTHON=/path/to/python3" >&2; exit 2; }
@@ -46,5 +52,10 @@ lock: .venv/.dev        ## pin again, with hashes; needs `uv`
 	$(BIN)/python -m pip install -q --disable-pip-version-check --require-hashes -r requirements-dev.txt
 	@touch $@
 
+.venv-fuzz/.done: requirements-fuzz.txt .venv/bin/python
+	$(BIN)/python -m venv .venv-fuzz
+	.venv-fuzz/bin/python -m pip install -q --disable-pip-version-check --require-hashes -r requirements-fuzz.txt
+	@touch $@
+
 clean:
-	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache *.egg-info
+	rm -rf .venv .venv-fuzz .mypy_cache .ruff_cache .pytest_cache *.egg-info

@@ -10,6 +10,7 @@ from campaigns.row_error import RowError, quote
 
 WHATSAPP = "whatsapp:"
 MAX_IDENTITY_LENGTH = 256
+MAX_EMAIL_LENGTH = 320  # 64 before the @ and 255 after it
 _SENDER = re.compile(r"\+[1-9][0-9]{6,14}")
 _SHORT_CODE = re.compile(r"[0-9]{3,8}")
 _PLAIN_EMAIL = re.compile(
@@ -73,6 +74,9 @@ def normalise_sender(channel: str, text: str) -> str | RowError:
 def normalise_email(text: str) -> str | RowError:
     """Give an e-mail address with its domain in lower case, or why it is none."""
     text = text.removeprefix("mailto:")
+    if len(text) > MAX_EMAIL_LENGTH:
+        sentence = f"{quote(text)} has {len(text):,} characters, and no e-mail address has more than {MAX_EMAIL_LENGTH}"
+        return RowError("bad_address", sentence, "keep one address in the cell")
     if (match := _PLAIN_EMAIL.fullmatch(text)) and len(match[1]) <= 64 and len(text) <= 254:
         return f"{match[1]}@{match[2].lower()}"
     import email_validator

@@ -24,6 +24,8 @@ _MAY_BE_EMPTY = (
     "interaction.",
     "default_region",
 )
+# Of a cell that a template uses: ten times what any text of Twilio's takes.
+MAX_USED_LENGTH = 16_384
 _SPOKEN = ("message.", "subject", "to_name", "from_name")
 
 
@@ -51,6 +53,7 @@ class CompiledCampaign:
         self._window = WindowReader(campaign.window, binder) if campaign.window else None
         if binder.problems:
             raise RefusedError(binder.problems)
+        self._places: dict[str | None, int] = {name: place for place, name in enumerate(self.columns)}
         self._indexes = binder.used.indexes
         self._needed = _find_needed(binder)
         self._spoken = _find_spoken(binder)
@@ -63,6 +66,8 @@ class CompiledCampaign:
     def examine(self, row: int, cells: Sequence[str]) -> tuple[Recipient | None, list[RowError]]:
         """Turn the cells into a recipient, or give everything wrong with them, in the order of the columns."""
         filling = Filling([cells[index].strip(BLANKS) for index in self._indexes])
+        if max(map(len, filling.values), default=0) > MAX_USED_LENGTH:
+            return None, self._find_long(filling)
         self._find_holes(filling)
         address = self._address.read(filling)
         sender = self._address.read_sender(filling)
@@ -104,6 +109,13 @@ class CompiledCampaign:
             found.append(address_doubt)
         return found
 
+    def _find_long(self, filling: Filling) -> list[RowError]:
+        return [
+            RowError("too_long", f"{quote(name)} has {len(value):,} characters", "shorten it", name)
+            for name, value in zip((self.columns[i] for i in self._indexes), filling.values, strict=True)
+            if len(value) > MAX_USED_LENGTH
+        ]
+
     def _find_holes(self, filling: Filling) -> None:
         values = filling.values
         for place, column, key in self._needed:
@@ -119,7 +131,7 @@ class CompiledCampaign:
                 filling.faults.append(RowError("missing_value", sentence, advice, column))
 
     def _place_of(self, fault: RowError) -> int:
-        return self.columns.index(fault.column) if fault.column in self.columns else len(self.columns)
+        return self._places.get(fault.column, len(self.columns))
 
 
 def _find_needed(binder: Binder) -> tuple[tuple[int, str, str], ...]:

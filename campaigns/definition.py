@@ -20,6 +20,7 @@ from campaigns.campaign import (
 from campaigns.definition_rules import Fault, find_faults
 from campaigns.names import find_near_miss
 from campaigns.problems import Problem, RefusedError
+from campaigns.row_error import one_line, quote
 from campaigns.schedule import parse_duration_s
 from campaigns.toml_lines import find_line
 
@@ -33,6 +34,12 @@ _PARTS: dict[str, type[pydantic.BaseModel]] = {
     "pacing": Pacing,
     "window": Window,
 }
+MAX_BYTES = 1 << 20
+_TOO_LARGE = ("a number in it is too large", "write whole numbers of at most 18 digits")
+# The parser needs time and memory in the square of the names that are joined; a definition joins three.
+_MANY_DOTS = re.compile(
+    r"""(?<![\w-])(?:[\w-]+|"[^"\n]*"|'[^'\n]*')(?:[ \t]*\.[ \t]*(?:[\w-]+|"[^"\n]*"|'[^'\n]*')){32}"""
+)
 _PLACE = re.compile(r"\s*\(at line (\d+), column (\d+)\)$|\s*\(at end of document\)$")
 _EXAMPLES = {
     "name": 'name = "renewal-reminder"',
@@ -53,7 +60,12 @@ def load_definition(path: Path) -> Campaign:
     Raises: RefusedError with every fault found, or if the file cannot be read.
     """
     try:
-        text = path.read_bytes().decode("utf-8-sig")
+        with path.open("rb") as file:
+            content = file.read(MAX_BYTES + 1)
+        if len(content) > MAX_BYTES:
+            what = f"the file is larger than {MAX_BYTES >> 20} MB, which no definition is"
+            raise _refused(str(path), what, "name the definition first, then the customers' file")
+        text = content.decode("utf-8-sig")
     except FileNotFoundError:
         raise _refused(str(path), "there is no such file", "check the path of the definition") from None
     except IsADirectoryError:
@@ -75,6 +87,9 @@ def parse_definition(text: str, file: str) -> Campaign:
 
     Raises: RefusedError with every fault found.
     """
+    if long := _MANY_DOTS.search(text):
+        line, what = text.count("\n", 0, long.start()) + 1, "more than 32 names are joined by dots"
+        raise RefusedError([Problem(file, line, None, what, "write [section] on a line of its own")])
     document = _parse_toml(text, file)
     faults = _convert_durations(document)
     try:
@@ -85,7 +100,9 @@ def parse_definition(text: str, file: str) -> Campaign:
     else:
         faults += find_faults(campaign)
     if faults:
-        problems = [Problem(file, find_line(text, f.key), None, f.what, f.advice) for f in faults]
+        problems = [
+            Problem(file, find_line(text, f.key), None, one_line(f.what), one_line(f.advice)) for f in faults
+        ]
         raise RefusedError(sorted(problems, key=lambda problem: problem.line or 0))
     return campaign
 
@@ -96,16 +113,41 @@ def _refused(file: str, what: str, advice: str) -> RefusedError:
 
 def _parse_toml(text: str, file: str) -> dict[str, Any]:
     try:
-        return tomllib.loads(text.removeprefix("\ufeff"))
+        document = tomllib.loads(text.removeprefix("\ufeff"))
+    except RecursionError:
+        what, advice = (
+            "its sections or lists are nested too deeply",
+            "write each section on a line of its own",
+        )
+        raise _refused(file, what, advice) from None
     except tomllib.TOMLDecodeError as error:
         message = str(error)
         place = _PLACE.search(message)
         line, column = (int(place[1]), int(place[2])) if place and place[1] else (None, None)
-        what = "this is not TOML: " + _PLACE.sub("", message)
+        what = one_line("this is not TOML: " + _PLACE.sub("", message))
         advice = (
             'write key = "text", with the text in quotes, each key once, and [section] on a line of its own'
         )
         raise RefusedError([Problem(file, line, column, what, advice)]) from None
+    except ValueError:  # Python reads no number of more than 4,300 digits
+        raise _refused(file, *_TOO_LARGE) from None
+    if _holds_huge_number(document):
+        raise _refused(file, *_TOO_LARGE)
+    return document
+
+
+def _holds_huge_number(document: dict[str, Any]) -> bool:
+    """Tell whether a number is beyond TOML's own limits: its hexadecimal ones may be so, and cannot be written out."""
+    left: list[Any] = [document]
+    while left:
+        value = left.pop()
+        if isinstance(value, dict):
+            left.extend(value.values())
+        elif isinstance(value, list):
+            left.extend(value)
+        elif isinstance(value, int) and not -(2**63) <= value < 2**63:
+            return True
+    return False
 
 
 def _convert_durations(document: dict[str, Any]) -> list[Fault]:
@@ -194,7 +236,7 @@ def _say(value: Any) -> str:
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, str):
-        return f'"{value}"'
+        return quote(value, 100)
     if isinstance(value, dict):
         return "a section"
     if isinstance(value, list | tuple):

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from campaigns.address import find_region_fault, normalise_sender
 from campaigns.campaign import Campaign
 from campaigns.message import MAX_VARIABLES, find_text_fault, find_variable_fault, find_variable_key_fault
-from campaigns.row_error import RowError
+from campaigns.row_error import RowError, one_line
 from campaigns.schedule import is_timezone, parse_clock
 from campaigns.sids import SID_KEYS, find_sid_fault, sid_advice
 from campaigns.template import Template, TemplateError
@@ -113,12 +113,20 @@ def _check_routing(campaign: Campaign) -> Iterator[Fault]:
     for key, low in (("priority", 0), ("timeout_s", 1)):
         value = getattr(routing, key)
         is_number = isinstance(value, int) or (isinstance(value, str) and Template(value).is_constant)
-        if value is not None and is_number and not (str(value).isdecimal() and low <= int(value) < 2**31):
+        if value is not None and is_number and not _is_whole(value, low):
             yield Fault(
                 f"routing.{key}",
-                f"routing.{key} is {value!r}",
+                f"routing.{key} is {one_line(repr(value), 60)}",
                 f"write a whole number from {low}, without quotes",
             )
+
+
+def _is_whole(value: int | str, low: int) -> bool:
+    if isinstance(value, str):
+        if not value.isdecimal() or len(value) > 12:
+            return False
+        value = int(value)
+    return low <= value < 2**31
 
 
 def _check_message(campaign: Campaign) -> Iterator[Fault]:

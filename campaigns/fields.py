@@ -5,8 +5,10 @@ from dataclasses import dataclass, replace
 
 from campaigns.names import find_near_miss, fold_name, say_names
 from campaigns.problems import Problem
-from campaigns.row_error import RowError
+from campaigns.row_error import RowError, one_line
 from campaigns.template import Filler, Template, TemplateError, UnknownNameError
+
+_MAX_GUESSES = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +55,7 @@ class Binder:
         self.fields: list[Field] = []
         self.problems: list[Problem] = []
         self._file = file
+        self._named = [column for column in self.columns if column]
 
     def bind(self, key: str, text: str) -> Field:
         """Bind the template under `key`; one that cannot be is among the problems."""
@@ -62,7 +65,9 @@ class Binder:
             self.problems.append(self._say_unknown(key, error.name))
             return Field(key, Filler((), (), is_plain=True), None, "")
         except TemplateError as error:
-            self.problems.append(Problem(self._file, None, None, f"{key}: {error.what}", error.advice))
+            self.problems.append(
+                Problem(self._file, None, None, f"{one_line(key, 100)}: {error.what}", error.advice)
+            )
             return Field(key, Filler((), (), is_plain=True), None, "")
         column = self.name(filler.positions[0]) if filler.positions else None
         field = Field(key, filler, column, filler.constant)
@@ -78,10 +83,10 @@ class Binder:
         return self.columns[self.used.indexes[place]]
 
     def _say_unknown(self, key: str, name: str) -> Problem:
-        names = [column for column in self.columns if column]
-        near = find_near_miss(name, names)
+        names = self._named
+        near = find_near_miss(name, names) if len(self.problems) < _MAX_GUESSES else None
         advice = f'did you mean "{near}"?' if near else f"the columns are {say_names(names)}"
-        what = f"{key} uses {{{{ {name} }}}}, and the file has no such column"
+        what = f"{one_line(key, 100)} uses {{{{ {one_line(name, 100)} }}}}, and the file has no such column"
         return Problem(self._file, None, None, what, advice)
 
 

@@ -3,13 +3,18 @@
 import difflib
 import re
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from itertools import islice
+
+from campaigns.row_error import quote
 
 # What strip() takes for space, and the invisible characters that copying out of web pages and chats leaves behind.
 BLANKS = (
     "".join(chr(code) for code in range(0x3001) if chr(code).isspace())
     + "\u200b\u200c\u200d\u200e\u200f\u2060\ufeff\u00ad"
 )
+# Comparing two names takes as long as their product.
+_MAX_COMPARED, _MAX_KNOWN = 100, 2_000
 _ALIKE = re.compile(rf"[{re.escape(BLANKS)}_\-\u2010-\u2015]+")
 
 
@@ -19,8 +24,11 @@ def fold_name(name: str) -> str:
 
 
 def find_near_miss(wanted: str, known: Iterable[str]) -> str | None:
-    """Find the one of `known` that was probably meant by `wanted`."""
-    by_fold = {fold_name(name): name for name in known if fold_name(name)}
+    """Find the one of `known` that was probably meant by `wanted`; names and lists beyond reason are not compared."""
+    if len(wanted) > _MAX_COMPARED:
+        return None
+    near = (name for name in islice(known, _MAX_KNOWN) if len(name) <= _MAX_COMPARED)
+    by_fold = {folded: name for name in near if (folded := fold_name(name))}
     folded = fold_name(wanted)
     if close := difflib.get_close_matches(folded, by_fold, n=1, cutoff=0.7):
         return by_fold[close[0]]
@@ -39,8 +47,8 @@ def _words(name: str) -> list[str]:
     return re.findall(r"[^\W_]+", name.casefold())
 
 
-def say_names(names: Iterable[str], limit: int = 12) -> str:
-    """List names for a sentence, cut after `limit`."""
-    listed = [f'"{name}"' for name in names]
-    rest = len(listed) - limit
-    return ", ".join(listed[:limit]) + (f" and {rest} more" if rest > 0 else "")
+def say_names(names: Sequence[str], limit: int = 12) -> str:
+    """List names for a sentence, cut after `limit`; a column without one is shown as such."""
+    listed = (quote(name) if name else "(no name)" for name in names[:limit])
+    rest = len(names) - limit
+    return ", ".join(listed) + (f" and {rest:,} more" if rest > 0 else "")

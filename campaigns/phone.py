@@ -12,6 +12,7 @@ from campaigns.row_error import RowError, quote
 
 _E164 = re.compile(r"\+[1-9][0-9]{6,14}")
 _USUAL = re.compile(r"\+?[0-9(][0-9 ()\-]{5,24}")
+_MAX_LENGTH = 200
 _WITHOUT_DECORATION = str.maketrans("", "", " ()-")
 _INVISIBLE = re.compile("[\u00ad\u200b-\u200f\u202a-\u202e\u2060-\u2064\u2066-\u2069\ufeff]")
 _DASHES = re.compile("[\u2010-\u2015\u2043\u2212\ufe58\ufe63]")
@@ -36,6 +37,8 @@ def normalise_phone(text: str, region: str | None) -> str | RowError:
     """
     if quick := _read_usual(text, region):
         return quick
+    if len(text) > _MAX_LENGTH:
+        return _bad(f"{quote(text)} has {len(text):,} characters, which no number has", _INTERNATIONAL)
     written = _clean(text)
     if isinstance(written, RowError):
         return written

@@ -20,6 +20,12 @@ def quote(text: str, limit: int = 40) -> str:
     return f'"{shown}"' if shown.isprintable() else f'"{"".join(map(_show, shown))}"'
 
 
+def one_line(text: str, limit: int = 500) -> str:
+    """Show words that may hold a whole document as one line, cut."""
+    shown = text if len(text) <= limit else f"{text[: limit - 3]}..."
+    return shown if shown.isprintable() else "".join(map(_show, shown))
+
+
 def _show(char: str) -> str:
     if char.isprintable():
         return char

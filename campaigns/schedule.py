@@ -8,7 +8,7 @@ from functools import cache, lru_cache
 
 NUMBER_TIMEZONE = "number"
 _CLOCK = re.compile(r"([01]?\d|2[0-3]):([0-5]\d)")
-_DURATION = re.compile(r"(?=\S)(?:(\d+)d)?(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s)?")
+_DURATION = re.compile(r"(?=\S)(?:(\d{1,9})d)?(?:(\d{1,9})h)?(?:(\d{1,9})m)?(?:(\d{1,9})s)?")
 
 
 _LOOK_AHEAD = timedelta(days=3)

@@ -91,15 +91,16 @@ class Table:
 
     def __iter__(self) -> Iterator[Row]:
         number = 0
-        blanks: list[int] = []
+        first_blank = blanks = 0
         width, columns = self._width, len(self.columns)
         records = self._records()
         for record in records:
             if record.line <= self.header_line:
                 continue
             cells = record.cells
-            if not cells[0].strip(_NOTHING) and not any(cell.strip(_NOTHING) for cell in cells):
-                blanks.append(record.line)
+            if not cells[0].strip(_NOTHING) and not "".join(cells).strip(_NOTHING):
+                first_blank = first_blank or record.line
+                blanks += record.last_line - record.line + 1
                 continue
             number += 1
             problems: tuple[Problem, ...] = ()
@@ -110,13 +111,17 @@ class Table:
                 or record.last_line != record.line
                 or width != columns
             ):
-                problems = tuple(self._judge(record, number, blanks))
-                cells = self._fit(cells)
-                blanks.clear()
+                problems = tuple(self._judge(record, number, first_blank, blanks))
+                first_blank = blanks = 0
+            if len(cells) > columns:
+                cells = self._cut(cells)
             for cell in cells:
                 if cell[:1] == "'":
                     cells = [unescape_cell(each) for each in cells]
                     break
+            if len(cells) < columns:
+                # Last, so that short lines under a wide header cost little.
+                cells = [*cells, *[""] * (columns - len(cells))]
             yield Row(number, record.line, tuple(cells), problems)
 
     def _records(self) -> Iterator[Record]:
@@ -148,7 +153,7 @@ class Table:
     def _read_header(self) -> tuple[tuple[str, ...], int, int]:
         skip = self._sheet is None and self._has_separator_line
         for record in self._records():
-            if not any(cell.strip(_NOTHING) for cell in record.cells):
+            if not "".join(record.cells).strip(_NOTHING):
                 continue
             if skip:
                 skip = False
@@ -161,25 +166,23 @@ class Table:
             return read_header(record.cells, record.line, self.file), len(record.cells), record.last_line
         raise _refused(self.path, "the file holds nothing", "export it again, with a header line")
 
-    def _fit(self, cells: list[str]) -> list[str]:
+    def _cut(self, cells: list[str]) -> list[str]:
         """Make as many cells as columns; what stands too far right is kept in the last cell of a row refused for it."""
         width = len(self.columns)
-        if len(cells) < width:
-            return cells + [""] * (width - len(cells))
-        if len(cells) > self._width and any(cell.strip(_NOTHING) for cell in cells[self._width :]):
+        if "".join(cells[self._width :]).strip(_NOTHING):
             return [*cells[: width - 1], self._delimiter.join(cells[width - 1 :]).rstrip(self._delimiter)]
         return cells[:width]
 
-    def _judge(self, record: Record, number: int, blanks: list[int]) -> Iterator[Problem]:
+    def _judge(self, record: Record, number: int, first_blank: int, blanks: int) -> Iterator[Problem]:
         if blanks:
-            what = "a blank line" if len(blanks) == 1 else f"{len(blanks)} blank lines"
+            what = "a blank line" if blanks == 1 else f"{blanks:,} blank lines"
             advice = "which no customer was read from; remove it if nothing is missing"
-            yield Problem(self.file, blanks[0], None, what, advice, "warning")
+            yield Problem(self.file, first_blank, None, what, advice, "warning")
         for fault in record.faults:
             yield self._say_fault(fault, record, number)
         cells = record.cells
         if len(cells) < len(self.columns):
-            missing = say_names(name or "(no name)" for name in self.columns[len(cells) :])
+            missing = say_names(self.columns[len(cells) :])
             what = f"the line has {len(cells)} cells where the header has {self._width}; missing: {missing}"
             advice = "check that no delimiter is missing in it"
             yield Problem(self.file, record.line, len(cells), what, advice, "warning", number)
@@ -188,18 +191,16 @@ class Table:
 
     def _judge_extra(self, record: Record, number: int) -> Iterator[Problem]:
         cells, columns = record.cells, len(self.columns)
-        far = next(
-            (place for place, cell in enumerate(cells) if place >= columns and cell.strip(_NOTHING)), None
-        )
-        if far is None:
+        if len(cells) <= columns or not "".join(cells[columns:]).strip(_NOTHING):
             return
-        if len(cells) > self._width and any(cell.strip(_NOTHING) for cell in cells[self._width :]):
+        if "".join(cells[self._width :]).strip(_NOTHING):
             extra = len(cells) - self._width
             what = f"the line has {extra} cell{'s' * (extra > 1)} more than the header, so its cells may have shifted"
             sign = {"\t": "tab", ";": "semicolon"}.get(self._delimiter, "comma")
             advice = f'put cells that hold a {sign} in quotes, as "1 May, 2026"'
             yield Problem(self.file, record.line, self._width + 1, what, advice, "error", number)
         else:
+            far = next(place for place in range(columns, len(cells)) if cells[place].strip(_NOTHING))
             what = f"cell {far + 1} stands in a column without a name and is left out"
             yield Problem(
                 self.file, record.line, far + 1, what, "name the column in the header", "warning", number

@@ -7,11 +7,12 @@ from functools import cache, lru_cache
 
 import jinja2
 import jinja2.meta
-import jinja2.sandbox
 
+from campaigns.bounded_jinja import BoundedEnvironment, find_unbounded
 from campaigns.names import BLANKS, fold_name
+from campaigns.row_error import one_line
 
-_EXPRESSION = re.compile(r"\{\{(.*?)\}\}", re.DOTALL)
+MAX_LENGTH = 16_384
 _BARE_NAME = re.compile(r"[\w](?:[\w \-?.]*[\w?.])?")
 _MARKS = ("{{", "}}", "{%", "{#")
 
@@ -81,6 +82,7 @@ class Template:
 
         Raises: TemplateError.
         """
+        self._refuse_long()
         if not self.is_constant and self._bare_names() is None:
             _parse(self.text)
 
@@ -89,6 +91,7 @@ class Template:
 
         Raises: UnknownNameError for a name that is none of them; TemplateError for broken Jinja.
         """
+        self._refuse_long()
         if self.is_constant:
             return Filler(pieces=(self.text,) if self.text else (), positions=(), is_plain=True)
         names = self._bare_names()
@@ -98,16 +101,22 @@ class Template:
             raise UnknownNameError(unknown)
         return self._bind_jinja(columns)
 
+    def _refuse_long(self) -> None:
+        if len(self.text) > MAX_LENGTH:
+            what = f"the text has {len(self.text):,} characters, and a template may have {MAX_LENGTH:,}"
+            raise TemplateError(what, "shorten it")
+
     def _bare_names(self) -> list[str] | None:
         """Return the names between the braces, or None where more than text and bare names stands there."""
-        if any(mark in _EXPRESSION.sub("", self.text) for mark in _MARKS):
+        parts = _split(self.text)
+        if any(mark in "".join(parts[::2]) for mark in _MARKS):
             return None
-        names = [match.strip(BLANKS) for match in _EXPRESSION.findall(self.text)]
+        names = [name.strip(BLANKS) for name in parts[1::2]]
         return names if all(_BARE_NAME.fullmatch(name) for name in names) else None
 
     def _bind_plain(self, columns: Mapping[str, int]) -> Filler:
         pieces: list[str | int] = []
-        for index, part in enumerate(_EXPRESSION.split(self.text)):
+        for index, part in enumerate(_split(self.text)):
             if index % 2:
                 pieces.append(columns[fold_name(part)])
             elif part:
@@ -117,14 +126,13 @@ class Template:
         return Filler(pieces=tuple(pieces), positions=positions, is_plain=True, only=only)
 
     def _bind_jinja(self, columns: Mapping[str, int]) -> Filler:
-        tree = _parse(self.text)
+        tree, program = _parse(self.text)
         names = sorted(jinja2.meta.find_undeclared_variables(tree))
         for name in names:
             if fold_name(name) not in columns:
                 raise UnknownNameError(name)
         bound = tuple((name, columns[fold_name(name)]) for name in names)
         positions = tuple(dict.fromkeys(position for _, position in bound))
-        program = _environment().from_string(self.text)
         return Filler(pieces=(), positions=positions, is_plain=False, program=program, names=bound)
 
 
@@ -133,17 +141,22 @@ def _unknown_bare(name: str, columns: Mapping[str, int]) -> bool:
     return fold_name(name) not in columns and not re.search(r"\s(?:or|and|if|in|is|not)\s|\.", name)
 
 
+def _split(text: str) -> list[str]:
+    """Part the text at its braces: every second part stood between them."""
+    parts, at = list[str](), 0
+    while (opening := text.find("{{", at)) >= 0 and (closing := text.find("}}", opening + 2)) >= 0:
+        parts += [text[at:opening], text[opening + 2 : closing]]
+        at = closing + 2
+    return [*parts, text[at:]]
+
+
 @cache
-def _environment() -> jinja2.sandbox.ImmutableSandboxedEnvironment:
-    environment = jinja2.sandbox.ImmutableSandboxedEnvironment(
-        undefined=jinja2.StrictUndefined, keep_trailing_newline=True
-    )
-    environment.globals.clear()
-    return environment
+def _environment() -> BoundedEnvironment:
+    return BoundedEnvironment(undefined=jinja2.StrictUndefined, keep_trailing_newline=True)
 
 
 @lru_cache(maxsize=256)
-def _parse(text: str) -> jinja2.nodes.Template:
+def _parse(text: str) -> tuple[jinja2.nodes.Template, jinja2.Template]:
     if text.count("}}") > text.count("{{"):
         # Jinja takes it for text; nobody means it.
         raise TemplateError(
@@ -151,13 +164,22 @@ def _parse(text: str) -> jinja2.nodes.Template:
         )
     try:
         tree = _environment().parse(text)
-        _environment().compile(tree)  # finds filters and tests that do not exist
+        unbounded = find_unbounded(tree)
+        # Finds filters and tests that do not exist.
+        program = _environment().from_string(text) if not unbounded else None
     except jinja2.TemplateSyntaxError as error:
         raise TemplateError(
-            f"the template cannot be read: {error.message}",
+            f"the template cannot be read: {one_line(error.message or '', 100)}",
             "write columns as {{ column_name }} and close every pair of braces",
         ) from None
-    return tree
+    except (RecursionError, MemoryError, SyntaxError, ValueError, OverflowError):
+        raise TemplateError("the template is nested too deeply", "write it in fewer steps") from None
+    if program is None:
+        what = f"the template uses {unbounded}, which no message needs"
+        raise TemplateError(
+            what, "write text, columns, filters and {% if %}, or prepare the text in a column"
+        )
+    return tree, program
 
 
 def _render(program: jinja2.Template, names: dict[str, str]) -> str:

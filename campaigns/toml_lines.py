@@ -1,6 +1,7 @@
 """Finds the line on which a key of a TOML document stands, for messages only."""
 
 import re
+from functools import lru_cache
 
 _SECTION = re.compile(r"\s*\[{1,2}\s*([^\[\]]+?)\s*\]")
 _KEY = re.compile(r"""\s*((?:[\w-]+|"[^"]*"|'[^']*')(?:\s*\.\s*(?:[\w-]+|"[^"]*"|'[^']*'))*)\s*=""")
@@ -17,6 +18,7 @@ def find_line(text: str, key: str) -> int | None:
     return None
 
 
+@lru_cache(maxsize=1)
 def _lines_by_key(text: str) -> dict[str, int]:
     lines: dict[str, int] = {}
     section, open_quote = "", ""

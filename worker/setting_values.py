@@ -52,7 +52,7 @@ def settle_times_s(text: str) -> tuple[float, ...]:
 
 
 def thread_count(text: str) -> int:
-    if not text.isascii() or not text.isdigit() or not 1 <= int(text) <= 1000:
+    if not re.fullmatch("[0-9]{1,4}", text) or not 1 <= int(text) <= 1000:
         raise UnusableError("is not a whole number from 1 to 1000", "Write the threads of a worker, like 64.")
     return int(text)
 
@@ -94,16 +94,30 @@ def secret_url(*schemes: str, example: str) -> Callable[[str], SecretStr]:
 
 def folder(text: str) -> Path:
     try:
-        path = Path(text).expanduser().absolute()
-    except RuntimeError as error:
-        raise UnusableError("begins with a `~` whose user is not known", "Write the whole path.") from error
-    if path.exists() and not path.is_dir():
+        path = _whole_path(text)
+        is_other = path.exists() and not path.is_dir()
+    except OSError as error:
+        raise UnusableError(f"can't be a path ({error.strerror})", "Write the path of a folder.") from error
+    if is_other:
         raise UnusableError("is a file, not a folder", "Write the path of a folder.")
     return path
 
 
 def existing_file(text: str) -> Path:
-    path = Path(text).expanduser().absolute()
-    if not path.is_file():
+    path = _whole_path(text)
+    try:
+        is_file = path.is_file()
+    except OSError as error:
+        raise UnusableError(f"can't be a path ({error.strerror})", "Write the path of a PEM file.") from error
+    if not is_file:
         raise UnusableError(f"names {path}, which is no file", "Write the path of a PEM file.")
     return path
+
+
+def _whole_path(text: str) -> Path:
+    if not text.isprintable():
+        raise UnusableError("holds a character that no path has", "Write the path again, by hand.")
+    try:
+        return Path(text).expanduser().absolute()
+    except RuntimeError as error:
+        raise UnusableError("begins with a `~` whose user is not known", "Write the whole path.") from error

@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from io import StringIO
 from pathlib import Path
 from typing import Any, Literal
 
@@ -96,6 +97,7 @@ class Setting:
     also: str = ""
 
 
+_MAX_FILE_BYTES = 65_536
 _SID = "[0-9a-fA-F]{32}"
 _REDIS = ("redis", "rediss", "unix")
 _LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
@@ -176,6 +178,12 @@ def make_home(home: Path) -> Path:
 
 def _read(setting: Setting, text: str) -> Any:
     try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise SettingsError(
+            f"{setting.name} holds bytes that are not UTF-8.", "Write it again, as UTF-8."
+        ) from None
+    try:
         return setting.read(text)
     except values.UnusableError as error:
         shown = "" if setting.is_secret else f", now `{text}`,"
@@ -197,8 +205,8 @@ def _find(setting: Setting, source: Mapping[str, str]) -> str | None:
 
 def _read_secret(setting: Setting, path: Path) -> str:
     try:
-        return path.expanduser().read_text(encoding="utf-8-sig").removesuffix("\n").removesuffix("\r")
-    except (OSError, UnicodeError, RuntimeError) as error:
+        return _read_text(path.expanduser()).removesuffix("\n").removesuffix("\r")
+    except (OSError, ValueError, RuntimeError) as error:
         raise SettingsError(
             f"{setting.name}_FILE names {path}, which can't be read: {_reason(error)}.",
             f"Write the path of a readable text file, or set {setting.name} itself.",
@@ -210,9 +218,8 @@ def _read_dotenv(dotenv: Path | None) -> dict[str, str]:
     if dotenv is None or not dotenv.exists():
         return {}
     try:
-        with dotenv.open(encoding="utf-8-sig") as stream:
-            bindings = list(parse_stream(stream))
-    except (OSError, UnicodeError) as error:
+        bindings = list(parse_stream(StringIO(_read_text(dotenv))))
+    except (OSError, ValueError) as error:
         raise SettingsError(
             f"{dotenv} can't be read: {_reason(error)}.", "Make it a readable UTF-8 file."
         ) from error
@@ -222,6 +229,14 @@ def _read_dotenv(dotenv: Path | None) -> dict[str, str]:
                 f"{dotenv}, line {binding.original.line}, can't be understood.", "Write NAME=value."
             )
     return {binding.key: binding.value or "" for binding in bindings if binding.key}
+
+
+def _read_text(path: Path) -> str:
+    with path.open("rb") as stream:
+        content = stream.read(_MAX_FILE_BYTES + 1)
+    if len(content) > _MAX_FILE_BYTES:
+        raise ValueError(f"it is larger than {_MAX_FILE_BYTES >> 10} KB")
+    return content.decode("utf-8-sig").replace("\r\n", "\n").replace("\r", "\n")
 
 
 def _unknown(source: Mapping[str, str]) -> tuple[str, ...]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import re
 from datetime import UTC
 from email.utils import parsedate_to_datetime
 
@@ -15,7 +14,6 @@ from worker.gateway.reading import conversation_in_text, text_of
 
 MAX_RETRY_AFTER_S = 24 * 3600.0
 _MAX_DETAIL = 300
-_NOT_PRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]+")
 
 
 def refusal(received: Received, now_s: float) -> Refusal:
@@ -77,7 +75,8 @@ def retry_after_s(headers: dict[str, str], now_s: float) -> float | None:
 
 def describe(status: int, code: int, message: str) -> str:
     """Say in one line what Twilio answered; its own message may hold the customer's number."""
-    said = _NOT_PRINTABLE.sub(" ", message).strip()[:_MAX_DETAIL]
+    shown = message[:_MAX_DETAIL]
+    said = " ".join("".join(char if char.isprintable() else " " for char in shown).split())
     named = f"HTTP {status}" if code == status else f"HTTP {status}, code {code}"
     return f"{named}: {said}" if said else named
 

@@ -16,6 +16,7 @@ from worker.gateway.outcome import Accepted, Answer, Deferred, Outcome, Unanswer
 T = TypeVar("T")
 
 MAX_PAGES = 20
+MAX_RECORDS = 1_000  # of a page: no list of Twilio's gives more
 
 
 class UnreadableError(Exception):
@@ -102,16 +103,19 @@ class Caller:
 def follow(first: Callable[..., Any], key: str, **filters: Any) -> Iterator[Any]:
     """Yield the records of all pages, from the one that `first(**filters)` fetches.
 
-    Raises: UnreadableError where a page holds no list named `key`, or there are more than MAX_PAGES: a list that is
-    not seen to its end proves no absence.
+    Raises: UnreadableError where a page holds no list named `key` or one beyond MAX_RECORDS, or there are more than
+    MAX_PAGES: a list that is not seen to its end proves no absence.
     """
     page = first(**filters)
     for pages_left in reversed(range(MAX_PAGES)):
-        if not isinstance(page._payload.get(key), list):
+        records = page._payload.get(key)
+        if not isinstance(records, list) or len(records) > MAX_RECORDS:
             break
         yield from page
         if not page.next_page_url:
             return
+        if not isinstance(page.next_page_url, str):
+            raise UnreadableError("next_page_url")
         page = page.next_page() if pages_left else page
     raise UnreadableError(key)
 

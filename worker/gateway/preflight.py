@@ -107,7 +107,10 @@ def _template(found: Any) -> TemplateSeen | None:
     bodies = [reading.text_of(reading.mapping_of(each).get("body")) for each in found.types.values()]
     return TemplateSeen(
         sid=sid,
-        variables={str(name): str(value) for name, value in reading.mapping_of(found.variables).items()},
-        types=tuple(found.types),
+        variables={
+            reading.text_of(name): reading.text_of(str(value))
+            for name, value in reading.mapping_of(found.variables).items()
+        },
+        types=tuple(map(reading.text_of, found.types)),
         body=next((body for body in bodies if body), None),
     )

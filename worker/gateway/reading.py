@@ -32,8 +32,8 @@ def mapping_of(value: object) -> dict[str, Any]:
 
 
 def text_of(value: object) -> str:
-    """Return `value` if it is text, else the empty text."""
-    return value if isinstance(value, str) else ""
+    """Return `value` if it is text, else the empty text; half a character, which nothing can store, becomes `?`."""
+    return value.encode(errors="replace").decode() if isinstance(value, str) else ""
 
 
 def moment_of(value: object) -> datetime | None:

@@ -146,3 +146,59 @@ def test_condition_that_leaves_the_message_empty_is_that_rows_fault() -> None:
 
     assert isinstance(found, RowError)
     assert (found.code, found.sentence) == ("missing_value", "the body is empty")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "{% set a = phone %}{{ a }}",
+        "{% macro f() %}{% endmacro %}x",
+        "{% for a in phone %}{% for b in phone %}x{% endfor %}{% endfor %}",
+        "{% include phone %}",
+        "{{ phone | center(80) }}",
+        "{{ phone | random }}",
+        "{{ " + "(" * 5_000 + "1" + ")" * 5_000 + " }}",
+        "{{ phone }}" * 2_000,
+    ],
+)
+def test_template_that_could_take_long_is_refused_before_any_row(text: str) -> None:
+    with pytest.raises(TemplateError):
+        Template(text).check()
+    with pytest.raises(TemplateError):
+        Template(text).bind(COLUMNS)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "{{ 9 ** (9 ** 9) }}",
+        "{{ 'x' * 10 ** 6 }}",
+        "{{ '%99999d' % 1 }}",
+        "{{ first_name | join(first_name) }}",
+        "{{ first_name.join(first_name) }}",
+        "{{ first_name | replace('A', first_name) }}",
+        "{{ first_name.replace('A', first_name) }}",
+        "{{ first_name.center(80) }}",
+        "{{ (1).to_bytes(80) }}",
+        "{{ 1 | round(99, 'ceil') }}",
+    ],
+)
+def test_expression_that_would_make_much_is_that_rows_fault(text: str) -> None:
+    with pytest.raises(TemplateError):
+        fill(text, "p", "A" * 1_000, "d")
+
+
+@pytest.mark.parametrize(
+    ("text", "filled"),
+    [
+        ("{{ first_name | replace('n', 'N') }}", "ANN"),
+        ("{{ first_name.replace('n', 'N', 1) }}", "ANn"),
+        ("{{ [first_name, phone] | join(', ') }}", "Ann, p"),
+        ("{{ ', '.join([first_name, phone]) }}", "Ann, p"),
+        ("{{ 2 * 3 ** 2 % 5 }}", "3"),
+        ("{{ 1.005 | round(1) }}", "1.0"),
+        ("{{ first_name.upper() }}", "ANN"),
+    ],
+)
+def test_what_is_bounded_still_does_what_it_says(text: str, filled: str) -> None:
+    assert fill(text) == filled
