@@ -145,14 +145,14 @@ class Outreach:
 
     def workers(self) -> list[psutil.Process]:
         """List the worker processes of this installation."""
-        return [process for process in self.processes() if "celery" in _command_line(process)]
+        return [process for process in self.processes() if "celery" in command_line(process)]
 
     def _is_ours(self, process: psutil.Process) -> bool:
         try:
             if process.status() == psutil.STATUS_ZOMBIE:
                 return False
             ours = process.environ().get("OUTREACH_HOME") == str(self.home)
-            return ours and "ops.simulator" not in _command_line(process)
+            return ours and "ops.simulator" not in command_line(process)
         except psutil.Error:
             return False
 
@@ -166,7 +166,8 @@ def wait_until(condition: Callable[[], Any], timeout_s: float = 90) -> Any:
     return found
 
 
-def _command_line(process: psutil.Process) -> str:
+def command_line(process: psutil.Process) -> str:
+    """Give the words a process was started with; none where it has ended."""
     try:
         return " ".join(process.cmdline())
     except psutil.Error:

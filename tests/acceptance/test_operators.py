@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import psutil
-from outreach_command import Outreach, number, wait_until
+from outreach_command import Outreach, command_line, number, wait_until
 from simulator_process import SimulatorProcess
 
 
@@ -33,8 +33,7 @@ def test_paused_run_exits_with_3_and_resume_completes_it(
     outreach: Outreach, twilio: SimulatorProcess
 ) -> None:
     outreach.write(150)
-    outreach.environ["OUTREACH_ACCOUNT_INTERACTIONS_PER_S"] = "10"
-    running = outreach.start("run", *outreach.files)
+    running = outreach.start("run", *outreach.files, OUTREACH_ACCOUNT_INTERACTIONS_PER_S="4")
     twilio.wait_for("message", 3)
     (campaign,) = outreach.json("status")
 
@@ -47,7 +46,6 @@ def test_paused_run_exits_with_3_and_resume_completes_it(
     assert len(twilio.journal("message")) == seen["counts"]["accepted"] < 150
     assert f"outreach resume {campaign['id']}" in stopped.stderr
     outreach("run", *outreach.files, code=3)
-    outreach.environ["OUTREACH_ACCOUNT_INTERACTIONS_PER_S"] = "100"
     summary = outreach.json("resume", campaign["id"])
     assert summary["counts"]["accepted"] == 150
     assert len(twilio.journal("message")) == 150
@@ -55,8 +53,7 @@ def test_paused_run_exits_with_3_and_resume_completes_it(
 
 def test_cancelled_run_exits_with_1_and_sends_no_more(outreach: Outreach, twilio: SimulatorProcess) -> None:
     outreach.write(150)
-    outreach.environ["OUTREACH_ACCOUNT_INTERACTIONS_PER_S"] = "10"
-    running = outreach.start("run", *outreach.files)
+    running = outreach.start("run", *outreach.files, OUTREACH_ACCOUNT_INTERACTIONS_PER_S="4")
     twilio.wait_for("message", 3)
     (campaign,) = outreach.json("status")
 
@@ -182,7 +179,7 @@ def test_demo_can_be_interrupted_and_leaves_nothing_behind(outreach: Outreach) -
     temporary = outreach.folder / "tmp"
     temporary.mkdir()
     demo = outreach.start("demo", TMPDIR=str(temporary))
-    wait_until(lambda: any("celery" in " ".join(child.cmdline()) for child in _children(demo)))
+    wait_until(lambda: any("celery" in command_line(child) for child in _children(demo)))
     family = _children(demo)
 
     demo.send_signal(signal.SIGINT)

@@ -83,8 +83,7 @@ def test_interrupted_run_exits_with_3_and_the_next_one_completes_it(
     outreach: Outreach, twilio: SimulatorProcess
 ) -> None:
     outreach.write(60)
-    outreach.environ["OUTREACH_ACCOUNT_INTERACTIONS_PER_S"] = "15"
-    running = outreach.start("run", *outreach.files)
+    running = outreach.start("run", *outreach.files, OUTREACH_ACCOUNT_INTERACTIONS_PER_S="5")
     twilio.wait_for("message", 5)
 
     running.send_signal(signal.SIGINT)
@@ -104,9 +103,8 @@ def test_interrupted_run_leaves_no_customer_in_a_conversation_without_a_message(
     outreach: Outreach, twilio: SimulatorProcess
 ) -> None:
     outreach.write(60)
-    outreach.environ["OUTREACH_ACCOUNT_INTERACTIONS_PER_S"] = "15"
     twilio.settings(setup_ms=1500)
-    running = outreach.start("run", *outreach.files)
+    running = outreach.start("run", *outreach.files, OUTREACH_ACCOUNT_INTERACTIONS_PER_S="5")
     twilio.wait_for("message", 3)
 
     running.send_signal(signal.SIGINT)
@@ -128,7 +126,7 @@ def test_second_interrupt_ends_at_once_and_nothing_is_doubled(
     running.send_signal(signal.SIGINT)
     wait_until(lambda: "Ctrl-C again" in _peek(running))
     running.send_signal(signal.SIGINT)
-    outreach.finish(running, 3, timeout_s=10)
+    outreach.finish(running, 3, timeout_s=15)  # less than its requests would take to be given up
 
     assert not outreach.workers()
     twilio.settings(fault={})
@@ -138,22 +136,20 @@ def test_second_interrupt_ends_at_once_and_nothing_is_doubled(
 
 def test_workers_end_when_the_run_is_killed(outreach: Outreach, twilio: SimulatorProcess) -> None:
     outreach.write(60)
-    outreach.environ["OUTREACH_ACCOUNT_INTERACTIONS_PER_S"] = "10"
-    running = outreach.start("run", *outreach.files)
+    running = outreach.start("run", *outreach.files, OUTREACH_ACCOUNT_INTERACTIONS_PER_S="4")
     twilio.wait_for("message", 2)
 
     running.kill()
     running.wait()
 
     wait_until(lambda: not outreach.processes(), timeout_s=120)
-    outreach.environ["OUTREACH_ACCOUNT_INTERACTIONS_PER_S"] = "100"
     assert outreach.run()["counts"]["accepted"] == 60
     assert messages(twilio) == sorted(number(row) for row in range(1, 61))
 
 
 def test_worker_that_dies_is_started_again(outreach: Outreach, twilio: SimulatorProcess) -> None:
     outreach.write(60)
-    outreach.environ["OUTREACH_ACCOUNT_INTERACTIONS_PER_S"] = "15"
+    outreach.environ["OUTREACH_ACCOUNT_INTERACTIONS_PER_S"] = "10"
     running = outreach.start("run", *outreach.files)
     twilio.wait_for("message", 3)
 
@@ -168,26 +164,26 @@ def test_worker_that_dies_is_started_again(outreach: Outreach, twilio: Simulator
 def test_second_run_beside_the_first_watches_and_exits_alike(
     outreach: Outreach, twilio: SimulatorProcess
 ) -> None:
-    outreach.write([*(number(row) for row in range(1, 40)), "+12025550180"])
-    outreach.environ["OUTREACH_ACCOUNT_INTERACTIONS_PER_S"] = "10"
+    outreach.write([*(number(row) for row in range(1, 80)), "+12025550180"])
+    outreach.environ["OUTREACH_ACCOUNT_INTERACTIONS_PER_S"] = "5"
     first = outreach.start("run", *outreach.files, "--json")
     twilio.wait_for("message", 2)
 
     second = outreach.start("run", *outreach.files, "--json")
-    twilio.wait_for("message", 15)
+    wait_until(lambda: "goes on where it was" in _peek(second))
+    twilio.wait_for("message", len(messages(twilio)) + 5)
     workers = outreach.workers()
     ends = [outreach.finish(process, 1) for process in (first, second)]
 
     assert len(workers) == 1
     summaries = [json.loads(end.stdout) for end in ends]
     assert summaries[0]["counts"] == summaries[1]["counts"]
-    assert messages(twilio) == sorted(number(row) for row in range(1, 40))
+    assert messages(twilio) == sorted(number(row) for row in range(1, 80))
 
 
 def test_second_run_takes_over_when_the_first_is_killed(outreach: Outreach, twilio: SimulatorProcess) -> None:
     outreach.write(50)
-    outreach.environ["OUTREACH_ACCOUNT_INTERACTIONS_PER_S"] = "10"
-    first = outreach.start("run", *outreach.files)
+    first = outreach.start("run", *outreach.files, OUTREACH_ACCOUNT_INTERACTIONS_PER_S="2")
     twilio.wait_for("message", 2)
     second = outreach.start("run", *outreach.files)
     wait_until(lambda: "goes on where it was" in _peek(second))
@@ -257,7 +253,7 @@ def test_run_on_a_terminal_shows_progress_and_takes_it_away(outreach: Outreach) 
 
 def _interrupt_after(outreach: Outreach, twilio: SimulatorProcess, sent: int) -> None:
     outreach.write(40)
-    running = outreach.start("run", *outreach.files, OUTREACH_ACCOUNT_INTERACTIONS_PER_S="10")
+    running = outreach.start("run", *outreach.files, OUTREACH_ACCOUNT_INTERACTIONS_PER_S="4")
     twilio.wait_for("message", sent)
     running.send_signal(signal.SIGINT)
     outreach.finish(running, 3)
