@@ -33,6 +33,8 @@ LOOKUP_LAG_S = 1.0
 SETTLE_S = "1,2,5,15"
 _SIGNALS = {"kill": signal.SIGKILL, "term": signal.SIGTERM, "stop": signal.SIGSTOP}
 _AGAIN_S = 0.5
+HANGS_FROM_ROWS = 1_000
+"""A request without an answer takes 20 s: too long for a short soak."""
 FAULTS = {
     "fault": {
         "429": 0.02,
@@ -98,7 +100,9 @@ class Stage:
 
     def __init__(self, folder: Path, *, rows: int, per_s: float, seed: int) -> None:
         self._folder = folder
-        self.simulator = SimulatorProcess(folder, *_simulator_options(seed, per_s))
+        self.simulator = SimulatorProcess(
+            folder, *_simulator_options(seed, per_s, hangs=rows >= HANGS_FROM_ROWS)
+        )
         self.socket = folder / "redis.sock"
         more = {
             "OUTREACH_REDIS_URL": f"unix://{self.socket}?db=0",
@@ -205,7 +209,7 @@ class Stage:
         return self._zygote.start(command, self.files.environment, cwd=self._folder, log=self._folder / log)
 
 
-def _simulator_options(seed: int, per_s: float) -> list[str]:
+def _simulator_options(seed: int, per_s: float, *, hangs: bool) -> list[str]:
     faults = [
         word
         for option, kinds in FAULTS.items()
@@ -213,5 +217,6 @@ def _simulator_options(seed: int, per_s: float) -> list[str]:
         for word in (f"--{option}", f"{kind}={share}")
     ]
     limits = ["--flex-per-s", str(max(20, int(per_s * 1.2))), "--task-lookups-per-s", "3"]
+    faults += ["--fault", "hang_after=0.002"] if hangs else []
     beat = ["--latency-ms", "120", "--jitter-ms", "60", "--lookup-lag-s", str(LOOKUP_LAG_S)]
     return ["--no-patterns", "--seed", str(seed), *limits, *beat, *faults]
