@@ -80,7 +80,7 @@ def connect(url: str, connections: int = DEFAULT_CONCURRENCY) -> redis.Redis:
     )
     client = redis.Redis(connection_pool=pool)
     try:
-        client.ping()
+        client.time()  # PING is refused by a server that cannot write to its disk, and yet can be read
     except redis.RedisError as error:
         raise RedisUnavailableError(
             f"Redis does not answer: {(str(error) or type(error).__name__).rstrip('.')}.",
