@@ -24,7 +24,8 @@ UNUSABLE = frozenset({None, "closed"})
 class Busy:
     """An open conversation of the pair; `ours` is its Flex task where that carries a key of the row.
 
-    `is_unsure`: it has no Flex task yet, and an earlier request of this send was taken for absent: look-ups may lag.
+    `is_unsure`: its Flex task could not be looked up; or it has none yet, and an earlier request of this send was taken
+    for absent: look-ups may lag.
     """
 
     conversation_sid: str
@@ -74,7 +75,7 @@ def find_busy(
         bench, pace.task_look_ups(), lambda: bench.gateway.find_flex_tasks_of_conversations(workspace, [sid])
     )
     if not isinstance(tasks, Accepted):
-        return None
+        return Busy(sid, None, is_unsure=True)
     keys = own_keys(loaded, row)
     # Of an opened row one attempt is the one that opened it.
     is_unsure = not tasks.value and row.record.attempts > (row.state is State.OPEN)

@@ -197,6 +197,17 @@ def test_row_that_waits_for_another_campaigns_row_takes_no_slot_of_the_pace(rig:
     assert _pace(rig) == before
 
 
+def test_busy_pair_is_found_though_nobody_can_look_its_flex_task_up(rig: Rig) -> None:
+    occupy(rig)
+    rig.simulator.settings(forbidden={"GET taskrouter/v1/Workspaces/{workspace}/Tasks": 403})
+    rig.campaign([phone(1)])
+
+    rig.drive()
+
+    assert (rig.row().state, rig.row().record.code) == (State.SKIPPED, Reason.PAIR_BUSY)
+    rig.judge()
+
+
 def _waits(rig: Rig, campaign_id: str) -> bool:
     return rig.row(1, campaign_id).record.code == Reason.PAIR_IN_HAND
 
