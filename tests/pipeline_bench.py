@@ -281,7 +281,7 @@ class Rig:
         return done + len(found) + len(self.errors) - errors
 
     def _rescue(self, worker: Workbench, campaign_id: str) -> int:
-        return rescue(worker, campaign_id, broker_waits=False, is_dead=lambda owner, _: owner in self.dead)
+        return rescue(worker, campaign_id, broker_lag_ms=0, is_dead=lambda owner, _: owner in self.dead)
 
     def drive(
         self,

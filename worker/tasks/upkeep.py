@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import threading
@@ -35,6 +36,8 @@ RESULTS_S = 1.0
 STALE_WORKER_S = 3600
 WAITING_S = 0.5
 PARENT_GONE_S = 30.0
+QUEUED_MS = "queued_ms"
+"""The header of a message that says when it was queued (ms, Redis's clock)."""
 TICK_ENDS_S = 3.0
 
 
@@ -116,7 +119,7 @@ class Upkeep:
         bench.registry.watch()
         if bench.registry.take_duty("dispatch", bench.owner, int(TICK_S * 900)):
             self.turn += 1
-            with _Outbox() as outbox:
+            with _Outbox(bench.ledger.now_ms) as outbox:
                 dispatch(bench, outbox.put, self.turn, opens=Stopping.opens)
         if now - self.rescued_at >= RESCUE_S:
             self.rescued_at = now
@@ -125,13 +128,13 @@ class Upkeep:
 
     def _rescue(self) -> None:
         bench = self.bench
-        waits = _broker_waits()
-        self._for_each_campaign(lambda campaign_id: self._rescue_campaign(campaign_id, broker_waits=waits))
+        lag_ms = _broker_lag_ms(bench.ledger.now_ms())
+        self._for_each_campaign(lambda campaign_id: self._rescue_campaign(campaign_id, lag_ms))
         for owner, facts in bench.registry.workers().items():
             if facts["age_s"] > STALE_WORKER_S or wiring.is_gone(owner):
                 bench.registry.forget_worker(owner)
 
-    def _rescue_campaign(self, campaign_id: str, *, broker_waits: bool) -> None:
+    def _rescue_campaign(self, campaign_id: str, broker_lag_ms: int | None) -> None:
         bench = self.bench
         info = bench.registry.find(campaign_id)
         if info is None:
@@ -139,7 +142,7 @@ class Upkeep:
             return
         if info.state == "cancelled" and info.left:
             bench.ledger.cancel_rows(campaign_id)
-        rescued = rescue.rescue(bench, campaign_id, broker_waits=broker_waits, is_dead=_is_dead)
+        rescued = rescue.rescue(bench, campaign_id, broker_lag_ms=broker_lag_ms, is_dead=_is_dead)
         if rescued:
             log.info("rows.rescued", campaign=campaign_id, rows=rescued)
         if info.state != "loading" and not info.left and not bench.ledger.to_close_count(campaign_id):
@@ -164,7 +167,8 @@ class Upkeep:
 class _Outbox:
     """Collects a tick's messages and sends them in one batch: a round trip a message would cost the pace."""
 
-    def __init__(self) -> None:
+    def __init__(self, now_ms: Callable[[], int]) -> None:
+        self._now_ms = now_ms
         self._messages: list[tuple[str, str, list[int]]] = []
 
     def put(self, task: str, campaign_id: str, rows: Sequence[int]) -> None:
@@ -178,10 +182,16 @@ class _Outbox:
         if not self._messages:
             return
         tasks = {"send_rows": send_rows, "reconcile_rows": reconcile_rows}
+        headers = {QUEUED_MS: self._now_ms()}
         with effect("publish"), app.producer_or_acquire() as producer, producer.batch(500):
             for task, campaign_id, rows in self._messages:
                 tasks[task].apply_async(
-                    (campaign_id, rows), producer=producer, retry=False, argsrepr="", kwargsrepr=""
+                    (campaign_id, rows),
+                    producer=producer,
+                    retry=False,
+                    argsrepr="",
+                    kwargsrepr="",
+                    headers=headers,
                 )
 
 
@@ -193,10 +203,16 @@ def _is_dead(owner: str, _facts: object) -> bool:
     return wiring.is_gone(owner)
 
 
-def _broker_waits() -> bool:
+def _broker_lag_ms(now_ms: int) -> int | None:
+    """Tell how long the oldest message in the broker has waited, by Redis's clock; 0: none waits, None: it doesn't say."""
     with app.connection_for_read() as connection:
-        queue = app.conf.task_default_queue
-        return bool(connection.default_channel.client.llen(queue))
+        oldest = connection.default_channel.client.lindex(app.conf.task_default_queue, -1)
+    if oldest is None:
+        return 0
+    try:
+        return max(0, now_ms - int(json.loads(oldest)["headers"][QUEUED_MS]))
+    except (ValueError, LookupError, TypeError):  # another version's
+        return None
 
 
 _running: list[Upkeep] = []

@@ -198,7 +198,7 @@ def test_late_write_of_a_stopped_worker_is_refused_and_its_interaction_adopted(r
     while rig.row().state is not State.OPENING:
         pass
 
-    rescue(rig.bench, "spring-1", broker_waits=False, is_dead=lambda owner, _: owner == "worker-1")
+    rescue(rig.bench, "spring-1", broker_lag_ms=0, is_dead=lambda owner, _: owner == "worker-1")
     slow.join()
     assert rig.row().state is State.DOUBT_OPENING
     rig.simulator.settings(latency_ms=0)
