@@ -31,7 +31,8 @@ soak: .venv/.dev        ## kill everything again and again while a campaign runs
 
 SECONDS ?= 60
 
-fuzz: .venv-fuzz/.done  ## every target for SECONDS, guided by coverage (Linux on x86-64)
+fuzz: .venv-fuzz/.done  ## every reader with 1,000 inputs of Hypothesis, then for SECONDS guided by coverage (Linux on x86-64)
+	.venv-fuzz/bin/python -m pytest -q --hypothesis-profile=fuzz tests/fuzz
 	.venv-fuzz/bin/python tests/fuzz/atheris_run.py --seconds $(SECONDS)
 
 lock: .venv/.dev        ## pin again, with hashes; needs `uv`

@@ -28,16 +28,15 @@ MAX_RSS_MB = 600  # the interpreter with all that is loaded takes about 200
 
 
 def main() -> int:
-    """Run all targets, or one of them inside its own process."""
+    """Run all targets, or one of them inside its own process, where all else is the engine's."""
+    if sys.argv[1:2] == ["--inside"]:
+        _fuzz(sys.argv[2], [sys.argv[0], *sys.argv[3:]])
+        return 0
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seconds", type=int, default=60, help="for each target")
     parser.add_argument("--corpus", type=Path, help="a folder to keep the corpora and findings in")
-    parser.add_argument("--inside", metavar="TARGET", help=argparse.SUPPRESS)
     parser.add_argument("targets", nargs="*")
-    options, for_engine = parser.parse_known_args()
-    if options.inside:
-        _fuzz(options.inside, [sys.argv[0], *for_engine])
-        return 0
+    options = parser.parse_args()
     from seeds import seeds_of
     from targets import TARGETS
 

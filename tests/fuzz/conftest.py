@@ -15,7 +15,7 @@ _ALWAYS = {
     ],
 }
 settings.register_profile("fuzz-ci", derandomize=True, database=None, max_examples=150, **_ALWAYS)
-settings.register_profile("fuzz", max_examples=5_000, **_ALWAYS)
+settings.register_profile("fuzz", max_examples=1_000, **_ALWAYS)
 
 
 @pytest.fixture(scope="session", autouse=True)

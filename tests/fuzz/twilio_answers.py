@@ -210,7 +210,7 @@ def _mutate(value: Any, choices: Choices, depth: int = 0) -> Any:
         place = choices.number(len(value))
         value[place] = _mutate(value[place], choices, depth + 1)
         return value
-    return choices.one_of(_VALUES)
+    return copy.deepcopy(choices.one_of(_VALUES))
 
 
 def _judge(name: str, status: int | None, gateway: TwilioGateway) -> None:
