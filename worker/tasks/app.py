@@ -134,8 +134,6 @@ def _set_up_logs(**_: object) -> None:
     # A broker that is away, or a message that can't be taken off it: a line says it all, and the ledger goes on.
     for name in ("celery.worker.consumer.consumer", "celery.worker.request"):
         logging.getLogger(name).addFilter(_without_traceback)
-    # About a setting that is made above, with each loss of the broker.
-    warnings.simplefilter("ignore", CPendingDeprecationWarning)
 
 
 def _without_traceback(record: logging.LogRecord) -> bool:
@@ -147,6 +145,8 @@ def _without_traceback(record: logging.LogRecord) -> bool:
 def _start_upkeep(**_: object) -> None:
     from worker.tasks import upkeep
 
+    # With each loss of the broker, about a setting that is made above; Celery itself asks for it at its start.
+    warnings.simplefilter("ignore", CPendingDeprecationWarning)
     # A thread that wakes for its slot must not wait 5 ms for another's turn to end.
     sys.setswitchinterval(0.001)
     try:
