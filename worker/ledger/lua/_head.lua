@@ -42,15 +42,16 @@ local function campaign(field) return redis.call('HGET', BASE, field) or nil end
 local function number(field) return tonumber(redis.call('HGET', BASE, field) or 0) end
 
 -- How far the campaign has come: one more with every transition, for it tells an older ledger from a newer one.
-local SEQ, BORN, CREATED_MS = unpack(redis.call('HMGET', BASE, 'seq', 'born', 'created_ms'))
-SEQ = tonumber(SEQ or 0)
+local SEQ, BORN, CREATED_MS, CAUTION = unpack(redis.call('HMGET', BASE, 'seq', 'born', 'created_ms', 'cautious'))
+SEQ, CAUTION = tonumber(SEQ or 0), tonumber(CAUTION or 0) -- of a ledger that is no older one the caution is 0
 local function step() SEQ = redis.call('HINCRBY', BASE, 'seq', 1) end
 
 -- Somebody has seen more of this campaign than there is: an older ledger has been put back. From here on each row is
 -- looked up before anything is sent for it, and the numbers go on above those that were seen.
 if BORN and A.floor and SEQ < A.floor and (not A.born or A.born == BORN) then
-  SEQ = A.floor + 1
-  redis.call('HSET', BASE, 'seq', int(SEQ), 'cautious', int(SEQ), 'cautious_ms', int(NOW), 'behind', int(A.floor - number('seq')))
+  local behind = A.floor - SEQ
+  SEQ, CAUTION = A.floor + 1, A.floor + 1
+  redis.call('HSET', BASE, 'seq', int(SEQ), 'cautious', int(CAUTION), 'cautious_ms', int(NOW), 'behind', int(behind))
 end
 
 local function place(row)
@@ -166,12 +167,11 @@ local function is_closing(sid) return sid and redis.call('HEXISTS', key('close')
 -- Where the ledger may be older than what was sent (or the caller always wants it), each send is looked up once before
 -- anything is asked for: it goes the way of a doubt, without a request. `looked` is the caution that this was done for.
 local function must_look(h)
-  local caution = number('cautious')
-  return (caution > 0 or A.cautious) and h.looked ~= caution
+  return (CAUTION > 0 or A.cautious) and h.looked ~= CAUTION
 end
 local function look_first(r, h, to)
   let_go(r.row, h)
-  h.looking, h.asked, r.looks = number('cautious'), 0, 0
+  h.looking, h.asked, r.looks = CAUTION, 0, 0
   -- What was on its way when the older ledger came may still arrive: the doubt begins when nothing can any more.
   h.doubt = math.max(NOW, number('cautious_ms') + A.under_way_ms)
   move(r, to, EVENT.LOOKING_FIRST)
