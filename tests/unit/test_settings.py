@@ -107,6 +107,7 @@ def test_secret_given_in_two_ways_is_refused(tmp_path: Path) -> None:
         ("OUTREACH_SETTLE_S", "5"),
         ("OUTREACH_SETTLE_S", "2,,5"),
         ("OUTREACH_SETTLE_S", "2,inf"),
+        ("OUTREACH_CAUTIOUS", "perhaps"),
         ("OUTREACH_CONCURRENCY", "0"),
         ("OUTREACH_CONCURRENCY", "1.5"),
         ("OUTREACH_LOG_LEVEL", "loud"),

@@ -218,7 +218,7 @@ class Registry:
         if not found:
             return None
         field = {name.decode(): value.decode() for name, value in found.items()}
-        self.scripts.floors.note(base, field["born"], int(field["seq"]))
+        self.scripts.floors.note(base, field.get("born", ""), int(field["seq"]))
         return CampaignInfo(
             id=campaign_id,
             name=field["name"],

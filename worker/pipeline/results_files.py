@@ -62,9 +62,10 @@ class ResultsFile:
 
         Nothing is waited for, neither a turn nor the disk: this is done often, and the next time makes good for it.
         """
-        if seq <= self._noted()[0] or not self.path.parent.is_dir():
+        if seq <= self._noted()[0]:
             return
         with effect("note_seen"), self._in_words():
+            self.path.parent.mkdir(parents=True, exist_ok=True)
             hidden = os.open(self._hidden, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
             try:
                 # Its own part can be written beside a writer of the file; the first record is a writer's alone.

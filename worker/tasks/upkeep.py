@@ -35,6 +35,8 @@ CLOSING_S = 0.5
 RESULTS_S = 1.0
 STALE_WORKER_S = 3600
 WAITING_S = 0.5
+HELD_BACK_S = 1.5
+"""How long no row is opened after Redis was away: by then each worker has ticked, and any that has seen more has said so."""
 PARENT_GONE_S = 30.0
 QUEUED_MS = "queued_ms"
 """The header of a message that says when it was queued (ms, Redis's clock)."""
@@ -50,6 +52,7 @@ class Upkeep:
     turn: int = 0
     seen_at: float = 0.0
     rescued_at: float = 0.0
+    opens_from: float = 0.0
     waits: dict[str, str] = field(default_factory=dict)
     ticking: threading.Thread = field(init=False)
 
@@ -104,6 +107,7 @@ class Upkeep:
         try:
             self._work()
         except RedisUnavailableError:
+            self.opens_from = time.monotonic() + HELD_BACK_S
             # It may be the embedded one, and nobody else there to start it again.
             died_of = wiring.revive_redis(self.bench.settings)
             if died_of:
@@ -120,7 +124,7 @@ class Upkeep:
         if bench.registry.take_duty("dispatch", bench.owner, int(TICK_S * 900)):
             self.turn += 1
             with _Outbox(bench.ledger.now_ms) as outbox:
-                dispatch(bench, outbox.put, self.turn, opens=Stopping.opens)
+                dispatch(bench, outbox.put, self.turn, opens=Stopping.opens and now >= self.opens_from)
         if now - self.rescued_at >= RESCUE_S:
             self.rescued_at = now
             if bench.registry.take_duty("rescue", bench.owner, int(RESCUE_S * 900)):

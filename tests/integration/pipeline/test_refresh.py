@@ -4,12 +4,16 @@ import csv
 from pathlib import Path
 
 import pytest
+from builders import LedgerRig
 from intake_desk import Desk
+from older_ledger import Backup
 
 from worker.pipeline.bench import Workbench
+from worker.pipeline.cautious import heed_results
 from worker.pipeline.refresh import ResultsRefresher
 from worker.pipeline.results import REFRESH_S, write_results
 from worker.pipeline.results_files import ResultsFile
+from worker.pipeline.status import snapshot
 
 
 @pytest.fixture
@@ -149,3 +153,31 @@ def test_half_load_and_discarded_campaign_are_left_alone(
 
     assert refresher.tick() == 0
     assert not (desk.folder / "results" / f"{campaign_id}.csv").exists()
+
+
+def test_how_far_a_campaign_has_come_is_noted_at_every_look_and_heeded_by_who_begins_anew(
+    desk: Desk, refresher: ResultsRefresher
+) -> None:
+    campaign_id = desk.begin(3)
+    backup = Backup(desk.client)
+    desk.rig.accept(campaign_id, 1)
+    seen = desk.registry.get(campaign_id).seq
+    refresher.tick()
+
+    backup.put_back()
+    stranger = LedgerRig(desk.client, desk.rig.clock, desk.settings.account_tag)
+    heed_results(stranger.registry, desk.folder / "results")
+
+    assert not (desk.folder / "results" / f"{campaign_id}.csv").exists(), (
+        "it was too early for the file itself"
+    )
+    assert stranger.registry.get(campaign_id).cautious == seen + 1
+    assert "behind what was seen" in snapshot(desk.bench(), campaign_id)["cautious"]
+
+
+def test_nothing_is_noted_of_a_load_that_may_yet_be_refused(desk: Desk, refresher: ResultsRefresher) -> None:
+    desk.rig.load("spring-1", 1, start=False)
+
+    refresher.tick()
+
+    assert not list((desk.folder / "results").glob(".*"))

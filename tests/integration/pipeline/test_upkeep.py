@@ -4,8 +4,11 @@ from collections.abc import Iterator
 from types import ModuleType
 
 import pytest
+import redis
 from pipeline_bench import ACCOUNT, Rig, phone
+from pydantic import SecretStr
 
+from worker.errors import RedisUnavailableError
 from worker.ledger.states import State
 
 
@@ -61,6 +64,27 @@ def test_row_whose_message_waits_in_the_broker_is_not_queued_twice(rig: Rig, upk
     upkeep.Upkeep(rig.bench)._rescue()
 
     assert rig.states() == {"QUEUED": 2}
+
+
+def test_no_row_is_opened_right_after_redis_was_away(rig: Rig, upkeep: ModuleType) -> None:
+    """It may be an older one: whoever has seen more is to say so first."""
+    rig.campaign([phone(1)])
+    bench = rig.worker("elsewhere/1/1", redis_url=SecretStr(rig.redis_url))
+    ticks = upkeep.Upkeep(bench)
+    rig.points.counts = lambda moment: moment == "before dispatch"
+    rig.points.trouble = lambda: redis.ConnectionError("gone")  # type: ignore[assignment, return-value]
+    rig.points.passed, rig.points.strike_at = [], 0
+
+    with pytest.raises(RedisUnavailableError):
+        ticks._tick()
+    bench.registry.drop_duty("dispatch")
+    ticks._tick()
+    assert rig.states() == {"PENDING": 1}
+    ticks.opens_from = 0.0
+    bench.registry.drop_duty("dispatch")
+    ticks._tick()
+
+    assert rig.states() == {"QUEUED": 1}
 
 
 def publish(rig: Rig, upkeep: ModuleType) -> None:
