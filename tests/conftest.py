@@ -7,7 +7,8 @@ So a test
 - waits for conditions, with deadlines that a machine five times slower keeps (they cost nothing where all is well), and
   asserts no time that the machine has a share in: how fast we are is asked in ops/bench;
 - has its parameters in an order that is the same in every process: no sets, nothing random;
-- finds fixtures of the whole session once in each of the three processes, not once in all.
+- finds fixtures of the whole session once in each of the three processes, not once in all;
+- tries the same examples every time, however long they take: `--hypothesis-profile=default` tries others.
 """
 
 import itertools
@@ -16,11 +17,17 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 from simulator_process import SimulatorProcess
 
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     # A shell's background job ignores Ctrl-C, and so would every command that a test starts and interrupts.
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+settings.register_profile(
+    "steady", deadline=None, derandomize=True, database=None, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.load_profile("steady")
 
 
 @pytest.fixture
