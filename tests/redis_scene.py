@@ -4,7 +4,6 @@ import csv
 import itertools
 import time
 from collections import Counter
-from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -17,7 +16,7 @@ from simulator_process import SimulatorProcess
 from zygote import Forked, Zygote
 
 from worker import wiring
-from worker.ledger.states import Event, State
+from worker.ledger.states import Event
 from worker.pipeline.intake import take_in
 from worker.settings import load_settings
 from worker.tasks.command import worker_command
@@ -54,12 +53,10 @@ class Scene:
             self.start_worker()
         wait_until(lambda: len(self.bench.registry.workers()) >= workers, timeout_s=60)
 
-    def start_worker(self, command: Sequence[str] = (), **environ: str) -> Forked:
-        """Start a worker, by a command of its own where it has one."""
-        whole = command or worker_command(8)
-        worker = self.zygote.start(whole, self.site.environ | environ, cwd=self.site.folder, log=self.log)
-        self.workers.append(worker)
-        return worker
+    def start_worker(self) -> None:
+        """Start a worker."""
+        environ, folder = self.site.environ, self.site.folder
+        self.workers.append(self.zygote.start(worker_command(8), environ, cwd=folder, log=self.log))
 
     def close(self) -> None:
         """End everything."""
@@ -134,10 +131,6 @@ class Scene:
         rows = self.bench.registry.get(campaign_id).rows
         records = self.bench.ledger.iter_rows(campaign_id, rows, cells=False)
         return Counter(entry.event for _, record, _, _ in records for entry in record.story)
-
-    def states(self, campaign_id: str) -> dict[State, int]:
-        """Count the rows by state."""
-        return {state: n for state, n in self.bench.registry.get(campaign_id).counts.items() if n}
 
 
 def _words(path: Path) -> set[str]:

@@ -12,6 +12,7 @@ from redis_scene import RESUMED_S, Scene
 
 from worker.ledger.states import Event
 from worker.pipeline.rescue import QUEUED_MS
+from worker.tasks.command import worker_command
 from worker.wiring import broker_url
 
 SILENT_S = float(os.environ.get("OUTREACH_TEST_REDIS_SILENT_S", "18"))
@@ -211,15 +212,14 @@ def test_rows_that_wait_long_in_the_window_are_not_taken_for_lost(scene: Scene) 
 
 @pytest.mark.timeout(240)
 def test_worker_that_is_started_while_redis_is_away_waits_for_it(scene: Scene) -> None:
-    said = len(scene.said())
+    log = scene.log.with_name("late.log")
     scene.redis.kill()
 
-    worker = scene.start_worker()
-    wait_until(lambda: scene.said(said).count("Trying again") > 3, timeout_s=60)
+    worker = scene.zygote.start(worker_command(8), scene.site.environ, cwd=scene.site.folder, log=log)
+    wait_until(lambda: log.exists() and "Trying again" in log.read_text(), timeout_s=60)
     scene.redis.start()
 
     wait_until(lambda: _is_seen(scene, worker.pid), timeout_s=60)
-    scene.workers.remove(worker)
     worker.kill()
 
 

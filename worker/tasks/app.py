@@ -6,6 +6,7 @@ import atexit
 import logging
 import os
 import sys
+import time
 import warnings
 from contextlib import ExitStack
 from threading import Lock
@@ -25,6 +26,7 @@ from worker.tasks.command import PARENT_FD
 from worker.tasks.stopping import Stopping
 
 QUEUE = "outreach"
+_SAID_EVERY_S = 60.0
 
 log = get_logger(__name__)
 
@@ -131,14 +133,25 @@ def _set_up_logs(**_: object) -> None:
     # Two lines a row would drown what matters; the ledger tells every row's story.
     for name in ("celery.app.trace", "celery.worker.strategy"):
         logging.getLogger(name).setLevel(logging.WARNING)
-    # A broker that is away, or a message that can't be taken off it: a line says it all, and the ledger goes on.
     for name in ("celery.worker.consumer.consumer", "celery.worker.request"):
-        logging.getLogger(name).addFilter(_without_traceback)
+        logging.getLogger(name).addFilter(_Sparingly())
 
 
-def _without_traceback(record: logging.LogRecord) -> bool:
-    record.exc_info = None
-    return True
+class _Sparingly(logging.Filter):
+    """Let Celery say the same of a broker in trouble once a minute, in a line: it would five times a second, for hours."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._said_at: dict[str, float] = {}
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Take the traceback off, and tell whether the line is to be written."""
+        record.exc_info = None
+        what, now = str(record.msg), time.monotonic()
+        is_new = now - self._said_at.get(what, float("-inf")) >= _SAID_EVERY_S
+        if is_new:
+            self._said_at[what] = now
+        return is_new
 
 
 @worker_ready.connect  # type: ignore[untyped-decorator]
