@@ -14,8 +14,8 @@ from zygote import Zygote
 from worker.ledger.states import State
 from worker.pipeline.story import explain
 
-ROWS = 14
-SHARED = 10
+ROWS = 10
+SHARED = 6
 """So many customers stand in both files."""
 FEW = 6
 

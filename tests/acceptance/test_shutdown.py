@@ -86,6 +86,7 @@ def test_replacing_workers_pauses_nothing_longer_than_their_own_stop_and_start(
     wait_until(lambda: not one.info(campaign_id).left)
     stop(*workers)
     assert max(phases.values()) < 5, phases
+    assert "mingle" not in one.said(), "a second of each start"
     sent = told(twilio, one.account)
     assert max(sent.values()) == 1
     assert one.states(campaign_id) == {State.ACCEPTED: len(sent), State.CANCELLED: 3_000 - len(sent)}

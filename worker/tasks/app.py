@@ -15,6 +15,8 @@ from typing import Any
 from celery import Celery
 from celery.exceptions import CPendingDeprecationWarning, WorkerShutdown
 from celery.signals import setup_logging, worker_ready, worker_shutdown, worker_shutting_down
+from celery.worker.consumer.gossip import Gossip
+from celery.worker.consumer.mingle import Mingle
 from kombu.connection import Connection
 
 from worker import wiring
@@ -122,6 +124,9 @@ def _make() -> tuple[Celery, Parts]:
     )
     return made, parts
 
+
+# Workers have nothing to say to each other: asking around costs each start a second, in which nothing is sent.
+Mingle.compatible_transports = Gossip.compatible_transports = frozenset()
 
 app, parts = _make()
 atexit.register(parts.close)
