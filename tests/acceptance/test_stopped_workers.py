@@ -22,7 +22,7 @@ from worker.settings import load_settings
 from worker.tasks.command import worker_command
 from worker.wiring import connect
 
-ROWS = 50
+ROWS = 80
 LATENCY_MS = 1500
 
 
