@@ -155,6 +155,7 @@ class Soak:
             "interactions": len(self.journal.effects["interaction"]),
             "closed_empty": sum(not each["messages"] for each in self.journal.effects["interaction_closed"]),
             "longest_resume_s": self._resumes(),
+            "longest_silence_s": round(self.journal.longest_silence_s(), 2),
             "longest_empty_s": round(longest_empty_s(self.journal), 1),
             "longest_doubt_s": round(longest_doubt_s(self.stage.stories()), 1),
         }
@@ -165,17 +166,20 @@ class Soak:
         )
 
     def _resumes(self) -> dict[str, float]:
-        """Say by victim how long it took at most until the next Interaction or message, while there were rows to open."""
+        """Say by victim how long it took at most until the next Interaction or message, while there were rows to open.
+
+        Counted where nothing else was struck meanwhile: several strikes in a row show in the longest silence.
+        """
         longest: dict[str, float] = {}
-        for each in self.struck:
-            after = self.journal.next_effect_after(each.at)
-            if not each.rows_due or after is None:
+        for at, each in enumerate(self.struck):
+            # What comes before Redis is back was on the wire when it died.
+            resumed_at = self.journal.next_effect_after(each.back_at or each.at)
+            following = self.struck[at + 1].at if at + 1 < len(self.struck) else resumed_at
+            if not each.rows_due or resumed_at is None or following is None or following < resumed_at:
                 continue
-            kinds = {f"{each.strike.victim} {'struck' if each.strike.kills else 'stopped'}": after - each.at}
+            kinds = {f"{each.strike.victim} {each.strike.way}": resumed_at - each.at}
             if each.back_at is not None:
-                # From its restart: what came before that was in hand when it died.
-                again = self.journal.next_effect_after(each.back_at) or each.back_at
-                kinds[f"{each.strike.victim} back"] = again - each.back_at
+                kinds[f"{each.strike.victim} from its restart"] = resumed_at - each.back_at
             for kind, seconds in kinds.items():
                 longest[kind] = max(longest.get(kind, 0.0), round(seconds, 2))
         return dict(sorted(longest.items()))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import bisect
 import csv
+import itertools
 import json
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
@@ -27,6 +28,7 @@ class Journal:
         self._rest = b""
         self.effects: dict[str, list[dict[str, Any]]] = defaultdict(list)
         self.times: list[float] = []
+        self.opened_until = 0.0
         self.reached: set[str] = set()
         self.told: set[str] = set()
 
@@ -42,12 +44,19 @@ class Journal:
         self.effects[kind].append(effect)
         if kind in ("interaction", "message"):
             self.times.append(effect["at"])
+            reached = len(self.reached)
             (self.reached if kind == "interaction" else self.told).add(effect["address"])
+            self.opened_until = effect["at"] if len(self.reached) > reached else self.opened_until
 
     def next_effect_after(self, at: float) -> float | None:
         """Find when an Interaction or message came next."""
         place = bisect.bisect_right(self.times, at)
         return self.times[place] if place < len(self.times) else None
+
+    def longest_silence_s(self) -> float:
+        """Say how long there was neither an Interaction nor a message at most, while there were rows to open."""
+        times = self.times[: bisect.bisect_right(self.times, self.opened_until)]
+        return max((later - at for at, later in itertools.pairwise(times)), default=0.0)
 
     def close(self) -> None:
         """Close the file."""

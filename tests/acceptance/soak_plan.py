@@ -11,6 +11,8 @@ EVERY_S = 1.4
 """Mean time between two strikes; many come while what the last one hit is still on its way back."""
 LOADING_STRIKES = 3
 """The first strikes hit the producer while it reads, asks Twilio and loads."""
+CALM_S, CALM_SHARE = 12.0, 0.3
+"""How long nothing is struck after everything was, and how often: so that it shows how soon all goes on by itself."""
 _VICTIMS = {"worker": 64, "producer": 16, "redis": 16, "everything": 4}
 _WAYS = {
     "worker": {"kill": 75, "term": 23, "stop": 2},
@@ -39,14 +41,15 @@ class Strike:
 
 def plan(seed: int, kills: int, every_s: float = EVERY_S) -> Iterator[Strike]:
     """Deal strikes until `kills` of them have killed; stops come on top."""
-    rng, dealt = Random(seed), 0
+    rng, dealt, calm_s = Random(seed), 0, 0.0
     while dealt < kills:
         loading = dealt < LOADING_STRIKES
         victim = "producer" if loading else _draw(rng, _VICTIMS)
         way = _draw(rng, _WAYS[victim])
         gap_s = rng.uniform(0.1, 2.5) if loading else min(rng.expovariate(1 / every_s), 5 * every_s)
-        strike = Strike(gap_s, victim, way, rng.randrange(WORKERS), _lasts_s(rng, way))
+        strike = Strike(gap_s + calm_s, victim, way, rng.randrange(WORKERS), _lasts_s(rng, way))
         dealt += strike.kills
+        calm_s = CALM_S if victim == "everything" and rng.random() < CALM_SHARE else 0.0
         yield strike
 
 
