@@ -61,7 +61,13 @@ def cancel(
     Example: outreach cancel renewal-reminder-1a2b3c4d5e --yes
     """
     with open_desk() as desk:
+        desk.heed_results()
         info = desk.registry.get(campaign_id)
+        if info.cautious:
+            screen.warn(
+                "the ledger may be older than what was sent; rows that are cancelled now are not looked up any more, "
+                "so some of them may have been sent"
+            )
         if info.state == "loading" and _discard(desk, info, yes=yes, as_json=as_json):
             return
         if info.state != "cancelled":

@@ -83,7 +83,7 @@ def _only_looks(bench: Workbench) -> Looks:
 
 def _was_sent(bench: Workbench, loaded: LoadedCampaign, doubt: Doubt, tasks: Sequence[FlexTaskSeen]) -> bool:
     row, prefix = doubt.row, loaded.key(doubt.row.number, 0)[:-1]
-    seen = pair.find_conversations(bench, doubt.recipient)
+    seen = doubt.seen = pair.find_conversations(bench, doubt.recipient)
     if isinstance(seen, Unknown):
         doubt.unknown = seen
         return False

@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 from campaigns.recipients import Recipient
 from worker.errors import OutreachError
 from worker.gateway.lookups import MAX_KEYS_A_LOOK_UP
-from worker.gateway.outcome import Accepted, Unknown
-from worker.gateway.seen import FlexTaskSeen
+from worker.gateway.outcome import Accepted, Answer, Unknown
+from worker.gateway.seen import ConversationSeen, FlexTaskSeen
 from worker.ledger.ledger import Claim
 from worker.ledger.row import NOT_LOOKED, Row
 from worker.ledger.states import Reason, State
@@ -33,7 +33,10 @@ _IN_NEITHER = Unknown(0, "two Interactions have this key, and the customer is in
 
 @dataclass(slots=True)
 class Doubt:
-    """A row in doubt, held by us until `lease_until`, and what the looks so far have shown."""
+    """A row in doubt, held by us until `lease_until`, and what the looks so far have shown.
+
+    `seen`: what its customer's address led to just now, where that was asked already.
+    """
 
     row: Row
     recipient: Recipient
@@ -44,6 +47,7 @@ class Doubt:
     candidates: tuple[str, ...] = ()
     tasks: dict[str, FlexTaskSeen] = field(default_factory=dict)
     unknown: Unknown | None = None
+    seen: Answer[list[ConversationSeen]] | None = None
 
 
 def reconcile_rows(bench: Workbench, campaign_id: str, numbers: Sequence[int]) -> None:
@@ -147,7 +151,7 @@ def _look_by_address(bench: Workbench, doubt: Doubt) -> None:
     if not _has_time(bench, doubt, LOOK_UPS - 1):
         doubt.unknown = _NOT_YET
         return
-    seen = pair.find_conversations(bench, doubt.recipient)
+    seen = doubt.seen or pair.find_conversations(bench, doubt.recipient)
     if isinstance(seen, Unknown):
         doubt.unknown = seen
     else:

@@ -6,10 +6,18 @@ import pty
 import subprocess
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
+import redis
 from outreach_command import COMMAND, Outreach
 from simulator_process import SimulatorProcess
+
+from worker.ledger.ledger import Ledger
+from worker.ledger.registry import Registry
+from worker.pipeline.intake import take_in
+from worker.redis_server import EmbeddedRedis
+from worker.settings import load_settings
 
 
 def test_help_loads_nothing_heavy() -> None:
@@ -128,3 +136,18 @@ def on_terminal(outreach: Outreach, *arguments: str, **environ: str) -> str:
 
 def test_status_in_json_is_a_list_without_an_id(outreach: Outreach) -> None:
     assert json.loads(outreach("status", "--json").stdout) == []
+
+
+def test_older_ledger_is_told_of_by_status_and_by_cancel(outreach: Outreach) -> None:
+    settings = load_settings(outreach.environ, None)
+    with EmbeddedRedis(outreach.home).hold() as url, redis.Redis.from_url(url) as client:
+        ledger, registry = Ledger(client, settings.account_tag), Registry(client, settings.account_tag)
+        campaign_id = take_in(ledger, registry, settings, *map(Path, outreach.files)).campaign_id
+        registry.heed(campaign_id, 500)
+
+        status = outreach("status", campaign_id).stdout
+        cancelled = outreach("cancel", campaign_id, "--yes")
+
+    assert "behind what was seen of this campaign" in " ".join(status.split())
+    assert "may have been sent" in " ".join(cancelled.stderr.split())
+    assert "3 cancelled" in cancelled.stdout
