@@ -5,7 +5,7 @@ BIN := .venv/bin
 # a time, because the long ones come first.
 PYTEST := $(BIN)/python -m pytest -n 3 --dist load --maxschedchunk 2
 
-.PHONY: demo test lint unit integration acceptance soak fuzz lock clean
+.PHONY: demo test lint unit integration acceptance soak fuzz machine lock clean
 
 demo: .venv/.run        ## a whole campaign against the bundled Twilio simulator
 	@$(BIN)/outreach demo
@@ -25,6 +25,7 @@ unit integration acceptance: .venv/.dev
 SEED ?= 1
 KILLS ?= 1000
 ROWS ?= 20000
+EXAMPLES ?= 1000
 
 soak: .venv/.dev        ## kill everything again and again while a campaign runs; about half an hour
 	$(BIN)/python tests/acceptance/soak.py --seed $(SEED) --kills $(KILLS) --rows $(ROWS)
@@ -34,6 +35,9 @@ SECONDS ?= 60
 fuzz: .venv-fuzz/.done  ## every reader with 1,000 inputs of Hypothesis, then for SECONDS guided by coverage (Linux on x86-64)
 	.venv-fuzz/bin/python -m pytest -q --hypothesis-profile=fuzz tests/fuzz
 	.venv-fuzz/bin/python tests/fuzz/atheris_run.py --seconds $(SECONDS)
+
+machine: .venv/.dev     ## let anything happen to the ledger in any order, EXAMPLES times over, each time in other ways
+	MACHINE_EXAMPLES=$(EXAMPLES) $(PYTEST) tests/integration/ledger/test_machine.py
 
 lock: .venv/.dev        ## pin again, with hashes; needs `uv`
 	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --extra build pyproject.toml -o requirements.txt
