@@ -49,7 +49,9 @@ def test_row_opened_in_the_lost_part_goes_on_in_its_own_interaction(rig: Rig) ->
     drive_until(rig, State.OPEN)
 
     restored(rig, backup)
-    rig.drive(jump=True)
+    rig.step()
+    rig.clock.shift_ms += UNTIL_THE_DOUBT_MS
+    rig.drive(jump=False)  # the customer comes in by the simulator's own clock
 
     assert len(rig.simulator.journal("interaction")) == 1
     assert rig.messages() == Counter({key(): 1})
@@ -215,14 +217,24 @@ def test_look_ups_that_lag_are_waited_for(rig: Rig) -> None:
 
 
 @pytest.mark.parametrize("is_open", [False, True])
-def test_look_ups_that_are_forbidden_leave_the_row_to_a_person(rig: Rig, is_open: bool) -> None:
+@pytest.mark.parametrize(
+    "forbidden",
+    [
+        ("GET conversations", "GET taskrouter"),
+        ("GET conversations/v1/Conversations/{conversation}/Messages",),
+    ],
+    ids=["all", "messages"],
+)
+def test_look_ups_that_are_forbidden_leave_the_row_to_a_person(
+    rig: Rig, is_open: bool, forbidden: tuple[str, ...]
+) -> None:
     rig.simulator.settings(setup_ms=300)
     rig.campaign(ONE)
     if is_open:
         drive_until(rig, State.OPEN)
     backup = Backup(rig.client)
     rig.drive(jump=False)
-    rig.simulator.settings(forbidden={"GET conversations": 403, "GET taskrouter": 403})
+    rig.simulator.settings(forbidden=dict.fromkeys(forbidden, 403))
 
     restored(rig, backup)
     rig.drive()
@@ -291,4 +303,27 @@ def test_cancelled_campaign_still_finds_what_was_sent(rig: Rig) -> None:
     rig.drive()
 
     assert rig.row().state is State.ACCEPTED
+    rig.judge()
+
+
+def test_look_that_would_outlast_its_lease_is_made_anew(rig: Rig) -> None:
+    rig.campaign(ONE)
+    backup = Backup(rig.client)
+    rig.drive()
+    restored(rig, backup)
+    seen = []
+
+    def slow_for_once(moment: str) -> None:
+        if moment == "after GET ParticipantConversations" and not seen:
+            rig.bench.request_s = 1_000.0
+        if moment == "before look_again":
+            seen.append(rig.row().record.looks)
+            rig.bench.request_s = 5.0
+
+    rig.points.meanwhile = slow_for_once
+    rig.drive()
+
+    assert seen == [0]
+    assert Event.LOOKED in rig.events()
+    assert rig.messages() == Counter({key(): 1})
     rig.judge()

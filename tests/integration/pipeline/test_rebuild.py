@@ -275,6 +275,7 @@ def test_file_without_what_stands_hidden_beside_it_is_refused(desk: Desk) -> Non
 def test_how_far_a_campaign_was_seen_to_come_stands_beside_its_file(desk: Desk, tmp_path: Path) -> None:
     file = ResultsFile(tmp_path / "spring-1.csv", "spring-1")
 
+    assert (file.seen(), file.kept_seq()) == (0, 0)
     file.note_seen(7, 1_000)
     assert (file.seen(), file.created_ms(), file.kept_seq(), file.is_ours) == (7, 1_000, 0, False)
     with file.turn(wait=True), file.replacing(5) as stream:

@@ -179,5 +179,7 @@ def test_nothing_is_noted_of_a_load_that_may_yet_be_refused(desk: Desk, refreshe
     desk.rig.load("spring-1", 1, start=False)
 
     refresher.tick()
+    heed_results(desk.registry, desk.folder / "results")
 
     assert not list((desk.folder / "results").glob(".*"))
+    assert desk.registry.get("spring-1").cautious == 0
