@@ -5,8 +5,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal, NamedTuple, TextIO
 
+from campaigns.names import BLANKS
+
 MAX_CELL_LENGTH = 131_072
 MAX_LINE_LENGTH = 16_777_216
+NOTHING = BLANKS + "\x1a\x00"  # Ctrl-Z ends files of old programs
 
 CellFaultKind = Literal["stray_quote", "text_after_quote", "too_long"]
 

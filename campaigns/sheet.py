@@ -9,7 +9,7 @@ from contextlib import closing
 from pathlib import Path
 
 from campaigns.problems import Problem, RefusedError
-from campaigns.records import MAX_CELL_LENGTH, CellFault, Record
+from campaigns.records import MAX_CELL_LENGTH, NOTHING, CellFault, Record
 from campaigns.sheet_values import kind_of_format, say_iso_date, say_number, unescape
 from campaigns.workbook import Workbook
 
@@ -51,7 +51,7 @@ class Sheet:
             yield from self._rows(workbook, self._part)
 
     def _holds_anything(self, workbook: Workbook, part: str) -> bool:
-        return next(self._rows(workbook, part), None) is not None
+        return any("".join(record.cells).strip(NOTHING) for record in self._rows(workbook, part))
 
     def _rows(self, workbook: Workbook, part: str) -> Iterator[Record]:
         """Read the rows with at least one cell, and those between them as one record of one empty cell."""
@@ -60,10 +60,12 @@ class Sheet:
         for _ in workbook.parse(part, reader.start, reader.end, reader.text):
             for number, filled in reader.take():
                 if number <= last:
-                    raise workbook.refused(f"its row {last} comes twice")
+                    fault = "comes twice" if number == last else f"comes after row {last}"
+                    raise workbook.refused(f"its row {number} {fault}")
                 if 0 < last < number - 1:
                     yield Record(last + 1, number - 1, [""], ())
-                width = width or max(filled) + 1
+                if not width and "".join(filled.values()).strip(NOTHING):
+                    width = max(filled) + 1
                 yield _record(number, filled, width)
                 last = number
 
@@ -84,6 +86,7 @@ class _RowReader:
         self._rows: list[tuple[int, dict[int, str]]] = []
         self._row: dict[int, str] = {}
         self._number = 0
+        self._is_counted = False  # the row itself does not say its number
         self._column = -1
         self._type = self._style = ""
         self._parts: list[str] = []
@@ -126,12 +129,16 @@ class _RowReader:
 
     def _begin_row(self, number: str) -> None:
         self._row, self._column = {}, -1
-        if not number:
+        self._is_counted = not number
+        if self._is_counted:
             self._number += 1
         elif number.isascii() and number.isdigit() and 0 < len(number) <= 7:
             self._number = int(number)
         else:
             self._number = 0
+        self._refuse_no_row()
+
+    def _refuse_no_row(self) -> None:
         if not 0 < self._number <= _MAX_ROWS:
             raise self._workbook.refused("it has a row without a place in a sheet")
 
@@ -141,6 +148,9 @@ class _RowReader:
             self._column += 1
         elif match := _PLACE.fullmatch(place):
             self._column = _column_of(match[1])
+            if self._is_counted:
+                self._number = int(match[2])
+                self._refuse_no_row()
         else:
             self._column = _MAX_COLUMNS
         if self._column >= _MAX_COLUMNS:
@@ -153,6 +163,7 @@ class _RowReader:
     def _say(self, text: str) -> str:
         kind = self._type
         if kind == "s":
+            text = text.strip()
             place = int(text) if text.isascii() and text.isdigit() and len(text) < 10 else -1
             if not 0 <= place < len(self._strings):
                 raise self._workbook.refused(f"a cell of its row {self._number} holds a text that is missing")

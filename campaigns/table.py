@@ -10,13 +10,12 @@ from campaigns.encoding import NAMES, Contents, find_contents, find_delimiter
 from campaigns.header import is_like_an_address, read_header
 from campaigns.names import BLANKS, fold_name, say_names
 from campaigns.problems import Problem, RefusedError
-from campaigns.records import BrokenRecordError, CellFault, Record, read_records
+from campaigns.records import NOTHING, BrokenRecordError, CellFault, Record, read_records
 from campaigns.results_cells import unescape_cell
 from campaigns.row_error import quote
 from campaigns.sheet import Sheet
 
 _SAMPLE_LENGTH = 65_536
-_NOTHING = BLANKS + "\x1a\x00"  # Ctrl-Z ends files of old programs
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +97,7 @@ class Table:
             if record.line <= self.header_line:
                 continue
             cells = record.cells
-            if not cells[0].strip(_NOTHING) and not "".join(cells).strip(_NOTHING):
+            if not cells[0].strip(NOTHING) and not "".join(cells).strip(NOTHING):
                 first_blank = first_blank or record.line
                 blanks += record.last_line - record.line + 1
                 continue
@@ -153,7 +152,7 @@ class Table:
     def _read_header(self) -> tuple[tuple[str, ...], int, int]:
         skip = self._sheet is None and self._has_separator_line
         for record in self._records():
-            if not "".join(record.cells).strip(_NOTHING):
+            if not "".join(record.cells).strip(NOTHING):
                 continue
             if skip:
                 skip = False
@@ -169,7 +168,7 @@ class Table:
     def _cut(self, cells: list[str]) -> list[str]:
         """Make as many cells as columns; what stands too far right is kept in the last cell of a row refused for it."""
         width = len(self.columns)
-        if "".join(cells[self._width :]).strip(_NOTHING):
+        if "".join(cells[self._width :]).strip(NOTHING):
             return [*cells[: width - 1], self._delimiter.join(cells[width - 1 :]).rstrip(self._delimiter)]
         return cells[:width]
 
@@ -191,16 +190,16 @@ class Table:
 
     def _judge_extra(self, record: Record, number: int) -> Iterator[Problem]:
         cells, columns = record.cells, len(self.columns)
-        if len(cells) <= columns or not "".join(cells[columns:]).strip(_NOTHING):
+        if len(cells) <= columns or not "".join(cells[columns:]).strip(NOTHING):
             return
-        if "".join(cells[self._width :]).strip(_NOTHING):
+        if "".join(cells[self._width :]).strip(NOTHING):
             extra = len(cells) - self._width
             what = f"the line has {extra} cell{'s' * (extra > 1)} more than the header, so its cells may have shifted"
             sign = {"\t": "tab", ";": "semicolon"}.get(self._delimiter, "comma")
             advice = f'put cells that hold a {sign} in quotes, as "1 May, 2026"'
             yield Problem(self.file, record.line, self._width + 1, what, advice, "error", number)
         else:
-            far = next(place for place in range(columns, len(cells)) if cells[place].strip(_NOTHING))
+            far = next(place for place in range(columns, len(cells)) if cells[place].strip(NOTHING))
             what = f"cell {far + 1} stands in a column without a name and is left out"
             yield Problem(
                 self.file, record.line, far + 1, what, "name the column in the header", "warning", number

@@ -81,8 +81,9 @@ class Workbook:
 
         def start(tag: str, attributes: dict[str, str]) -> None:
             nonlocal is_1904
-            if tag == "workbookPr":
-                is_1904 = attributes.get("date1904", "0") in ("1", "true")
+            # Excel writes a second one, of later years, that says nothing of dates.
+            if tag == "workbookPr" and "date1904" in attributes:
+                is_1904 = attributes["date1904"] in ("1", "true")
             if tag != "sheet" or attributes.get("state", "visible") != "visible":
                 return
             relation = next((value for key, value in attributes.items() if key.endswith(":id")), "")
@@ -95,7 +96,11 @@ class Workbook:
         if len(found) > MAX_SHEETS:
             raise self.refused(f"it has {len(found):,} sheets")
         parts = dict(related.values())
-        return Contents(tuple(found), parts.get("sharedStrings", ""), parts.get("styles", ""), is_1904)
+        # Some programs name texts that they have not written; without its styles a date would be read as a number.
+        strings = parts.get("sharedStrings", "")
+        return Contents(
+            tuple(found), strings if strings in self._infos else "", parts.get("styles", ""), is_1904
+        )
 
     def parse(
         self,

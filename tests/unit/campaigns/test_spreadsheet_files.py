@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from campaign_builders import body, check, refused
 from sheet_files import DateCell, ErrorCell, write_xlsx
-from workbooks import LAUGHS, WORKBOOK, text_row, whole
+from workbooks import LAUGHS, STYLES, WORKBOOK, text_row, whole
 from workbooks import sheet as xml_sheet
 
 from campaigns.table import open_table
@@ -103,11 +103,18 @@ def test_shared_texts_are_read_whole_and_without_their_readings(tmp_path: Path) 
         (0, "447900900123", "447900900123"),
         (0, "0.1", "0.1"),
         (0, "1e300", "1e+300"),
+        (0, "1234567890123456", "1234567890123456"),
+        (0, "-1.234567890123456E15", "-1234567890123456"),
+        (0, "3.3000000000000003", "3.3"),
+        (0, " 42 ", "42"),
         (1, "46000", "2025-12-09"),
         (1, "1", "1900-01-01"),
         (1, "61", "1900-03-01"),
         (2, "46000.5", "2025-12-09 12:00"),
+        (2, "46000.99999999", "2025-12-09 23:59"),
+        (2, "46000.520833333336", "2025-12-09 12:30"),
         (2, "0.5", "12:00"),
+        (2, "0.99999999999", "23:59"),
         (3, "1.5", "1 day, 12:00:00"),
         (1, "99999999999", "99999999999"),
         (1, "-1", "-1"),
@@ -120,11 +127,90 @@ def test_number_is_shown_as_its_format_means_it(tmp_path: Path, style: int, numb
     assert check(_packed(tmp_path, rows))[0].cells[0] == text
 
 
-def test_days_count_from_1904_where_the_workbook_says_so(tmp_path: Path) -> None:
-    workbook = WORKBOOK.replace("<sheets>", '<workbookPr date1904="1"/><sheets>')
-    rows = '<row r="2"><c r="A2" s="1"><v>44538</v></c></row>'
+_EXCELS_OWN = '<extLst><ext><x15:workbookPr chartTrackingRefBase="1"/></ext></extLst></workbook>'
 
-    assert check(_packed(tmp_path, rows, workbook=workbook))[0].cells[0] == "2025-12-09"
+
+@pytest.mark.parametrize("end", ["</workbook>", _EXCELS_OWN])
+@pytest.mark.parametrize(
+    ("style", "number", "text"), [(1, "44538", "2025-12-09"), (2, "0.5", "12:00"), (1, "2958465", "2958465")]
+)
+def test_days_count_from_1904_where_the_workbook_says_so(
+    tmp_path: Path, style: int, number: str, text: str, end: str
+) -> None:
+    workbook = WORKBOOK.replace("<sheets>", '<workbookPr date1904="1"/><sheets>').replace("</workbook>", end)
+    rows = f'<row r="2"><c r="A2" s="{style}"><v>{number}</v></c></row>'
+
+    assert check(_packed(tmp_path, rows, workbook=workbook))[0].cells[0] == text
+
+
+@pytest.mark.parametrize(
+    ("code", "text"),
+    [
+        ("[$-409]d\\-mmm\\-yy;@", "2025-12-09 12:00"),
+        ("yyyy&quot;年&quot;m&quot;月&quot;", "2025-12-09 12:00"),
+        ("[Black][h]:mm", "46000 days, 12:00:00"),
+        ("0 &quot;days&quot;", "46000.5"),
+        ("&quot;[h]&quot;0", "46000.5"),
+        ("0;[h]:mm", "46000.5"),
+        ("#,##0.00 [$USD]", "46000.5"),
+        ("_d* \\d0", "46000.5"),
+        ("General;[Red]-General", "46000.5"),
+    ],
+)
+def test_format_tells_a_date_from_a_number(tmp_path: Path, code: str, text: str) -> None:
+    styles = STYLES.replace("yyyy/mm/dd hh:mm", code)
+    rows = '<row r="2"><c r="A2" s="2"><v>46000.5</v></c></row>'
+
+    assert check(_packed(tmp_path, rows, styles=styles))[0].cells[0] == text
+
+
+@pytest.mark.parametrize(
+    ("written", "text"),
+    [
+        ("2026-05-01", "2026-05-01"),
+        ("2026-05-01T00:00:00Z", "2026-05-01"),
+        ("2026-05-01T12:30:15.500", "2026-05-01 12:30"),
+        ("1899-12-31T12:30:00", "12:30"),
+        ("12:30:00", "12:30"),
+        ("1850-01-01", "1850-01-01"),
+        ("PT5H", "PT5H"),
+        ("99:99", "99:99"),
+    ],
+)
+def test_date_written_as_iso_8601_is_as_one_that_is_counted(tmp_path: Path, written: str, text: str) -> None:
+    rows = f'<row r="2"><c r="A2" t="d"><v>{written}</v></c></row>'
+
+    assert check(_packed(tmp_path, rows))[0].cells[0] == text
+
+
+def test_row_of_blanks_above_the_header_costs_no_column(tmp_path: Path) -> None:
+    rows = [[" "], HEADER, ["07900900123", "Ann", "1 May"]]
+
+    with open_table(write_xlsx(tmp_path / "a.xlsx", [["\t"]], rows)) as table:
+        assert table.columns == tuple(HEADER)
+        assert [row.cells for row in table] == [("07900900123", "Ann", "1 May")]
+        assert table.warnings == []
+
+
+def test_rows_and_cells_may_leave_out_where_they_stand(tmp_path: Path) -> None:
+    rows = "<row><c><v>7</v></c><c/><c><v>9</v></c></row>" + '<row><c r="B5"><v>8</v></c></row>'
+
+    found = check(_packed(tmp_path, rows))
+
+    assert [(row.line, row.cells) for row in found] == [(2, ("7", "", "9")), (5, ("", "8", ""))]
+
+
+def test_workbook_needs_no_shared_texts(tmp_path: Path) -> None:
+    path = tmp_path / "a.xlsx"
+    path.write_bytes(whole(xml_sheet(text_row(1, *HEADER) + text_row(2, "p", "Ann", "d")), strings=None))
+
+    assert check(path)[0].cells == ("p", "Ann", "d")
+
+
+def test_place_of_a_shared_text_may_stand_between_blanks(tmp_path: Path) -> None:
+    rows = '<row r="2"><c r="A2" t="s"><v>\n 1 </v></c></row>'
+
+    assert check(_packed(tmp_path, rows))[0].cells[0] == "first_name"
 
 
 def test_hidden_sheet_is_not_read(tmp_path: Path) -> None:
@@ -153,7 +239,10 @@ def test_stray_cell_in_the_last_row_and_column_costs_nothing(tmp_path: Path) -> 
         (whole(xml_sheet('<row r="0"/>')), "row without a place"),
         (whole(xml_sheet('<row r="1"><c r="?"/></row>')), "no column"),
         (whole(xml_sheet(text_row(1, *HEADER) * 2)), "comes twice"),
+        (whole(xml_sheet(text_row(3, *HEADER) + text_row(2, "p"))), "row 2 comes after row 3"),
+        (whole(xml_sheet('<row><c r="A9999999"/></row>')), "row without a place"),
         (whole(xml_sheet(""), sheet=None), "missing"),
+        (whole(xml_sheet(""), styles=None), "missing"),
         (whole(xml_sheet(""), workbook=None), "no .xlsx workbook"),
         (whole(xml_sheet("<row/>" * 1_000_000)), "unpack to more than 4 MB"),
         (whole(xml_sheet(""))[:900], "not a whole zip file"),
