@@ -281,10 +281,12 @@ class LedgerMachine(RuleBasedStateMachine):
         self.pass_time(31_000)
         for name in self.names:
             seen = self.watch.seen[name]
+            if seen.fields["state"] == "cancelled":
+                self.ledger.cancel_rows(name, 2)
             if seen.indexes["queued"] or seen.indexes["lease"] or seen.indexes["back"]:
                 self.rescue(name, 5000, 4)
             if seen.close:
-                self.close(name, 0, rests=True)
+                self.close(name, 0 if self.rig.clock() // 1000 % 3 else 5, rests=True)
         if self.watch.seen[campaign].fields["state"] == "paused":
             self.registry.resume(campaign)
 

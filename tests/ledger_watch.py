@@ -201,7 +201,7 @@ class Watch:
         """Nobody takes a row from a holder with time left on its lease."""
         token = old.hands.get(args["row"], {}).get("token")
         lease = old.indexes["lease"].get(str(args["row"]), 0)
-        assert not token or token == args["token"] or lease <= reply.values[0], "two holders"
+        assert not token or token == args["token"] or lease <= int(reply.values[0]), "two holders"
 
     def _check_row(
         self, name: str, campaign_id: str, args: Mapping[str, Any], row: int, old: Seen, new: Seen

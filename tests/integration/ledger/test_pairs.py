@@ -217,3 +217,21 @@ def test_interaction_that_is_to_be_closed_already_keeps_its_turn(rig: LedgerRig)
     assert rig.ledger.owe_close(ONE, 1, token, sid("KD", 8), "").ok
 
     assert (rig.ledger.to_close(ONE), rig.ledger.to_close_count(ONE)) == ([], 1)
+
+
+def test_row_that_failed_again_while_its_interaction_was_to_be_closed_still_waits_for_that(
+    rig: LedgerRig,
+) -> None:
+    rig.load(ONE, 1)
+    token = rig.open(ONE)
+    assert rig.ledger.abandon_open(ONE, 1, token, State.PENDING, Reason.PAIR_BUSY).ok
+    rig.queue(ONE)
+    assert rig.ledger.end_queued(ONE, 1, State.FAILED, Reason.INVALID).ok
+    assert rig.ledger.new_send(ONE, 1, 1).ok
+
+    rig.queue(ONE)
+    reply = rig.ledger.claim_opening(ONE, 1, rig.claim(), rig.pair())
+
+    assert (reply.ok, reply.why) == (False, "closing")
+    rig.ledger.closed(ONE, sid("KD", 1), done=True)
+    assert rig.opening(ONE)

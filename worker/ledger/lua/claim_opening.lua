@@ -27,7 +27,11 @@ if is_closing(h.closing) then
   return refused('closing')
 end
 local who = redis.call('GET', KEYS[2])
-if who and who ~= mine(A.row) then
+if who == mine(A.row) then -- an earlier Interaction of the row is to be closed, of a send that has ended since
+  back(r, h, A.again_ms)
+  return refused('closing')
+end
+if who then
   r.code = A.pair_code
   back(r, h, A.again_ms, EVENT.WAITING, A.pair_code)
   return refused('pair')
