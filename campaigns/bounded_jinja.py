@@ -1,6 +1,8 @@
 """Jinja's sandbox, and limits beside it: no template takes long or makes much, whatever it and the cells hold."""
 
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Iterable
+from string import Formatter
 from typing import Any
 
 import jinja2
@@ -8,12 +10,16 @@ from jinja2 import filters, nodes
 from jinja2.exceptions import SecurityError
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
-MAX_MADE = 100_000  # characters that one filter or method makes
+MAX_MADE = 100_000  # characters that one filter or method makes, one variable holds, or the whole template
 _MAX_BITS = 4_096
-# What asks for a width, or formats: a number in a cell could ask for a gigabyte. `random` is no two times the same.
+_MAX_NUMBER = 512  # characters of a number, written with two digits of width and of precision
+_WIDE = re.compile(r"[*{]|\d{3}")
+_PERCENT = re.compile(r"%(?:\([^()]*\))?[#0\- +]*([\d*]*(?:\.[\d*]*)?)")
+_NESTED_KEY = re.compile(r"%\([^)]*\(")
+_KEEP = "_keep"
+# What asks for a width: a number in a cell could ask for a gigabyte. `random` is no two times the same.
 _NO_FILTERS = (
     "center",
-    "format",
     "indent",
     "pprint",
     "random",
@@ -30,14 +36,16 @@ _NO_METHODS = frozenset(
 _UNBOUNDED: dict[type[nodes.Node], str] = {
     nodes.Macro: "{% macro %}",
     nodes.CallBlock: "{% call %}",
-    nodes.Assign: "{% set %}",
-    nodes.AssignBlock: "{% set %}",
     nodes.Block: "{% block %}",
     nodes.Extends: "{% extends %}",
     nodes.Include: "{% include %}",
     nodes.Import: "{% import %}",
     nodes.FromImport: "{% from %}",
 }
+
+
+class BoundError(SecurityError):
+    """Something would be too large, or is not offered; the text is a sentence's part without cells."""
 
 
 class BoundedEnvironment(ImmutableSandboxedEnvironment):
@@ -51,13 +59,15 @@ class BoundedEnvironment(ImmutableSandboxedEnvironment):
         self.globals.clear()
         for name in _NO_FILTERS:
             del self.filters[name]
-        self.filters |= {"replace": _replace, "join": _join, "round": _round}
+        self.filters |= {"replace": _replace, "join": _join, "round": _round, "format": _format, _KEEP: _keep}
 
     def call_binop(self, context: jinja2.runtime.Context, operator: str, left: Any, right: Any) -> Any:
-        """Calculate, with numbers alone and as long as they are of use."""
+        """Calculate, with numbers alone and as long as they are of use; `%` also formats."""
         numbers = (int, float)
+        if operator == "%" and isinstance(left, str):
+            return _format_percent(left, right)
         if not isinstance(left, numbers) or not isinstance(right, numbers):
-            raise SecurityError("only numbers are multiplied")
+            raise BoundError("only numbers are multiplied")
         bits = (
             _bits(left) + _bits(right)
             if operator == "*"
@@ -66,7 +76,7 @@ class BoundedEnvironment(ImmutableSandboxedEnvironment):
             else 0
         )
         if bits > _MAX_BITS:
-            raise SecurityError("the number would be too large")
+            raise BoundError("the number would be too large")
         return super().call_binop(context, operator, left, right)
 
     def is_safe_attribute(self, obj: Any, attr: str, value: Any) -> bool:
@@ -74,6 +84,21 @@ class BoundedEnvironment(ImmutableSandboxedEnvironment):
         if isinstance(obj, int | float | bytes) or attr in _NO_METHODS:
             return False
         return super().is_safe_attribute(obj, attr, value)
+
+    def wrap_str_format(self, value: Any) -> Callable[..., str] | None:
+        """Let texts be formatted by `{}`, a little wide at most."""
+        formatted = super().wrap_str_format(value)
+        if formatted is None or value.__name__ != "format":
+            return None
+        text = value.__self__
+
+        def bounded(*args: Any, **kwargs: Any) -> str:
+            for _, _, width, _ in Formatter().parse(text):
+                _refuse_wide(width or "")
+            _refuse_much(text, text.count("{"), (*args, *kwargs.values()))
+            return formatted(*args, **kwargs)
+
+        return bounded
 
     def call(self, context: jinja2.runtime.Context, obj: Any, *args: Any, **kwargs: Any) -> Any:
         """Call a method; those that can make much of little are bounded."""
@@ -85,15 +110,92 @@ class BoundedEnvironment(ImmutableSandboxedEnvironment):
 
 
 def find_unbounded(tree: nodes.Template) -> str:
-    """Find what could go on without end, or grow at each step; empty where there is nothing."""
+    """Find what could go on without end; empty where there is nothing."""
     for node in tree.find_all(nodes.Node):
         if name := _UNBOUNDED.get(type(node)):
             return name
+        if isinstance(node, nodes.Filter) and node.name in _NO_FILTERS:
+            return f'the filter "{node.name}"'
         if isinstance(node, nodes.For) and (
             node.recursive or any(body.find(nodes.For) or isinstance(body, nodes.For) for body in node.body)
         ):
             return "a {% for %} in another"
+        if isinstance(node, nodes.AssignBlock | nodes.FilterBlock) and node.find(nodes.For):
+            return "a {% for %} in a {% set %} or {% filter %}"
     return ""
+
+
+def bound_variables(tree: nodes.Template, environment: jinja2.Environment) -> None:
+    """Let each variable of the template be measured when it is set: one made of two others could double at each step."""
+    for node in tree.find_all((nodes.Assign, nodes.AssignBlock, nodes.With)):
+        if isinstance(node, nodes.Assign):
+            node.node = _measured(node.node)
+        elif isinstance(node, nodes.AssignBlock):
+            node.filter = _measured(node.filter)
+        elif isinstance(node, nodes.With):
+            node.values = [_measured(value) for value in node.values]
+    tree.set_environment(environment)
+
+
+def join_bounded(pieces: Iterable[str]) -> str:
+    """Join what a template makes, until it is too much."""
+    made: list[str] = []
+    length = 0
+    for piece in pieces:
+        length += len(piece)
+        if length > MAX_MADE:
+            raise BoundError(f"it would make more than {MAX_MADE:,} characters")
+        made.append(piece)
+    return "".join(made)
+
+
+def _measured(value: Any) -> nodes.Filter:
+    return nodes.Filter(value, _KEEP, [], [], None, None, lineno=1)
+
+
+def _keep(value: Any) -> Any:
+    """Measure what a variable is set to: text, a number, or a flat list or mapping of these."""
+    parts = [value]
+    if isinstance(value, list | tuple):
+        parts = list(value)
+    elif isinstance(value, dict):
+        parts = [*value, *value.values()]
+    length = len(parts)
+    for part in parts:
+        if isinstance(part, str):
+            length += len(part)
+        elif part is not None and not isinstance(part, int | float | jinja2.Undefined):
+            raise BoundError("a variable holds text, a number, or a list or mapping of these")
+    if length > MAX_MADE:
+        raise BoundError("a variable would be too long")
+    return value
+
+
+def _format(text: Any, *args: Any, **kwargs: Any) -> str:
+    if args and kwargs:
+        raise BoundError("a format takes values by place or by name")
+    return _format_percent(str(text), kwargs or args)
+
+
+def _format_percent(text: str, values: Any) -> str:
+    if _NESTED_KEY.search(text):
+        raise BoundError("a format's names hold no brackets")
+    for width in _PERCENT.findall(text):
+        _refuse_wide(width)
+    _refuse_much(text, text.count("%"), values if isinstance(values, tuple) else (values,))
+    made: str = text % values
+    return made
+
+
+def _refuse_wide(width: str) -> None:
+    if _WIDE.search(width):
+        raise BoundError("a format's width and precision are numbers of two digits at most")
+
+
+def _refuse_much(text: str, fields: int, values: tuple[Any, ...]) -> None:
+    longest = max((len(str(value)) for value in values), default=0)
+    if len(text) + fields * (longest + _MAX_NUMBER) > MAX_MADE:
+        raise BoundError("the text would be too long")
 
 
 def _bits(number: float) -> int:
@@ -104,14 +206,14 @@ def _replace_text(text: str, old: Any, new: Any, count: int = -1) -> str:
     old, new = str(old), str(new)
     times = text.count(old) if count is None or count < 0 else min(count, text.count(old))
     if len(text) + times * len(new) > MAX_MADE:
-        raise SecurityError("the text would be too long")
+        raise BoundError("the text would be too long")
     return text.replace(old, new, times)
 
 
 def _join_text(between: str, parts: Any) -> str:
     listed = [str(part) for part in parts]
     if len(between) * len(listed) + sum(map(len, listed)) > MAX_MADE:
-        raise SecurityError("the text would be too long")
+        raise BoundError("the text would be too long")
     return between.join(listed)
 
 
@@ -128,5 +230,5 @@ def _join(context: nodes.EvalContext, value: Any, d: Any = "", attribute: str | 
 
 def _round(value: Any, precision: int = 0, method: Any = "common") -> float:
     if abs(precision) > 20:
-        raise SecurityError("nothing is rounded so finely")
+        raise BoundError("nothing is rounded so finely")
     return filters.do_round(value, precision, method)

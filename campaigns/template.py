@@ -8,7 +8,13 @@ from functools import cache, lru_cache
 import jinja2
 import jinja2.meta
 
-from campaigns.bounded_jinja import BoundedEnvironment, find_unbounded
+from campaigns.bounded_jinja import (
+    BoundedEnvironment,
+    BoundError,
+    bound_variables,
+    find_unbounded,
+    join_bounded,
+)
 from campaigns.names import BLANKS, fold_name
 from campaigns.row_error import one_line
 
@@ -165,8 +171,12 @@ def _parse(text: str) -> tuple[jinja2.nodes.Template, jinja2.Template]:
     try:
         tree = _environment().parse(text)
         unbounded = find_unbounded(tree)
+        bound_variables(tree, _environment())
         # Finds filters and tests that do not exist.
-        program = _environment().from_string(text) if not unbounded else None
+        program = _environment().from_string(tree) if not unbounded else None
+    except jinja2.TemplateAssertionError as error:
+        what = f"the template cannot be read: {one_line(error.message or '', 100).rstrip('.')}"
+        raise TemplateError(what, "use one that Jinja has, or prepare the text in a column") from None
     except jinja2.TemplateSyntaxError as error:
         raise TemplateError(
             f"the template cannot be read: {one_line(error.message or '', 100)}",
@@ -175,16 +185,18 @@ def _parse(text: str) -> tuple[jinja2.nodes.Template, jinja2.Template]:
     except (RecursionError, MemoryError, SyntaxError, ValueError, OverflowError):
         raise TemplateError("the template is nested too deeply", "write it in fewer steps") from None
     if program is None:
-        what = f"the template uses {unbounded}, which no message needs"
-        raise TemplateError(
-            what, "write text, columns, filters and {% if %}, or prepare the text in a column"
-        )
+        what = f"the template uses {unbounded}, which is not offered here"
+        advice = "write text, columns, filters, {% if %}, {% set %} and plain loops, or prepare the text in a column"
+        raise TemplateError(what, advice)
     return tree, program
 
 
 def _render(program: jinja2.Template, names: dict[str, str]) -> str:
     try:
-        return program.render(names)
+        return join_bounded(program.generate(names))
+    except BoundError as error:
+        what = f"the template cannot be filled from this row: {error}"
+        raise TemplateError(what, "shorten the cell, or prepare the text in a column") from None
     except Exception as error:  # noqa: BLE001 - a filter may raise anything; its text may hold a cell, so it is not kept
         raise TemplateError(
             f"the template cannot be filled from this row ({type(error).__name__})",

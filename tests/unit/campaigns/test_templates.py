@@ -151,10 +151,11 @@ def test_condition_that_leaves_the_message_empty_is_that_rows_fault() -> None:
 @pytest.mark.parametrize(
     "text",
     [
-        "{% set a = phone %}{{ a }}",
         "{% macro f() %}{% endmacro %}x",
         "{% for a in phone %}{% for b in phone %}x{% endfor %}{% endfor %}",
         "{% include phone %}",
+        "{% set a %}{% for b in phone %}{{ b }}{% endfor %}{% endset %}",
+        "{% filter upper %}{% for b in phone %}{{ b }}{% endfor %}{% endfilter %}",
         "{{ phone | center(80) }}",
         "{{ phone | random }}",
         "{{ " + "(" * 5_000 + "1" + ")" * 5_000 + " }}",
@@ -174,6 +175,21 @@ def test_template_that_could_take_long_is_refused_before_any_row(text: str) -> N
         "{{ 9 ** (9 ** 9) }}",
         "{{ 'x' * 10 ** 6 }}",
         "{{ '%99999d' % 1 }}",
+        "{{ '%99999d' | format(1) }}",
+        "{{ '%*d' | format(99999, 1) }}",
+        "{{ '%------------------------------99999d' % 1 }}",
+        "{{ '%(a(b)c)99999d' % {'a(b)c': 1} }}",
+        "{{ '%.99999f' | format(1) }}",
+        "{{ first_name % phone }}",
+        "{{ '{:99999}'.format(1) }}",
+        "{{ '{:{}}'.format(1, 99999) if 1 }}",
+        "{{ '{a[}]:99999}'.format(a={'}': 1}) }}",
+        "{{ '{0}{0}{0}{0}{0}{0}{0}{0}{0}{0}'.format(first_name ~ first_name ~ first_name ~ first_name ~ first_name ~ first_name ~ first_name ~ first_name ~ first_name ~ first_name) }}",
+        "{% set a = first_name %}" + "{% set a = a ~ a %}" * 40 + "{{ a | length }}",
+        "{% set a = first_name %}" + "{% set a %}{{ a }}{{ a }}{% endset %}" * 40 + "{{ a | length }}",
+        "{% set a = [first_name] %}" + "{% set a = [a, a] %}" * 40 + "{{ a }}",
+        "{% with a = first_name %}" + "{% with a = a ~ a %}" * 15 + "{{ a | length }}" + "{% endwith %}" * 16,
+        "{% for a in first_name %}{{ first_name }}{% endfor %}",
         "{{ first_name | join(first_name) }}",
         "{{ first_name.join(first_name) }}",
         "{{ first_name | replace('A', first_name) }}",
@@ -198,7 +214,43 @@ def test_expression_that_would_make_much_is_that_rows_fault(text: str) -> None:
         ("{{ 2 * 3 ** 2 % 5 }}", "3"),
         ("{{ 1.005 | round(1) }}", "1.0"),
         ("{{ first_name.upper() }}", "ANN"),
+        ("{{ '%.2f' | format('3.456' | float) }}", "3.46"),
+        ("{{ '%(n)s: %(p)05.1f' | format(n=first_name, p=3.14) }}", "Ann: 003.1"),
+        ("{{ 'Hi %s, %d%%' % (first_name, 7) }}", "Hi Ann, 7%"),
+        ("{{ '{:,.2f} {n}'.format(1234.5, n=first_name) }}", "1,234.50 Ann"),
+        ("{% set name = first_name | upper %}Hi {{ name }}", "Hi ANN"),
+        ("{% set first_name = first_name | upper %}Hi {{ first_name }}", "Hi ANN"),
+        ("{% set name %}Dr {{ first_name }}{% endset %}{{ name }}", "Dr Ann"),
+        ("{% set name | upper %}Dr {{ first_name }}{% endset %}{{ name }}", "DR ANN"),
+        ("{% set plans = {'p': 'Gold'} %}{{ plans[phone] }}", "Gold"),
+        ("{% set a, b = (phone ~ ' x').split(' ') %}{{ b }} {{ a }}", "x p"),
+        ("{% with name = first_name | upper %}{{ name }}{% endwith %}", "ANN"),
     ],
 )
 def test_what_is_bounded_still_does_what_it_says(text: str, filled: str) -> None:
     assert fill(text) == filled
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        (
+            "{% macro f() %}{% endmacro %}",
+            "the template uses {% macro %}, which is not offered here, write text",
+        ),
+        ("{{ phone | center(9) }}", 'the template uses the filter "center", which is not offered here'),
+        (
+            "{{ phone | centre }}",
+            "the template cannot be read: No filter named 'centre', use one that Jinja has",
+        ),
+    ],
+)
+def test_template_is_refused_with_what_to_do(text: str, sentence: str) -> None:
+    with pytest.raises(TemplateError) as caught:
+        Template(text).check()
+    assert str(caught.value).startswith(sentence)
+
+
+def test_row_that_makes_too_much_says_so() -> None:
+    with pytest.raises(TemplateError, match="this row: it would make more than 100,000 characters, shorten"):
+        fill("{% for a in first_name %}{{ first_name }}{% endfor %}", "p", "A" * 1_000, "d")
