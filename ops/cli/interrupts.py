@@ -1,11 +1,12 @@
 """Count the wishes to stop: the first asks for an orderly end, the second for an end at once."""
 
 import signal
-import threading
+import time
 from types import FrameType, TracebackType
 from typing import Any
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+_POLL_S = 0.05
 
 
 class Interrupts:
@@ -13,7 +14,7 @@ class Interrupts:
 
     def __init__(self) -> None:
         self.count = 0
-        self._wake = threading.Event()
+        self._heeded = 0
         self._before: dict[signal.Signals, Any] = {}
 
     def __enter__(self) -> "Interrupts":
@@ -28,9 +29,11 @@ class Interrupts:
 
     def wait(self, seconds: float) -> None:
         """Sleep, but no longer than until the next wish to stop."""
-        self._wake.wait(seconds)
-        self._wake.clear()
+        # No Event: its `set`, called by a signal in the midst of its `wait`, would wait for a lock that this thread holds.
+        deadline = time.monotonic() + seconds
+        while self.count == self._heeded and (left_s := deadline - time.monotonic()) > 0:
+            time.sleep(min(left_s, _POLL_S))
+        self._heeded = self.count
 
     def _note(self, _number: int, _frame: FrameType | None) -> None:
         self.count += 1
-        self._wake.set()
