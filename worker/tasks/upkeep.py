@@ -108,6 +108,8 @@ class Upkeep:
             self._work()
         except RedisUnavailableError:
             self.opens_from = time.monotonic() + HELD_BACK_S
+            if self.stopped.is_set():  # this very process, leaving, may have been the last to use it
+                raise
             # It may be the embedded one, and nobody else there to start it again.
             died_of = wiring.revive_redis(self.bench.settings)
             if died_of:

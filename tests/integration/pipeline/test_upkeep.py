@@ -8,8 +8,10 @@ import redis
 from pipeline_bench import ACCOUNT, Rig, phone
 from pydantic import SecretStr
 
+from worker import wiring
 from worker.errors import RedisUnavailableError
 from worker.ledger.states import State
+from worker.redis_server import EmbeddedRedis
 
 
 @pytest.fixture
@@ -85,6 +87,24 @@ def test_no_row_is_opened_right_after_redis_was_away(rig: Rig, upkeep: ModuleTyp
     ticks._tick()
 
     assert rig.states() == {"QUEUED": 1}
+
+
+def test_worker_that_leaves_starts_no_redis_again(
+    rig: Rig, upkeep: ModuleType, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its own leaving may have stopped the embedded one, which nobody would ever stop then."""
+    monkeypatch.delenv("OUTREACH_REDIS_URL")
+    server = EmbeddedRedis(rig.home)
+    with server.hold() as url:
+        client = wiring.connect(url)
+        bench = wiring.build(wiring.read_settings(), client)
+    ticks = upkeep.Upkeep(bench)
+
+    ticks.stopped.set()
+    with pytest.raises(RedisUnavailableError):
+        ticks._tick()
+
+    assert server.status() is None
 
 
 def publish(rig: Rig, upkeep: ModuleType) -> None:
