@@ -6,6 +6,7 @@ The texts that cells share are held in memory, as the format demands; the rows c
 import re
 from collections.abc import Iterator
 from contextlib import closing
+from functools import lru_cache
 from pathlib import Path
 
 from campaigns.problems import Problem, RefusedError
@@ -256,6 +257,7 @@ def _read_styles(workbook: Workbook, part: str) -> tuple[str, ...]:
     return tuple(kinds)
 
 
+@lru_cache(maxsize=1024)
 def _column_of(letters: str) -> int:
     column = 0
     for letter in letters.upper():

@@ -50,7 +50,7 @@ def open_table(path: Path) -> "Table":
 
 
 class Table:
-    """The rows of one file; iterating reads it anew, and holds one row at a time (a sheet: the whole sheet).
+    """The rows of one file; iterating reads it anew, and holds one row at a time (a sheet: also the texts its cells share).
 
     `columns`: as in the file, without nameless ones at the end; `folded`: the same as they are matched.
     `encoding`, `delimiter`: for messages. `warnings`: what concerns the file as a whole.
