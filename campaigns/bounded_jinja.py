@@ -1,7 +1,7 @@
 """Jinja's sandbox, and limits beside it: no template takes long or makes much, whatever it and the cells hold."""
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from string import Formatter
 from typing import Any
 
@@ -11,12 +11,13 @@ from jinja2.exceptions import SecurityError
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 MAX_MADE = 100_000  # characters that one filter or method makes, one variable holds, or the whole template
+MAX_STEPS = 256  # of a loop, and of `map`, which makes a text for each
 _MAX_BITS = 4_096
 _MAX_NUMBER = 512  # characters of a number, written with two digits of width and of precision
 _WIDE = re.compile(r"[*{]|\d{3}")
 _PERCENT = re.compile(r"%(?:\([^()]*\))?[#0\- +]*([\d*]*(?:\.[\d*]*)?)")
 _NESTED_KEY = re.compile(r"%\([^)]*\(")
-_KEEP = "_keep"
+_KEEP, _STEPS = "_keep", "_steps"
 # What asks for a width: a number in a cell could ask for a gigabyte. `random` is no two times the same.
 _NO_FILTERS = (
     "center",
@@ -59,7 +60,8 @@ class BoundedEnvironment(ImmutableSandboxedEnvironment):
         self.globals.clear()
         for name in _NO_FILTERS:
             del self.filters[name]
-        self.filters |= {"replace": _replace, "join": _join, "round": _round, "format": _format, _KEEP: _keep}
+        self.filters |= {"replace": _replace, "join": _join, "round": _round, "format": _format, "map": _map}
+        self.filters |= {_KEEP: _keep, _STEPS: _at_most}
 
     def call_binop(self, context: jinja2.runtime.Context, operator: str, left: Any, right: Any) -> Any:
         """Calculate, with numbers alone and as long as they are of use; `%` also formats."""
@@ -126,14 +128,16 @@ def find_unbounded(tree: nodes.Template) -> str:
 
 
 def bound_variables(tree: nodes.Template, environment: jinja2.Environment) -> None:
-    """Let each variable of the template be measured when it is set: one made of two others could double at each step."""
-    for node in tree.find_all((nodes.Assign, nodes.AssignBlock, nodes.With)):
+    """Let each variable be measured when it is set: one made of two others could double at each step. Count loops' steps."""
+    for node in tree.find_all((nodes.Assign, nodes.AssignBlock, nodes.With, nodes.For)):
         if isinstance(node, nodes.Assign):
             node.node = _measured(node.node)
         elif isinstance(node, nodes.AssignBlock):
             node.filter = _measured(node.filter)
         elif isinstance(node, nodes.With):
             node.values = [_measured(value) for value in node.values]
+        elif isinstance(node, nodes.For):
+            node.iter = _through(_STEPS, node.iter)
     tree.set_environment(environment)
 
 
@@ -150,7 +154,18 @@ def join_bounded(pieces: Iterable[str]) -> str:
 
 
 def _measured(value: Any) -> nodes.Filter:
-    return nodes.Filter(value, _KEEP, [], [], None, None, lineno=1)
+    return _through(_KEEP, value)
+
+
+def _through(name: str, value: Any) -> nodes.Filter:
+    return nodes.Filter(value, name, [], [], None, None, lineno=1)
+
+
+def _at_most(parts: Iterable[Any]) -> Iterator[Any]:
+    for step, part in enumerate(parts):
+        if step == MAX_STEPS:
+            raise BoundError(f"a loop or `map` has more than {MAX_STEPS} steps")
+        yield part
 
 
 def _keep(value: Any) -> Any:
@@ -219,6 +234,11 @@ def _join_text(between: str, parts: Any) -> str:
 
 def _replace(text: Any, old: Any, new: Any, count: int | None = None) -> str:
     return _replace_text(str(text), old, new, -1 if count is None else count)
+
+
+@jinja2.pass_context
+def _map(context: jinja2.runtime.Context, value: Iterable[Any], *args: Any, **kwargs: Any) -> Iterable[Any]:
+    return filters.sync_do_map(context, _at_most(value), *args, **kwargs)
 
 
 @jinja2.pass_eval_context
