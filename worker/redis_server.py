@@ -102,10 +102,13 @@ class EmbeddedRedis:
     def revive(self) -> str:
         """Start the server again if it has died under its holders; say what it died of. Empty where it lives.
 
+        One that lives and does not answer is not waited for: who asks has its own way of waiting.
+
         Raises: RedisUnavailableError, as `hold`.
         """
         if self._is_alive():
-            self.ensure_running()
+            if not self._recorded_socket().exists():  # a cleaner of temporary files took it
+                self.ensure_running()
             return ""
         with _in_words(self._folder):
             what, _ = explain_failure(self._last_words())

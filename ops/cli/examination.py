@@ -110,6 +110,9 @@ def _redis(desk: Desk) -> Iterator[Finding]:
     version = info.get("valkey_version", info["redis_version"])
     where = "the embedded one" if desk.settings.redis_url is None else "of OUTREACH_REDIS_URL"
     yield Finding("redis", "well", f"{software} {version}, {where}, answers.")
+    trouble = desk.registry.write_trouble()
+    if trouble:
+        yield Finding("redis", "wrong", trouble, "Until then nothing is sent; nothing is lost either.")
     warning = durability_warning(client)
     if warning:
         yield Finding("redis", "doubtful", warning)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from worker.errors import RefusedHereError, SettingsError
+from worker.errors import OutreachError, RedisUnavailableError, RefusedHereError, SettingsError
 from worker.settings import Settings, load_settings, make_home
 
 if TYPE_CHECKING:
@@ -70,6 +70,16 @@ class Desk:
         with contextlib.suppress(RefusedHereError):  # the keeper of the file itself complains
             note_seen(self.registry.get(campaign_id), self.results_path(campaign_id))
         return seen
+
+    def wait_for_redis(self, why: RedisUnavailableError) -> str:
+        """Say that Redis is lost; the embedded one is started again where it has died."""
+        from worker.wiring import revive_redis
+
+        try:
+            why_so = revive_redis(self.settings) or why.sentence
+        except OutreachError as error:
+            why_so = str(error)
+        return f"Redis is lost; waiting for it. Nothing that was confirmed is lost. {why_so}"
 
     def choose(self, campaign_id: str | None) -> "CampaignInfo":
         """Return the campaign of this id, or the latest.

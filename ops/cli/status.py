@@ -62,19 +62,27 @@ def _watch(desk: Desk, campaign_id: str, interrupts: "Interrupts") -> Mapping[st
             interrupts.wait(_LOOK_EVERY_S)
             try:
                 seen = desk.snapshot(campaign_id)
-            except RedisUnavailableError:
-                display.show(None, ["Redis is lost; waiting for it."])
+            except RedisUnavailableError as error:
+                display.show(None, [desk.wait_for_redis(error)])
     return seen
 
 
 def _watch_json(desk: Desk, campaign_id: str, interrupts: "Interrupts") -> Mapping[str, Any]:
+    seen, lost = desk.snapshot(campaign_id), ""
     while True:
-        seen = desk.snapshot(campaign_id)
-        sys.stdout.write(json.dumps(seen, ensure_ascii=False, default=str) + "\n")
-        sys.stdout.flush()
+        if not lost:
+            sys.stdout.write(json.dumps(seen, ensure_ascii=False, default=str) + "\n")
+            sys.stdout.flush()
         if interrupts.count or _is_still(seen):
             return seen
         interrupts.wait(_JSON_EVERY_S)
+        try:
+            seen, lost = desk.snapshot(campaign_id), ""
+        except RedisUnavailableError as error:
+            note = desk.wait_for_redis(error)
+            if note != lost:
+                screen.say(note)
+            lost = note
 
 
 def _is_still(seen: Mapping[str, Any]) -> bool:

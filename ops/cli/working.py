@@ -12,7 +12,7 @@ from ops.cli.failures import INTERRUPTED
 from ops.cli.interrupts import Interrupts
 from ops.cli.keeper import ResultsKeeper
 from ops.cli.session import Desk, private_folder
-from worker.errors import OutreachError, RedisUnavailableError
+from worker.errors import RedisUnavailableError
 
 _LOOK_EVERY_S = 0.25
 # Rows in hand when a campaign was paused or cancelled are settled first, and owed closings are made; not for ever.
@@ -87,8 +87,9 @@ class _Foreground:
 
     def last_look(self) -> Mapping[str, Any] | None:
         """Return how the campaign stands now, or stood when Redis could last be asked."""
+        is_hurried = self.interrupts.count > 1 and self.trouble
         with contextlib.suppress(RedisUnavailableError):
-            self.snapshot = self.desk.snapshot(self.campaign_id)
+            self.snapshot = self.snapshot if is_hurried else self.desk.snapshot(self.campaign_id)
         return self.snapshot
 
     def _look(self, shown: display.Display, saying: str) -> None:
@@ -96,7 +97,7 @@ class _Foreground:
             self.snapshot = self._see()
             self.trouble = ""
         except RedisUnavailableError as error:
-            self._wait_for_redis(error)
+            self.trouble = self.desk.wait_for_redis(error)
         caution = self.snapshot and self.snapshot["cautious"]
         notes = [caution, self.trouble, self.note, self.keeper.complaint, saying]
         shown.show(self.snapshot, [note for note in notes if note])
@@ -109,15 +110,6 @@ class _Foreground:
         if is_starting and not seen["workers"] and seen["state"] in ("running", "waiting"):
             return {**seen, "waiting_for": "its workers to start"}
         return seen
-
-    def _wait_for_redis(self, why: RedisUnavailableError) -> None:
-        from worker.wiring import revive_redis
-
-        try:
-            why_so = revive_redis(self.desk.settings) or why.sentence
-        except OutreachError as error:
-            why_so = str(error)
-        self.trouble = f"Redis is lost; waiting for it. Nothing that was confirmed is lost. {why_so}"
 
     def _is_over(self) -> bool:
         """Tell whether there is nothing left that this command should wait for."""
@@ -143,24 +135,26 @@ class _Foreground:
             self._finish_open_rows(shown)
         self.crew.ask_to_stop()
         while not self.crew.all_gone() and self.interrupts.count < 2 and time.monotonic() < deadline:
-            self._look(shown, _STOPPING if self.interrupts.count else "")
+            if not self.trouble:  # a Redis that hangs takes 15 s to ask
+                self._look(shown, _STOPPING if self.interrupts.count else "")
             self.crew.wait_gone(_LOOK_EVERY_S)
 
     def _finish_open_rows(self, shown: display.Display) -> None:
         """Keep our workers until no row is open: an agent would sit in its conversation, without a message."""
         deadline = time.monotonic() + _FINISH_AT_MOST_S
-        while self.crew.is_ours and self.interrupts.count < 2 and time.monotonic() < deadline:
+        while (
+            self.crew.is_ours
+            and not self.trouble
+            and self.interrupts.count < 2
+            and time.monotonic() < deadline
+        ):
             # Again each time: a worker that is only starting does not listen yet.
             self.crew.ask_to_open_no_more()
             self._look(shown, _STOPPING)
             in_flight = self.snapshot["in_flight"] if self.snapshot else 0
             if in_flight:
                 self.still_since.pop("stopping", None)
-            if (
-                self.crew.all_gone()
-                or self.trouble
-                or (not in_flight and self._has_lasted("stopping", _QUIET_S))
-            ):
+            if self.crew.all_gone() or (not in_flight and self._has_lasted("stopping", _QUIET_S)):
                 return
             self.interrupts.wait(_LOOK_EVERY_S)
 

@@ -290,6 +290,23 @@ def test_server_that_hangs_is_named(home: Path) -> None:
             psutil.Process(pid).resume()
 
 
+def test_server_that_hangs_is_not_waited_for_by_those_who_would_start_it_again(home: Path) -> None:
+    """A command that is told to stop would be deaf meanwhile."""
+    server = EmbeddedRedis(home)
+    with server.hold():
+        status = server.status()
+        assert status
+        os.kill(status.pid, signal.SIGSTOP)
+        try:
+            began = time.monotonic()
+            assert not server.revive()
+            took_s = time.monotonic() - began
+        finally:
+            os.kill(status.pid, signal.SIGCONT)
+
+    assert took_s < 20  # 30 s are what its start may take
+
+
 def test_home_that_cannot_hold_it_is_a_sentence(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
 

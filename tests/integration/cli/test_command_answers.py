@@ -3,6 +3,7 @@
 import json
 import os
 import pty
+import signal
 import subprocess
 import time
 from collections.abc import Callable
@@ -11,6 +12,7 @@ from pathlib import Path
 import pytest
 import redis
 from outreach_command import COMMAND, Outreach
+from redis_process import RedisProcess
 from simulator_process import SimulatorProcess
 
 from worker.ledger.ledger import Ledger
@@ -94,6 +96,21 @@ def test_doctor_finds_what_is_wrong(outreach: Outreach) -> None:
     assert "OUTREACH_SETTLED_S is no setting." in shown
 
 
+def test_doctor_finds_a_redis_that_takes_no_changes(outreach: Outreach, tmp_path: Path) -> None:
+    server = RedisProcess(tmp_path / "full")
+    try:
+        server.client.config_set("maxmemory", 1)
+
+        findings = json.loads(
+            outreach("doctor", "--json", code=4, OUTREACH_REDIS_URL=server.url).stdout
+        )  # 4: no Twilio is there
+    finally:
+        server.stop()
+
+    wrong = [one["sentence"] for one in findings if (one["name"], one["verdict"]) == ("redis", "wrong")]
+    assert wrong == ["Redis is full: it has used all the memory that its `maxmemory` allows."]
+
+
 def test_reader_that_has_enough_is_no_fault(outreach: Outreach) -> None:
     process = outreach.start("simulator", "--help")
     assert process.stdout
@@ -136,6 +153,26 @@ def on_terminal(outreach: Outreach, *arguments: str, **environ: str) -> str:
 
 def test_status_in_json_is_a_list_without_an_id(outreach: Outreach) -> None:
     assert json.loads(outreach("status", "--json").stdout) == []
+
+
+def test_watch_waits_for_a_redis_that_is_lost_meanwhile(outreach: Outreach) -> None:
+    settings, embedded = load_settings(outreach.environ, None), EmbeddedRedis(outreach.home)
+    with embedded.hold() as url, redis.Redis.from_url(url) as client:
+        tag = settings.account_tag
+        take_in(Ledger(client, tag), Registry(client, tag), settings, *map(Path, outreach.files))
+        watching = outreach.start("watch", "--json")
+        assert watching.stdout
+        first = json.loads(watching.stdout.readline())
+        status = embedded.status()
+        assert status
+
+        os.kill(status.pid, signal.SIGKILL)
+        next_but_one = [json.loads(watching.stdout.readline()) for _ in range(2)][-1]
+        watching.send_signal(signal.SIGINT)
+        done = outreach.finish(watching, code=3)
+
+    assert first["counts"] == next_but_one["counts"]
+    assert "Redis is lost; waiting for it." in done.stderr
 
 
 def test_older_ledger_is_told_of_by_status_and_by_cancel(outreach: Outreach) -> None:
