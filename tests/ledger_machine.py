@@ -784,5 +784,7 @@ def walk(machine: LedgerMachine, chance: Random) -> Iterator[None]:
     while True:
         machine.work(chance.getrandbits(32))
         chance.choice(others)(chance.choice(IDS), chance.choice(WORKED))
+        if chance.random() < 0.2:
+            machine.wake_too_late(chance.randrange(10_000))
         machine.every_interaction_is_used_or_to_be_closed()
         yield

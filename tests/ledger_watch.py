@@ -30,6 +30,7 @@ MANY = {"dispatch", "rescue_queued", "cancel_rows"}
 MOVES_AND_REFUSES = {"claim_opening", "claim_sending"}
 STORY_FULL = 90
 CLOSING_MS = 30_000
+NOT_WAITING = {"token", "owner", "pair", "channel", "flex_task", "used", "seen", "doubt", "looking", "opened"}
 ATTEMPTS = {
     ("opened", S.OPENING, S.OPEN),
     ("doubt_opening", S.OPENING, S.DOUBT_OPENING),
@@ -247,6 +248,14 @@ class Watch:
             and not is_put_back
         ):
             assert hands[1].get("lost"), "it is forgotten that a request may show yet"
+        if after.state in (S.PENDING, S.QUEUED):
+            assert not NOT_WAITING & hands[1].keys(), f"{name} has left behind what only a row in hand needs"
+            begun = [sid for sid in new.close if sid not in old.close and new.close[sid]["row"] == row]
+            for sid in begun if name != "verdict" else ():
+                assert hands[1].get("closing") == sid, (
+                    f"{name} lets a row go on before its Interaction is closed"
+                )
+                assert "after" in hands[1]
         ends = [each.event for each in told if each.event in ENDING]
         if name == "verdict" and args["verdict"] == "sent" and after.state is S.NEEDS_REVIEW:
             ends.append(Event.NEEDS_REVIEW)

@@ -16,7 +16,7 @@ from worker.ledger.states import TRANSITIONS
 EXAMPLES = int(os.environ.get("MACHINE_EXAMPLES", "0"))
 """How many ways are tried, each another at every run; unset: a few, and always the same ones."""
 CHOSEN = settings(
-    max_examples=EXAMPLES or 10,
+    max_examples=EXAMPLES or 8,
     stateful_step_count=50,
     derandomize=not EXAMPLES,
     deadline=None,
