@@ -12,7 +12,7 @@ from ops.cli.failures import INTERRUPTED
 from ops.cli.interrupts import Interrupts
 from ops.cli.keeper import ResultsKeeper
 from ops.cli.session import Desk, private_folder
-from worker.errors import RedisUnavailableError
+from worker.errors import NotFoundError, OutreachError, RedisUnavailableError
 
 _LOOK_EVERY_S = 0.25
 # Rows in hand when a campaign was paused or cancelled are settled first, and owed closings are made; not for ever.
@@ -26,6 +26,12 @@ _FINISH_AT_MOST_S = 12.0
 # A row that waits for its slot is not in flight yet, and opens when the slot comes.
 _QUIET_S = 0.75
 _STOPPING = "stopping: rows in hand are finished first; Ctrl-C again stops at once"
+
+
+class LedgerLostError(OutreachError):
+    """Report that the ledger has lost a campaign that was being sent."""
+
+    exit_code = INTERRUPTED
 
 
 def work(desk: Desk, campaign_id: str, crew: Crew, *, as_json: bool = False, hints: bool = True) -> int:
@@ -103,7 +109,13 @@ class _Foreground:
         shown.show(self.snapshot, [note for note in notes if note])
 
     def _see(self) -> Mapping[str, Any]:
-        seen = self.desk.look(self.campaign_id)
+        try:
+            seen = self.desk.look(self.campaign_id)
+        except NotFoundError:
+            raise LedgerLostError(
+                f"Redis knows nothing of {self.campaign_id} any more, though it was being sent.",
+                "Put its data back and give the command again; where they are lost, give it with --rebuild.",
+            ) from None
         is_starting = self.crew.is_ours and not self.interrupts.count
         if seen["redis"]:  # it can be read, but no worker can write
             return seen

@@ -175,6 +175,25 @@ def test_watch_waits_for_a_redis_that_is_lost_meanwhile(outreach: Outreach) -> N
     assert "Redis is lost; waiting for it." in done.stderr
 
 
+def test_run_whose_ledger_is_lost_says_so_and_can_go_on(
+    outreach: Outreach, start_simulator: Callable[..., SimulatorProcess]
+) -> None:
+    twilio = start_simulator()
+    outreach.environ |= {"OUTREACH_TWILIO_BASE_URL": twilio.url, "OUTREACH_ACCOUNT_INTERACTIONS_PER_S": "2"}
+    outreach.write(40)
+    running = outreach.start("run", *outreach.files)
+    twilio.wait_for("message", 1, timeout_s=90)
+    status = EmbeddedRedis(outreach.home).status()
+    assert status
+
+    with redis.Redis.from_url(status.url) as client:
+        client.flushall()
+    done = outreach.finish(running, code=3)
+
+    assert "any more, though it was being sent." in done.stderr
+    assert "--rebuild" in done.stderr
+
+
 def test_older_ledger_is_told_of_by_status_and_by_cancel(outreach: Outreach) -> None:
     settings = load_settings(outreach.environ, None)
     with EmbeddedRedis(outreach.home).hold() as url, redis.Redis.from_url(url) as client:
