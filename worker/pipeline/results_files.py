@@ -65,7 +65,7 @@ class ResultsFile:
         if seq <= self._noted()[0]:
             return
         with effect("note_seen"), self._in_words():
-            self.path.parent.mkdir(parents=True, exist_ok=True)
+            self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             hidden = os.open(self._hidden, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
             try:
                 # Its own part can be written beside a writer of the file; the first record is a writer's alone.
@@ -80,7 +80,7 @@ class ResultsFile:
     def turn(self, *, wait: bool) -> Iterator[bool]:
         """Be the only writer meanwhile; False, without `wait`, where another is."""
         with self._in_words():
-            self.path.parent.mkdir(parents=True, exist_ok=True)
+            self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             self._lock = os.open(self._hidden, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
             with self._in_words():

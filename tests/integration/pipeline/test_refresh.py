@@ -183,3 +183,17 @@ def test_nothing_is_noted_of_a_load_that_may_yet_be_refused(desk: Desk, refreshe
 
     assert not list((desk.folder / "results").glob(".*"))
     assert desk.registry.get("spring-1").cautious == 0
+
+
+def test_customers_data_are_for_their_owner_only(
+    desk: Desk, bench: Workbench, refresher: ResultsRefresher
+) -> None:
+    desk.begin(2)
+    refresher.tick()
+    bench.sleep(REFRESH_S)
+    refresher.tick()
+
+    folder = desk.folder / "results"
+    rights = {path.name: oct(path.stat().st_mode & 0o077) for path in (folder, *folder.iterdir())}
+    assert len(rights) == 3
+    assert set(rights.values()) == {"0o0"}
