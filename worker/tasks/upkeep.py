@@ -35,6 +35,8 @@ CLOSING_S = 0.5
 RESULTS_S = 1.0
 STALE_WORKER_S = 3600
 WAITING_S = 0.5
+FAILED_S = 2.0
+"""How long a thread pauses after a fault that nobody foresaw: ten tracebacks a second would fill the disk."""
 HELD_BACK_S = 1.5
 """How long no row is opened after Redis was away: by then each worker has ticked, and any that has seen more has said so."""
 PARENT_GONE_S = 30.0
@@ -91,6 +93,7 @@ class Upkeep:
                 pause_s = max(every_s, WAITING_S)
             except Exception:
                 log.exception("upkeep.failed")
+                pause_s = max(every_s, FAILED_S)
 
     def _say_waits(self, who: str, error: Exception) -> None:
         """Say what is waited for, once for all threads: it goes on by itself."""

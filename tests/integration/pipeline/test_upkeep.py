@@ -107,6 +107,27 @@ def test_worker_that_leaves_starts_no_redis_again(
     assert server.status() is None
 
 
+class Pauses:
+    """Stands for the wish to stop, which comes after three pauses; notes how long they were to last."""
+
+    def __init__(self) -> None:
+        self.taken: list[float] = []
+
+    def wait(self, pause_s: float) -> bool:
+        """Note a pause."""
+        self.taken.append(pause_s)
+        return len(self.taken) == 3
+
+
+def test_fault_that_nobody_foresaw_is_not_logged_ten_times_a_second(rig: Rig, upkeep: ModuleType) -> None:
+    ticks, acts = upkeep.Upkeep(rig.bench), iter([{}, {"known": 1}])
+    ticks.stopped = pauses = Pauses()
+
+    ticks._loop(upkeep.TICK_S, lambda: next(acts)["known"])
+
+    assert pauses.taken == [upkeep.TICK_S, upkeep.FAILED_S, upkeep.TICK_S]
+
+
 def publish(rig: Rig, upkeep: ModuleType) -> None:
     """Queue what is due, as a tick does."""
     with upkeep._Outbox(rig.ledger.now_ms) as outbox:
