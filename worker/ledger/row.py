@@ -58,7 +58,8 @@ NOT_LOOKED = -1
 class Hand:
     """What the holder of a row needs beside its record; gone when the send ends. Times are Redis's, in ms.
 
-    `lost`: an earlier request went unanswered and was called absent. `why`: code of the last look, if that failed.
+    `lost`: an earlier request went unanswered and was called absent. `lost_in`, `lost_send`: where its conversation was given
+    up since, which one that was, and of which send. `why`: code of the last look, if that failed.
     `looking` and `looked`: the caution for which the row is looked up, or was, before anything is asked for.
     """
 
@@ -78,6 +79,8 @@ class Hand:
     used: bool = False
     seen: bool = False
     lost: bool = False
+    lost_in: str = ""
+    lost_send: int = 0
     why: int = 0
     version: int = 0
     looking: int = NOT_LOOKED

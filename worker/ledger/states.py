@@ -147,7 +147,7 @@ _line("look_again", (_S.DOUBT_OPENING, _S.DOUBT_SENDING), (_S.DOUBT_OPENING, _S.
 _line("adopt_opening", (_S.DOUBT_OPENING, _S.OPENING), (_S.OPEN,))
 _line("absent_opening", (_S.DOUBT_OPENING,), (_S.PENDING, _S.CANCELLED, _S.FAILED))
 _line("adopt_sending", (_S.DOUBT_SENDING, _S.OPEN), (_S.ACCEPTED,))
-_line("adopt_sent", (_S.DOUBT_OPENING, _S.DOUBT_SENDING), (_S.ACCEPTED,))
+_line("adopt_sent", (_S.OPENING, _S.DOUBT_OPENING, _S.DOUBT_SENDING), (_S.ACCEPTED,))
 _line("absent_sending", (_S.DOUBT_SENDING,), (_S.OPEN, _S.FAILED, _S.PENDING))
 _line("review", (_S.DOUBT_OPENING, _S.DOUBT_SENDING), (_S.NEEDS_REVIEW,))
 _line(

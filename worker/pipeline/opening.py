@@ -31,7 +31,16 @@ def open_row(bench: Workbench, loaded: LoadedCampaign, row: Row, recipient: Reci
     if closed_ms := hours.closed_for_ms(bench, recipient):
         bench.ledger.defer_queued(campaign_id, row.number, closed_ms, int(Reason.WINDOW))
         return None
-    if row.hand.waiting and not _is_pair_free(bench, loaded, row, recipient):
+    lost, shown = row.hand, pair.find_lost_message(bench, loaded, row)
+    found = pair.find_lost(bench, loaded, row, recipient) if row.hand.lost else Accepted(None)
+    for look in (shown, found):
+        if isinstance(look, Unknown) and look.code not in pace.FORBIDDEN:
+            wait_ms = pace.backoff_ms(bench, 1, look.retry_after_s)
+            bench.ledger.defer_queued(campaign_id, row.number, wait_ms, look.code or int(Reason.NO_ANSWER))
+            return None
+    # What the row waits for may be its own.
+    is_own = any(isinstance(look, Accepted) and look.value for look in (shown, found))
+    if row.hand.waiting and not is_own and not _is_pair_free(bench, loaded, row, recipient):
         return None
     pair_key = keys.pair(bench.ledger.prefix, recipient.pair)
     if row.record.code == Reason.PAIR_IN_HAND and bench.ledger.is_pair_taken(
@@ -39,11 +48,6 @@ def open_row(bench: Workbench, loaded: LoadedCampaign, row: Row, recipient: Reci
     ):
         # It was refused before; asking for it again must not cost a slot that another row could use.
         bench.ledger.defer_queued(campaign_id, row.number, AGAIN_MS, int(Reason.PAIR_IN_HAND))
-        return None
-    found = pair.find_lost(bench, loaded, row, recipient) if row.hand.lost else Accepted(None)
-    if isinstance(found, Unknown) and found.code not in pace.FORBIDDEN:
-        wait_ms = pace.backoff_ms(bench, 1, found.retry_after_s)
-        bench.ledger.defer_queued(campaign_id, row.number, wait_ms, found.code or int(Reason.NO_ANSWER))
         return None
     buckets = pace.opening_buckets(bench, loaded)
     slot = pace.take(bench, buckets)
@@ -58,6 +62,17 @@ def open_row(bench: Workbench, loaded: LoadedCampaign, row: Row, recipient: Reci
     row = bench.ledger.get_row(
         campaign_id, row.number
     )  # between the look and the claim it may have begun a new send
+    if isinstance(shown, Accepted) and shown.value:
+        bench.ledger.adopt_sent(
+            campaign_id,
+            row.number,
+            claim.token,
+            send=lost.lost_send,
+            message=shown.value,
+            conversation=lost.lost_in,
+            interaction="",
+        )
+        return None
     if isinstance(found, Accepted) and found.value is not None:
         return _adopt_or_wait(bench, loaded, row, claim, found.value)
     beat = pace.Beat(bench, buckets, slot, lease_until)

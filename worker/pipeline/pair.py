@@ -78,8 +78,16 @@ def find_busy(
         return Busy(sid, None, is_unsure=True)
     keys = own_keys(loaded, row)
     # Of an opened row one attempt is the one that opened it.
-    is_unsure = not tasks.value and row.record.attempts > (row.state is State.OPEN)
+    is_unsure = not tasks.value and (row.hand.lost or row.record.attempts > (row.state is State.OPEN))
     return Busy(sid, next((task for task in tasks.value if task.key in keys), None), is_unsure)
+
+
+def find_lost_message(bench: Workbench, loaded: LoadedCampaign, row: Row) -> Answer[str | None]:
+    """Find a message that was called absent, in a conversation that the row has given up since."""
+    conversation, send = row.hand.lost_in, row.hand.lost_send
+    if not conversation:
+        return Accepted(None)
+    return bench.gateway.find_message(conversation, loaded.key(row.number, send))
 
 
 def find_lost(

@@ -142,7 +142,7 @@ CASES = {
     ),
     "look_again": Case("look_again", lambda g, t: g.ledger.look_again(ID, 1, t, 5000, empty=True, code=0)),
     "adopt_opening": Case(
-        "adopt_opening", lambda g, t: g.ledger.adopt_opening(ID, 1, t, **opened_sids()), S.OPEN
+        "adopt_opening", lambda g, t: g.ledger.adopt_opening(ID, 1, t, **opened_sids(9)), S.OPEN
     ),
     "absent_opening": Case(
         "absent_opening",
@@ -347,6 +347,19 @@ def test_claim_whose_answer_was_lost_is_answered_again(rig: LedgerRig) -> None:
 
     assert [each.event.name for each in rig.row(ID).record.story] == ["OPENING", "OPENED", "SENDING"]
     assert rig.row(ID).record.attempts == 1
+
+
+def test_adoption_whose_answer_was_lost_is_answered_again(rig: LedgerRig) -> None:
+    rig.load(ID, 1)
+    token = rig.doubt(ID)
+    assert rig.ledger.adopt_opening(ID, 1, token, **opened_sids()).ok
+    before = rig.dump()
+
+    assert rig.ledger.adopt_opening(ID, 1, token, **opened_sids()).ok
+    assert not rig.ledger.adopt_opening(ID, 1, token, **opened_sids(2)).ok
+
+    # A second seq or event would tell of a second adoption; refused, its holder would keep it till its lease is over.
+    assert rig.dump() == before
 
 
 def test_row_that_is_not_there_is_refused_by_every_method(rig: LedgerRig) -> None:

@@ -167,6 +167,36 @@ def test_own_conversation_that_look_ups_lag_behind_is_not_taken_for_somebody_els
     rig.judge()
 
 
+def test_own_conversation_is_not_waited_for_as_if_it_were_somebody_elses(rig: Rig) -> None:
+    rig.simulator.settings(pair_busy="error", fault={"500_after": 1.0}, lookup_lag_s=3600)
+    rig.campaign([phone(1)], pair_busy="wait")
+    rig.drive(until=lambda: rig.states() == {"DOUBT_OPENING": 1})
+    rig.simulator.settings(fault={})
+    rig.drive(until=lambda: Event.WAITING in rig.events())
+
+    rig.simulator.settings(lookup_lag_s=0)
+    rig.drive()
+
+    assert rig.states() == {"ACCEPTED": 1}
+    rig.judge()
+
+
+def test_retry_does_not_take_its_own_conversation_for_somebody_elses(rig: Rig) -> None:
+    rig.simulator.settings(pair_busy="error", fault={"500_after": 1.0}, lookup_lag_s=3600)
+    rig.campaign([phone(1)], pacing="max_attempts = 1")
+    rig.drive()
+    assert rig.states() == {"FAILED": 1}
+    rig.simulator.settings(fault={})
+
+    assert rig.ledger.new_send("spring-1", 1, 1).ok
+    rig.drive(until=lambda: Event.WAITING in rig.events())
+    rig.simulator.settings(lookup_lag_s=0)
+    rig.drive()
+
+    assert rig.states() == {"ACCEPTED": 1}
+    rig.judge()
+
+
 @pytest.mark.parametrize("way", WAYS)
 def test_lost_interaction_of_an_earlier_send_is_used_by_the_next(rig: Rig, way: str) -> None:
     rig.simulator.settings(pair_busy=way, fault={"500_after": 1.0}, fault_getters={"403": 1.0})

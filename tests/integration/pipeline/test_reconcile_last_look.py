@@ -133,6 +133,74 @@ def test_interaction_of_a_send_that_was_given_up_is_adopted_by_the_retry(rig: Ri
     assert len(rig.simulator.journal("interaction")) == 1
 
 
+@pytest.fixture
+def given_up(rig: Rig) -> Rig:
+    """Have a row fail because the look-ups lag: the customer has its message, and now they show it."""
+    rig.simulator.settings(lookup_lag_s=LATE_S)
+    rig.campaign([trouble(164)], pacing="max_attempts = 1")
+    rig.drive()
+    assert rig.row().state is State.FAILED
+    rig.simulator.settings(lookup_lag_s=0)
+    return rig
+
+
+def test_message_of_a_send_that_was_given_up_is_found_by_the_retry(given_up: Rig) -> None:
+    assert given_up.ledger.new_send("spring-1", 1, 1).ok
+
+    given_up.drive()
+
+    assert given_up.states() == {"ACCEPTED": 1}
+    assert given_up.messages() == {key(): 1}
+    assert given_up.row().record.send == 2
+    given_up.judge()
+
+
+def test_retry_waits_while_nobody_says_whether_the_message_has_shown(given_up: Rig) -> None:
+    given_up.simulator.settings(forbidden={MESSAGES: 503})
+    asked = len(given_up.simulator.requests(MESSAGES))
+    assert given_up.ledger.new_send("spring-1", 1, 1).ok
+
+    given_up.drive(until=lambda: len(given_up.simulator.requests(MESSAGES)) >= asked + 3)
+    given_up.simulator.settings(forbidden={})
+    given_up.drive()
+
+    assert given_up.messages() == {key(): 1}
+    given_up.judge()
+
+
+def test_message_of_a_send_that_failed_for_another_reason_since_is_found_by_the_retry(rig: Rig) -> None:
+    rig.simulator.settings(lookup_lag_s=LATE_S)
+    rig.campaign([trouble(164)])
+    rig.drive(until=lambda: Event.ABSENT_SENT in rig.events())
+    rig.simulator.settings(patterns={trouble(164)[-7:]: "message:reject:21614"})
+    rig.drive()
+    assert rig.row().state is State.FAILED
+    rig.simulator.settings(lookup_lag_s=0, patterns={})
+
+    assert rig.ledger.new_send("spring-1", 1, 1).ok
+    rig.drive()
+
+    assert rig.states() == {"ACCEPTED": 1}
+    assert rig.messages() == {key(): 1}
+    rig.judge()
+
+
+def test_messages_that_show_after_the_breaker_has_put_their_rows_back_are_found(rig: Rig) -> None:
+    rig.simulator.settings(lookup_lag_s=LATE_S)
+    people = [trouble(164, area) for area in range(201, 221)]
+    rig.campaign(people, pacing="max_attempts = 1")
+    rig.drive()
+    assert rig.info().state == "paused", "twenty in a row were given up"
+
+    rig.simulator.settings(lookup_lag_s=0)
+    assert rig.registry.resume("spring-1").ok
+    rig.drive()
+
+    assert rig.states() == {"ACCEPTED": 20}
+    assert set(rig.messages().values()) == {1}
+    rig.judge()
+
+
 def test_row_whose_requests_were_all_answered_costs_no_last_look(rig: Rig) -> None:
     rig.campaign([phone(1), trouble(189), trouble(161)])
 

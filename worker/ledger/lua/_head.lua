@@ -23,6 +23,7 @@ local STATE = { PENDING = 0, QUEUED = 1, OPENING = 2, DOUBT_OPENING = 3, OPEN = 
   ACCEPTED = 7, FAILED = 8, INVALID = 9, SKIPPED = 10, NEEDS_REVIEW = 11, CANCELLED = 12 }
 local FIRST_ENDED = STATE.ACCEPTED
 local NO_ANSWER = 7 -- the Reason of a send whose every request went unanswered
+local LOST = 1 -- `arg` of a send that failed after one of its requests went unanswered and was called absent
 local EVENT = { OPENING = 1, OPENED = 2, SENDING = 3, ACCEPTED = 4, OPENING_DEFERRED = 5, SENDING_DEFERRED = 6, FAILED = 7,
   OPENING_UNANSWERED = 8, SENDING_UNANSWERED = 9, FOUND_OPEN = 10, FOUND_SENT = 11, ABSENT_OPEN = 12, ABSENT_SENT = 13,
   LOOKED = 14, NEEDS_REVIEW = 15, WAITING = 16, SKIPPED = 17, PUT_BACK = 18, NEW_SEND = 19, VERDICT = 20, CANCELLED = 21,
@@ -193,9 +194,13 @@ local function owe_close(r, h, goes_on)
   note_close(sid, r.row, h.channel, pair)
 end
 
-local function forget_sids(r)
+local function forget_sids(r, h)
+  -- A message that was called absent may show in its conversation yet: it is looked for there before another is asked for.
+  if h.lost and r.conversation ~= NONE then h.lost_in, h.lost_send = hex('CH', r.conversation), r.send end
   r.interaction, r.conversation, r.message = NONE, NONE, NONE
 end
+
+local function was_lost(r) return r.code == NO_ANSWER or r.arg == LOST or nil end
 
 -- End a send: nobody holds the row, nothing is due.
 local function finish(r, h)
@@ -213,7 +218,7 @@ local function back(r, h, in_ms, event, code)
   let_go(r.row, h)
   free_pair(r.row, h.pair)
   redis.call('ZREM', key('later'), int(r.row))
-  forget_sids(r)
+  forget_sids(r, h)
   in_ms, h.after = in_ms or 0, nil
   if is_closing(h.closing) then h.after, in_ms = NOW + in_ms, math.max(in_ms, CLOSING_MS) end
   h.pair, h.channel, h.flex_task, h.used, h.seen = nil, nil, nil, nil, nil
@@ -244,6 +249,7 @@ local function begin_anew(r, h)
   save(r)
   local record = redis.call('HGET', key('rw:' .. bucket), field)
   redis.call('HSET', past, field, (redis.call('HGET', past, field) or '') .. struct.pack('>I2', #record) .. record)
+  forget_sids(r, h)
   r.send, r.attempts, r.looks, r.code, r.arg, r.delivery, r.delivery_code, r.story = r.send + 1, 0, 0, 0, 0, 0, 0, ''
   back(r, h, 0, EVENT.NEW_SEND)
   -- The campaign may have been finished, and out of the tick's sight.
@@ -261,7 +267,7 @@ local function put_back(code)
     local r = read(tonumber(row))
     if r and r.state == STATE.FAILED and r.code == code then
       local h = hand(r.row)
-      h.closing, h.lost = hex('KD', r.interaction), code == NO_ANSWER or nil
+      h.closing, h.lost = hex('KD', r.interaction), was_lost(r)
       r.code, r.arg, r.attempts = 0, 0, 0 -- it was not this row's fault
       back(r, h, 0, EVENT.PUT_BACK, code)
     end
@@ -296,7 +302,7 @@ local function fail(r, h, code, event)
   redis.call('HSET', BASE, 'streak_code', int(code), 'streak_n', int(n))
   redis.call('RPUSH', key('rej:' .. int(code)), int(r.row))
   redis.call('SADD', key('rejcodes'), int(code))
-  r.code = code
+  r.code, r.arg = code, h.lost and LOST or 0
   move(r, STATE.FAILED, event, code)
   finish(r, h)
   -- A rejection that was on its way when the breaker opened for this code goes back as well.

@@ -4,6 +4,7 @@
 --   the same key, which are to be closed
 -- Returns {'ok'} | {'refused', state | 'closing' (it is to be closed itself)}
 local r, h = read(A.row), hand(A.row)
+if held(r, h, STATE.OPEN) and r.interaction == unhex(A.interaction) then return { 'ok' } end -- a lost answer's repeat
 if not held(r, h, STATE.DOUBT_OPENING) and not held(r, h, STATE.OPENING) then return refused(r and r.state) end
 if is_closing(A.interaction) then return refused('closing') end
 for _, other in ipairs(A.others or {}) do

@@ -10,5 +10,5 @@ if campaign('state') == 'cancelled' then
   if left() > 0 then return refused('cancelled') end
   redis.call('HSET', BASE, 'state', 'running', 'streak_n', '0')
 end
-begin_anew(r, { closing = hex('KD', r.interaction), lost = r.code == NO_ANSWER or nil })
+begin_anew(r, { closing = hex('KD', r.interaction), lost = was_lost(r) })
 return { 'ok', int(r.send) }
