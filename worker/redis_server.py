@@ -107,7 +107,8 @@ class EmbeddedRedis:
         Raises: RedisUnavailableError, as `hold`.
         """
         if self._is_alive():
-            if not self._recorded_socket().exists():  # a cleaner of temporary files took it
+            # Without its socket, which a cleaner of temporary files took, or only its child is left, which rewrites its file.
+            if _ping(self._recorded_socket()) == "absent":
                 self.ensure_running()
             return ""
         with _in_words(self._folder):

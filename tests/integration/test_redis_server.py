@@ -279,6 +279,17 @@ def test_server_without_its_socket_is_replaced_by_one_that_has_it(home: Path) ->
             assert is_gone(pid)
 
 
+def test_holder_revives_a_server_that_has_lost_its_socket(home: Path) -> None:
+    with client_of(home) as client:
+        client.set("kept", "1")
+        (home / "redis" / "redis.sock").unlink()
+
+        assert not EmbeddedRedis(home, start_timeout_s=5).revive()
+
+        with client_of(home) as found:
+            assert found.get("kept") == "1"
+
+
 def test_server_that_hangs_is_named(home: Path) -> None:
     with client_of(home) as client:
         pid = pid_of(client)
