@@ -119,23 +119,29 @@ def _needing_review(bench: Workbench, campaign_id: str, number: int) -> Record:
 
 
 def _find_proof(bench: Workbench, campaign_id: str, number: int, record: Record) -> _Proof:
-    """Look for the send's message, in its conversation or in all that the customer takes part in."""
+    """Look for the send's message, in its conversation or in all that the customer takes part in.
+
+    What an older ledger has forgotten may have gone into any of them, and as a later send.
+    """
+    is_older = bench.registry.get(campaign_id).cautious > 0
     conversations = [record.conversation_sid] if record.conversation_sid else []
-    if not conversations:
+    if not conversations or is_older:
         recipient = _recipient(bench, campaign_id, number)
         if isinstance(recipient, RowError):
             return _Proof(unknown="the row has no address")
         seen = pair.find_conversations(bench, recipient)
         if not isinstance(seen, Accepted):
             return _Proof(unknown=_why(seen))
-        conversations = [each.sid for each in seen.value]
-    key, unknown = outreach_key(campaign_id, number, record.send), ""
+        conversations = list(dict.fromkeys([*conversations, *(each.sid for each in seen.value)]))
+    prefix, unknown = outreach_key(campaign_id, number, 0)[:-1], ""
     for sid in conversations:
-        found = bench.gateway.find_message(sid, key)
+        found = bench.gateway.find_newest_message(sid, prefix)
         if not isinstance(found, Accepted):
             unknown = _why(found)
-        elif found.value:
-            return _Proof(found.value, sid)
+        elif found.value and (
+            found.value.send == record.send or (is_older and found.value.send > record.send)
+        ):
+            return _Proof(found.value.sid, sid)
     return _Proof(unknown=unknown)
 
 

@@ -6,8 +6,10 @@ import pytest
 from older_ledger import Backup
 from pipeline_bench import Rig, key, phone, sms, trouble
 
+from worker.errors import RefusedHereError
 from worker.ledger.states import Event, Reason, State
 from worker.pipeline.opening import open_row
+from worker.pipeline.review import judge_not_sent, judge_sent
 from worker.pipeline.story import explain
 
 UNTIL_THE_DOUBT_MS = 11_900
@@ -244,6 +246,30 @@ def test_look_ups_that_are_forbidden_leave_the_row_to_a_person(
     words = explain(rig.ledger, rig.registry, "spring-1", 1).words
     assert "older than what had been sent" in words.sentence
     assert "--not-sent" in words.advice
+    assert rig.messages() == Counter({key(): 1})
+
+
+def test_verdict_looks_through_all_conversations_that_the_lost_part_may_have_used(rig: Rig) -> None:
+    rig.simulator.settings(setup_ms=300)
+    rig.campaign(ONE)
+    drive_until(rig, State.OPEN)
+    backup = Backup(rig.client)
+    first = rig.simulator.journal("interaction")[0]
+    rig.bench.gateway.close_interaction(first["interaction_sid"], first["channel_sid"])
+    rig.simulator.close(first["conversation_sid"])
+    rig.drive(jump=False)  # the customer comes in by the simulator's own clock
+    sent = rig.row().record
+    rig.simulator.settings(forbidden={"GET conversations": 403})
+    restored(rig, backup)
+    rig.drive()
+    assert rig.row().record.code == Reason.OLDER_LEDGER
+    rig.simulator.settings(forbidden={})
+
+    with pytest.raises(RefusedHereError, match=sent.message_sid):
+        judge_not_sent(rig.bench, "spring-1", 1)
+    verdict = judge_sent(rig.bench, "spring-1", 1)
+
+    assert (verdict.status, verdict.message_sid) == ("accepted", sent.message_sid)
     assert rig.messages() == Counter({key(): 1})
 
 
