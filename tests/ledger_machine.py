@@ -353,6 +353,7 @@ class LedgerMachine(RuleBasedStateMachine):
             "429",
             "late",
             "skip",
+            "shown",
         ]
         how = self.deal("opening", [*["ok"] * 8, *ways, "wait", "ours", "use"], choice)
         code = STOP_CODE if how == "stop" else CODES[choice % 2]
@@ -368,6 +369,8 @@ class LedgerMachine(RuleBasedStateMachine):
         match how:
             case "lost" | "done_lost":
                 return ledger.doubt_opening(*where(job), 2000, 500)
+            case "shown":  # a message that was called absent, before another was asked for
+                return self.find_sent(job, record)
             case "code" | "stop":
                 return ledger.reject_opening(*where(job), code, stop=how == "stop")
             case "429":
