@@ -66,7 +66,7 @@ def _judge(desk: Desk, campaign_id: str, row: int, message_sid: str, *, sent: bo
             }
         )
     else:
-        screen.answer(verdict.sentence)
+        screen.paragraph(verdict.sentence)
     if verdict.status == "pending":
         _say_who_sends(desk, campaign_id)
 
@@ -90,8 +90,8 @@ def _list(desk: Desk, campaign_id: str, *, as_json: bool) -> None:
         screen.answer(f"No row of {campaign_id} needs a review.")
         return
     for one in shown:
-        screen.answer(f"row {one.row}, {one.address}: {one.words.sentence}")
-        screen.answer(f"    {one.words.advice}")
+        screen.paragraph(f"row {one.row}, {one.address}: {one.words.sentence}")
+        screen.paragraph(one.words.advice, indent=4)
     more = sum(1 for _ in found)
     if more:
         screen.answer(f"… and {words.number(more)} more; --json lists all of them.")

@@ -39,6 +39,18 @@ def answer(text: str) -> None:
     out().print(plain(text), markup=False, soft_wrap=True)
 
 
+def paragraph(text: str, indent: int = 0) -> None:
+    """Print a sentence or two of an answer: in lines of a terminal's width, else in one line."""
+    from rich.padding import Padding
+    from rich.text import Text
+
+    console = out()
+    if console.is_terminal:
+        console.print(Padding(Text(plain(text)), (0, 0, 0, indent)))
+    else:
+        answer(" " * indent + text)
+
+
 def answer_json(value: Any) -> None:
     """Print an answer for a program."""
     sys.stdout.write(json.dumps(value, ensure_ascii=False, indent=2, default=str) + "\n")

@@ -1,6 +1,10 @@
 """Tell whether what comes from outside can do a terminal no harm, and nothing is cut where a program reads."""
 
 import json
+import os
+import pty
+import subprocess
+import sys
 
 import pytest
 
@@ -30,6 +34,32 @@ def test_long_line_in_a_pipe_stays_one_line(capsys: pytest.CaptureFixture[str]) 
     screen.say("word " * 400)
 
     assert capsys.readouterr().err.count("\n") == 1
+
+
+def test_paragraph_in_a_pipe_stays_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    screen.paragraph("word " * 400, indent=4)
+
+    said = capsys.readouterr().out
+    assert said.count("\n") == 1
+    assert said.startswith("    word")
+
+
+def test_paragraph_on_a_terminal_is_wrapped_and_keeps_its_indent() -> None:
+    ours, theirs = pty.openpty()
+    program = "from ops.cli import screen; screen.paragraph('word ' * 30, indent=4)"
+
+    subprocess.run(
+        [sys.executable, "-c", program],
+        stdout=theirs,
+        env={**os.environ, "COLUMNS": "40", "TERM": "xterm"},
+        check=True,
+    )
+
+    os.close(theirs)
+    lines = os.read(ours, 4096).decode().split("\r\n")[:-1]
+    os.close(ours)
+    assert len(lines) > 3
+    assert all(line.startswith("    word") and len(line) <= 40 for line in lines)
 
 
 def test_json_keeps_letters_as_they_are(capsys: pytest.CaptureFixture[str]) -> None:
