@@ -268,14 +268,15 @@ def _hash(customers: Path) -> str:
 
 def _warn_of_again(decision: Decision) -> Decision:
     what = f"the campaign {decision.campaign_id} of this file is unfinished, so `--again` goes on with it"
-    advice = "cancel it first to begin a new one"
-    warning = Problem(str(decision.customers_file), None, None, what, advice, "warning")
-    return replace(decision, warnings=(*decision.warnings, warning))
+    return _warned(decision, what, "cancel it first to begin a new one")
 
 
 def _warn_of_rebuild(decision: Decision) -> Decision:
     what = f"the ledger knows the campaign {decision.campaign_id}, so nothing is rebuilt"
-    advice = "leave `--rebuild` out"
+    return _warned(decision, what, "leave `--rebuild` out")
+
+
+def _warned(decision: Decision, what: str, advice: str) -> Decision:
     warning = Problem(str(decision.customers_file), None, None, what, advice, "warning")
     return replace(decision, warnings=(*decision.warnings, warning))
 
