@@ -5,7 +5,7 @@ import signal
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ from zygote import Forked, Zygote
 
 from worker import wiring
 from worker.effects import CRASH_AT
+from worker.ledger.states import State
 from worker.pipeline.intake import carry_out, decide
 from worker.pipeline.results_files import ResultsFile
 from worker.settings import load_settings
@@ -190,10 +191,14 @@ class CrashYard:
             )
 
 
-def pulse(yard: CrashYard, _campaign_id: str) -> None:
-    """Stop the worker for a moment, so that it wakes late for its slots."""
-    if not yard.struck_file.exists() and not yard.has_died():
-        os.kill(yard.pid, signal.SIGSTOP)
-        time.sleep(0.6)  # it is the length of the stop, not a wait for anything
-        os.kill(yard.pid, signal.SIGCONT)
-        time.sleep(0.3)
+def stop_with_slots_ahead(yard: CrashYard, campaign_id: str) -> None:
+    """Stop the worker for a moment as soon as rows wait for their slots, so that it wakes late for them."""
+    if yard.struck_file.exists() or yard.has_died():
+        return
+    info = yard.registry.find(campaign_id)
+    # One of them may be asking Twilio: at least two wait for slots, and the first of these has one behind it to lose.
+    if info and info.counts[State.OPENING] >= 3:
+        with suppress(ProcessLookupError):  # it died at its crash point just now
+            os.kill(yard.pid, signal.SIGSTOP)
+            time.sleep(0.6)  # it is the length of the stop, not a wait for anything
+            os.kill(yard.pid, signal.SIGCONT)

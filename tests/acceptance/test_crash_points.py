@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 
 import pytest
-from crash_yard import SENDER, CrashYard, Way, pulse
+from crash_yard import SENDER, CrashYard, Way, stop_with_slots_ahead
 from outreach_command import number, wait_until
 from simulator_calls import INTERACTIONS
 from simulator_process import SimulatorProcess
@@ -87,9 +87,9 @@ SENDING_LOST = Way([trouble(164)], ["accepted"])
 SENDING_NOT_DONE = Way([trouble(163)], ["accepted"])
 MESSAGE_REFUSED = Way([trouble(176)], ["failed"])
 LATE = Way(
-    [number(at) for at in range(1, 7)],
-    ["accepted"] * 6,
-    meanwhile=pulse,
+    [number(at) for at in range(1, 25)],
+    ["accepted"] * 24,
+    meanwhile=stop_with_slots_ahead,
     settings={"OUTREACH_ACCOUNT_INTERACTIONS_PER_S": "6"},
 )
 
