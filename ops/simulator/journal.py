@@ -24,11 +24,11 @@ class Journal:
         self._latest: dict[str, deque[dict[str, Any]]] = {}
 
     def effect(self, kind: str, now: float, **facts: Any) -> None:
-        """Note that something happened at `now`."""
+        """Note that something happens `now`; `at` is on the steady clock, as it is of requests."""
         entry = {
             "n": len(self.effects) + 1,
             "effect": kind,
-            "at": round(now, 6),
+            "at": round(now - self._clock.skew_s, 6),
             "date": self._clock.iso(now),
             **facts,
         }
@@ -57,7 +57,7 @@ class Journal:
             counter.clear()
         self.generation += 1
         self._latest.clear()
-        self._write({"reset": True, "at": round(self._clock.now(), 6)})
+        self._write({"reset": True, "at": round(self._clock.steady(), 6)})
 
     def close(self) -> None:
         """Close the file."""

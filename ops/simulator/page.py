@@ -15,7 +15,7 @@ _SERIES = {
 
 def page_data(twin: Twin, base: str) -> dict[str, Any]:
     """Return everything the page shows, as JSON."""
-    now = twin.clock.now()
+    now = twin.clock.steady()
     settings, journal = twin.settings, twin.journal
     active = {
         name: getattr(settings, name)
@@ -76,17 +76,17 @@ def _row(twin: Twin, effect: dict[str, Any], now: float) -> dict[str, Any]:
     }
     row |= {"address": mask(effect.get("address")), "ago_s": round(now - effect["at"], 1)}
     if effect["effect"] == "message":
-        row["delivery"] = _delivery(twin, effect, now)
+        row["delivery"] = _delivery(twin, effect)
     if effect["effect"] == "interaction":
         interaction = twin.store.interactions.get(effect["interaction_sid"])
-        row["status"] = interaction.status(now) if interaction else ""
+        row["status"] = interaction.status(twin.clock.now()) if interaction else ""
     return row
 
 
-def _delivery(twin: Twin, effect: dict[str, Any], now: float) -> str:
+def _delivery(twin: Twin, effect: dict[str, Any]) -> str:
     conversation = twin.store.conversations.get(effect["conversation_sid"])
     for message in conversation.messages if conversation else ():
         if message.sid == effect["message_sid"] and message.receipts:
-            _, status, code = message.receipts[0].at(now)
+            _, status, code = message.receipts[0].at(twin.clock.now())
             return f"{status or 'accepted'} {code or ''}".strip()
     return "reached nobody"

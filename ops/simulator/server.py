@@ -51,7 +51,7 @@ class _Server:
         """Return the aiohttp handler of one endpoint."""
 
         async def handle(request: web.Request) -> web.StreamResponse:
-            arrived, generation = self._twin.clock.now(), self._twin.journal.generation
+            arrived, generation = self._twin.clock.steady(), self._twin.journal.generation
             status, call_account = 0, ""
             self._running += 1
             try:
@@ -77,15 +77,15 @@ class _Server:
     async def unknown(self, request: web.Request) -> web.StreamResponse:
         """Answer 404 to what isn't imitated."""
         refused = Refused(404, 20404, f"The requested resource {request.path} was not found")
-        self._twin.journal.request(self._twin.clock.now(), f"{request.method} (unknown)", 404, "")
+        self._twin.journal.request(self._twin.clock.steady(), f"{request.method} (unknown)", 404, "")
         return self._refusal(request, refused)
 
     def _call(self, endpoint: Endpoint, request: web.Request, form: Any, arrived: float) -> Call:
         base = f"http://{request.host}"
         query = {name: ",".join(request.query.getall(name)) for name in request.query}
         params = dict(request.match_info)
-        number = next(self._numbers)
-        return Call(endpoint, "", base, request.path, params, query, form, arrived, arrived, number)
+        now, number = self._twin.clock.now(), next(self._numbers)
+        return Call(endpoint, "", base, request.path, params, query, form, arrived, now, number)
 
     def _authenticated(self, request: web.Request, call: Call) -> str:
         """Return the account, by Basic authentication; an API key belongs to the one configured."""
@@ -178,9 +178,11 @@ class _Server:
 
     async def _hang(self, request: web.Request) -> None:
         """Say nothing until the client gives up, or for `hang_s`."""
-        until = self._twin.clock.now() + self._twin.settings.hang_s
+        until = self._twin.clock.steady() + self._twin.settings.hang_s
         while (
-            self._twin.clock.now() < until and (transport := request.transport) and not transport.is_closing()
+            self._twin.clock.steady() < until
+            and (transport := request.transport)
+            and not transport.is_closing()
         ):
             await asyncio.sleep(0.05)
         raise _Cut

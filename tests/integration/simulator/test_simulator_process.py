@@ -164,15 +164,31 @@ def test_simulator_stops_when_its_parent_is_gone(start_simulator: Callable[..., 
 
 
 def test_clock_of_the_simulated_twilio_can_be_wrong(calls: Calls, simulator: SimulatorProcess) -> None:
-    before = calls.open(ANN).headers["Date"]
-
+    before = calls.get("/conversations/v1/ParticipantConversations", Address=ANN).headers["Date"]
     simulator.settings(clock_skew_s=-86400 * 365)
 
+    after = calls.open(ANN).headers["Date"]
+
     year = int(before.split()[3])
+    assert int(after.split()[3]) == year - 1
     assert calls.conversations_of(ANN)[0]["conversation_date_created"].startswith(str(year - 1))
-    assert calls.get("/conversations/v1/ParticipantConversations", Address=ANN).headers["Date"].split()[
-        3
-    ] == str(year - 1)
+
+
+def test_time_passes_when_the_clock_is_moved_on(calls: Calls, simulator: SimulatorProcess) -> None:
+    simulator.settings(setup_ms=3_600_000)
+    first = calls.open(ANN).json()
+    conversation = attributes_of(first)["conversationSid"]
+    assert calls.participants(conversation) == []
+
+    simulator.settings(clock_skew_s=86400)
+
+    assert len(calls.participants(conversation)) == 2
+    second = attributes_of(calls.open("whatsapp:+12025550102").json())["conversationSid"]
+    (of_first,) = calls.conversations_of(ANN)
+    then = calls.get(f"/conversations/v1/Conversations/{second}").json()["date_created"]
+    assert of_first["conversation_date_created"] < then
+    days = [calls.get("/_sim/journal").json()["effects"][at]["date"][:10] for at in (0, -1)]
+    assert days[0] < days[1]
 
 
 def test_latency_delays_every_answer(calls: Calls, simulator: SimulatorProcess) -> None:
