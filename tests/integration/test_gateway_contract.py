@@ -55,6 +55,8 @@ CALLS = {
     "tasks by key": lambda gateway: gateway.find_flex_tasks(sid("WS"), [KEY, "c-1:2:1"]),
     "tasks by conversation": lambda gateway: gateway.find_flex_tasks_of_conversations(sid("WS"), [sid("CH")]),
     "messages": lambda gateway: gateway.find_message(sid("CH"), KEY),
+    "correspondence": lambda gateway: gateway.read_conversation(sid("CH")),
+    "receipts": lambda gateway: gateway.fetch_receipt(sid("CH"), sid("IM")),
     "conversation": lambda gateway: gateway.fetch_conversation_state(sid("CH")),
     "template": lambda gateway: gateway.fetch_template(sid("HX")),
     "workspace": lambda gateway: gateway.fetch_workspace(sid("WS")),

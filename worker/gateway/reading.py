@@ -15,6 +15,9 @@ _SID = {
 _CONVERSATION_IN_TEXT = re.compile(r"\bCH[0-9a-fA-F]{32}\b")
 KEY_ATTRIBUTE = "outreach_key"
 
+DELIVERIES = ("failed", "undelivered", "read", "delivered", "sent")
+"""Twilio's words for where a delivery stands, what counts most first."""
+
 
 def sid_of(prefix: str, value: object) -> str | None:
     """Return `value` if it is a SID with `prefix`; one of Twilio's own examples has a UO where a CH belongs."""
@@ -43,9 +46,22 @@ def moment_of(value: object) -> datetime | None:
     return value if value.tzinfo else value.replace(tzinfo=UTC)
 
 
+def code_of(value: object) -> int:
+    """Return an error code, 0 for none or for what cannot be one."""
+    if isinstance(value, str) and value.isascii() and value.isdecimal() and len(value) < 8:
+        value = int(value)
+    return value if isinstance(value, int) and not isinstance(value, bool) and 0 < value < 1_000_000 else 0
+
+
 def key_of(attributes: object) -> str | None:
     """Return the `outreach_key` among the attributes of a task or message."""
     return text_of(mapping_of(attributes).get(KEY_ATTRIBUTE)) or None
+
+
+def delivery_of(summary: object) -> str:
+    """Return the one word for a message's `delivery` summary; "" where it says nothing that we know."""
+    counts = mapping_of(summary)
+    return next((word for word in DELIVERIES if counts.get(word) in ("some", "all")), "")
 
 
 def conversation_in_attributes(attributes: object) -> str | None:

@@ -45,6 +45,39 @@ class MessageSeen:
 
 
 @dataclass(frozen=True, slots=True)
+class MessageRead:
+    """A message as a conversation shows it; `key` is the `outreach_key` of the send that it was, None if not ours.
+
+    `delivery` is how far it has come, in Twilio's word: sent, delivered, read, undelivered, failed, or "" for no news.
+    """
+
+    sid: str
+    key: str | None
+    author: str = field(repr=False)
+    body: str = field(repr=False)
+    created_at: datetime
+    delivery: str
+
+
+@dataclass(frozen=True, slots=True)
+class ReceiptSeen:
+    """The delivery of a message to one participant: the word as above, and Twilio's code, 0 where nothing failed."""
+
+    status: str
+    error_code: int
+
+
+@dataclass(frozen=True, slots=True)
+class WebhookConfig:
+    """Where the account's conversations tell their events: `filters` names those that are told."""
+
+    post_url: str = field(repr=False)
+    filters: tuple[str, ...]
+    method: str
+    target: str
+
+
+@dataclass(frozen=True, slots=True)
 class FlexTaskSeen:
     """A Flex task; `key` is the `outreach_key` of the send that opened it, None where it is not ours."""
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from worker.gateway import exchange, payloads, reading
+from worker.gateway.correspondence import Correspondence
 from worker.gateway.lookups import Lookups
 from worker.gateway.outcome import Accepted, Outcome, Rejected
 from worker.gateway.preflight import Preflight
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
     from campaigns.recipients import Message, Recipient
 
 
-class TwilioGateway(Lookups, Preflight):
+class TwilioGateway(Lookups, Correspondence, Preflight):
     """Everything the pipeline may ask of Twilio; each method is one HTTP request a page unless it says otherwise."""
 
     def create_interaction(

@@ -80,6 +80,32 @@ def test_flex_task_is_read_whole():
     assert reading.flex_task("WT", "{}", "pending") is None
 
 
+@pytest.mark.parametrize(
+    ("summary", "word"),
+    [
+        ({"total": 1, "sent": "all", "delivered": "none", "read": "none"}, "sent"),
+        ({"sent": "all", "delivered": "all", "read": "none"}, "delivered"),
+        ({"sent": "all", "delivered": "some", "read": "some", "failed": "none"}, "read"),
+        ({"sent": "all", "read": "some", "undelivered": "some"}, "undelivered"),
+        ({"sent": "none", "failed": "all", "undelivered": "some"}, "failed"),
+        ({"total": 1, "sent": "none"}, ""),
+        ({"sent": "perhaps", "delivered": 1, "held": "all"}, ""),
+        (None, ""),
+        ([], ""),
+    ],
+)
+def test_delivery_is_the_word_that_counts_most(summary, word):
+    assert reading.delivery_of(summary) == word
+
+
+@pytest.mark.parametrize(
+    ("value", "code"),
+    [(30003, 30003), ("30003", 30003), (0, 0), ("", 0), (None, 0), (True, 0), (-1, 0), (3.5, 0), ("²", 0), ("9" * 5000, 0), (10**9, 0)],
+)  # fmt: skip
+def test_error_code_is_a_number_of_twilios_or_none(value, code):
+    assert reading.code_of(value) == code
+
+
 @given(JSON, JSON, JSON)
 def test_nothing_in_a_body_raises(first, second, third):
     reading.opened(first, second, third)
@@ -88,6 +114,8 @@ def test_nothing_in_a_body_raises(first, second, third):
     reading.flex_task(sid("WT"), first, second)
     reading.moment_of(first)
     reading.key_of(first)
+    reading.delivery_of(first)
+    reading.code_of(first)
 
 
 def test_moment_without_a_zone_is_taken_for_utc():

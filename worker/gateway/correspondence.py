@@ -1,0 +1,63 @@
+"""What became of a message: what its conversation says of it and since then, and the receipts of its delivery."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from worker.gateway import reading
+from worker.gateway.caller import Caller, UnreadableError, follow
+from worker.gateway.outcome import Accepted, Answer
+from worker.gateway.seen import MessageRead, ReceiptSeen
+
+_RANKS = {word: rank for rank, word in enumerate(reversed(reading.DELIVERIES), start=1)}
+
+
+class Correspondence(Caller):
+    """Ask how messages fared; nothing here has an effect."""
+
+    def read_conversation(
+        self, conversation_sid: str, since: datetime | None = None
+    ) -> Answer[tuple[MessageRead, ...]]:
+        """Read a conversation's messages, newest first, back to `since`; empty where there is no such conversation.
+
+        Twilio dates to the second: what was written within the second of `since` is there too.
+        """
+        messages = self._client.conversations.v1.conversations(conversation_sid).messages
+        from_then = since.replace(microsecond=0) if since else None
+
+        def look() -> tuple[MessageRead, ...]:
+            found = []
+            for message in follow(messages.page, "messages", order="desc", page_size=100):
+                sid, created_at = reading.sid_of("IM", message.sid), reading.moment_of(message.date_created)
+                if sid is None or created_at is None:
+                    raise UnreadableError("sid, date_created")
+                if from_then is not None and created_at < from_then:
+                    break
+                found.append(
+                    MessageRead(
+                        sid=sid,
+                        key=reading.key_of(message.attributes),
+                        author=reading.text_of(message.author),
+                        body=reading.text_of(message.body),
+                        created_at=created_at,
+                        delivery=reading.delivery_of(message.delivery),
+                    )
+                )
+            return tuple(found)
+
+        return self._ask(look, if_absent=Accepted(()))
+
+    def fetch_receipt(self, conversation_sid: str, message_sid: str) -> Answer[ReceiptSeen | None]:
+        """Fetch the receipt that says most about a message, as its summary does; None if none says anything yet."""
+        message = self._client.conversations.v1.conversations(conversation_sid).messages(message_sid)
+
+        def look() -> ReceiptSeen | None:
+            receipts = follow(message.delivery_receipts.page, "delivery_receipts", page_size=50)
+            seen = [
+                ReceiptSeen(reading.text_of(each.status), reading.code_of(each.error_code))
+                for each in receipts
+            ]
+            known = [each for each in seen if each.status in _RANKS]
+            return max(known, key=lambda each: _RANKS[each.status], default=None)
+
+        return self._ask(look, if_absent=Accepted(None))
