@@ -121,19 +121,28 @@ class Lookups(Caller):
 
         return self._ask(look)
 
-    def find_newest_message(self, conversation_sid: str, prefix: str) -> Answer[MessageSeen | None]:
-        """Find the newest message whose key begins with `prefix` (a row's, whatever the send); None as above."""
+    def find_message_from(self, conversation_sid: str, prefix: str, least: int) -> Answer[MessageSeen | None]:
+        """Find the message of a row's earliest send from `least` on, whose key is `prefix` and the send; None as above.
+
+        Not the newest: a conversation may hold the messages of many sends of a row, and each is that send's alone.
+        """
         messages = self._client.conversations.v1.conversations(conversation_sid).messages
 
         def look() -> MessageSeen | None:
+            best: MessageSeen | None = None
             for message in follow(messages.page, "messages", order="desc", page_size=100):
-                send = (reading.key_of(message.attributes) or "").removeprefix(prefix)
-                if send.isdecimal() and send.isascii():
-                    sid = reading.sid_of("IM", message.sid)
-                    if sid is None:
-                        raise UnreadableError("sid")
-                    return MessageSeen(sid, int(send))
-            return None
+                key = reading.key_of(message.attributes) or ""
+                send = key.removeprefix(prefix)
+                if key == send or not (send.isdecimal() and send.isascii()) or int(send) < least:
+                    continue
+                sid = reading.sid_of("IM", message.sid)
+                if sid is None:
+                    raise UnreadableError("sid")
+                if best is None or int(send) < best.send:
+                    best = MessageSeen(sid, int(send))
+                if best.send == least:
+                    break
+            return best
 
         return self._ask(look)
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from campaigns.recipients import Recipient
 from worker.gateway.outcome import Accepted, Unknown
-from worker.gateway.seen import ConversationSeen, FlexTaskSeen
+from worker.gateway.seen import ConversationSeen, FlexTaskSeen, MessageSeen
 from worker.ledger import keys
 from worker.ledger.ledger import Claim, Looks
 from worker.ledger.registry import Registry
@@ -88,28 +88,34 @@ def _was_sent(bench: Workbench, loaded: LoadedCampaign, doubt: Doubt, tasks: Seq
         doubt.unknown = seen
         return False
     mine = [task for task in tasks if task.key == doubt.key]
+    # An earlier send's message is none of this one's, for the ledger knew of it when this one was begun; and of later ones that
+    # it has forgotten the earliest is this one's: the others are found by the sends that begin after it.
+    best: tuple[MessageSeen, str] | None = None
     for sid in _conversations(loaded, row, seen.value, mine):
         # One request for the conversation and one for the task of a message found there.
         if bench.clock() + 2 * bench.request_s + 1.0 > doubt.lease_until:
             doubt.unknown = _NOT_YET
             return False
-        found = bench.gateway.find_newest_message(sid, prefix)
+        found = bench.gateway.find_message_from(sid, prefix, row.record.send)
         if isinstance(found, Unknown):
             doubt.unknown = found
-        elif found.value and found.value.send >= row.record.send:
-            # An earlier send's message is none of this one's: the ledger knew of it when this one was begun.
-            interaction = _interaction_of(bench, doubt, sid, mine)
-            bench.ledger.adopt_sent(
-                loaded.info.id,
-                row.number,
-                doubt.claim.token,
-                send=found.value.send,
-                message=found.value.sid,
-                conversation=sid,
-                interaction=interaction,
-            )
-            return True
-    return False
+        elif found.value and (best is None or found.value.send < best[0].send):
+            best = found.value, sid
+            if found.value.send == row.record.send:
+                break
+    if best is None or (best[0].send != row.record.send and doubt.unknown):
+        return False
+    message, sid = best
+    bench.ledger.adopt_sent(
+        loaded.info.id,
+        row.number,
+        doubt.claim.token,
+        send=message.send,
+        message=message.sid,
+        conversation=sid,
+        interaction=_interaction_of(bench, doubt, sid, mine),
+    )
+    return True
 
 
 def _conversations(

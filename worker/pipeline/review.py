@@ -133,16 +133,16 @@ def _find_proof(bench: Workbench, campaign_id: str, number: int, record: Record)
         if not isinstance(seen, Accepted):
             return _Proof(unknown=_why(seen))
         conversations = list(dict.fromkeys([*conversations, *(each.sid for each in seen.value)]))
-    prefix, unknown = outreach_key(campaign_id, number, 0)[:-1], ""
+    prefix, unknown, later = outreach_key(campaign_id, number, 0)[:-1], "", _Proof()
     for sid in conversations:
-        found = bench.gateway.find_newest_message(sid, prefix)
+        found = bench.gateway.find_message_from(sid, prefix, record.send)
         if not isinstance(found, Accepted):
             unknown = _why(found)
-        elif found.value and (
-            found.value.send == record.send or (is_older and found.value.send > record.send)
-        ):
+        elif found.value and found.value.send == record.send:
             return _Proof(found.value.sid, sid)
-    return _Proof(unknown=unknown)
+        elif found.value and is_older:
+            later = _Proof(found.value.sid, sid)
+    return later if later.message_sid else _Proof(unknown=unknown)
 
 
 def _record(

@@ -9,7 +9,7 @@ from gateway_builders import CUSTOMER, KEY, MESSAGE, RECIPIENT, SENDER, message,
 
 from worker.gateway.outcome import Accepted, Deferred, Rejected, Unanswered, Unknown
 from worker.gateway.reading import key_of
-from worker.gateway.seen import ConversationSeen, TemplateSeen
+from worker.gateway.seen import ConversationSeen, MessageSeen, TemplateSeen
 
 
 @pytest.fixture
@@ -46,6 +46,21 @@ def test_customer_is_reached_and_the_message_is_found_again(simulator, gateway):
     assert gateway.find_message(opened.conversation_sid, "another:1:1") == Accepted(None)
     (effect,) = simulator.journal("message")
     assert (effect["message_sid"], effect["key"]) == (sent.value, KEY)
+
+
+def test_message_of_a_rows_earliest_send_is_found_among_those_of_other_rows_and_sends(gateway):
+    conversation = open_one(gateway).conversation_sid
+    keys = ("spring-1:1:1", "spring-1:1:3", "spring-1:12:2", "spring-1:1:4", "summer-1:1:2", "spring-1:1:x")
+    sids = {key: gateway.create_message(conversation, MESSAGE, key).value for key in keys}
+
+    found = [gateway.find_message_from(conversation, "spring-1:1:", least) for least in (1, 2, 4, 5)]
+
+    assert found == [
+        Accepted(MessageSeen(sids["spring-1:1:1"], 1)),
+        Accepted(MessageSeen(sids["spring-1:1:3"], 3)),
+        Accepted(MessageSeen(sids["spring-1:1:4"], 4)),
+        Accepted(None),
+    ]
 
 
 def test_interaction_is_found_by_address_and_by_key(gateway):

@@ -174,6 +174,27 @@ def test_a_retry_that_only_the_lost_part_knew_is_found_by_the_first_send(rig: Ri
     rig.judge()
 
 
+@pytest.mark.parametrize(("known", "found"), [((1, 2, 3), 1), ((2, 3), 2)])
+def test_of_several_messages_in_the_lost_part_the_earliest_is_this_sends(
+    rig: Rig, known: tuple[int, ...], found: int
+) -> None:
+    rig.simulator.settings(setup_ms=300)
+    rig.campaign(ONE)
+    backup = Backup(rig.client)
+    drive_until(rig, State.OPEN)
+    conversation = rig.simulator.journal("interaction")[0]["conversation_sid"]
+    sent = {
+        send: rig.calls().send(conversation, key(send=send), Body="Hello").json()["sid"] for send in known
+    }
+
+    backup.put_back()
+    rig.drive()
+
+    record = rig.row().record
+    assert (record.send, record.message_sid) == (found, sent[found])
+    assert rig.messages() == Counter({key(send=send): 1 for send in known})
+
+
 def test_nothing_lost_is_looked_up_and_sent_once(rig: Rig) -> None:
     rig.campaign([phone(1), phone(2)])
     backup = Backup(rig.client)
@@ -271,6 +292,20 @@ def test_verdict_looks_through_all_conversations_that_the_lost_part_may_have_use
 
     assert (verdict.status, verdict.message_sid) == ("accepted", sent.message_sid)
     assert rig.messages() == Counter({key(): 1})
+
+
+def test_verdict_names_the_message_of_this_send_though_later_ones_came_after_it(rig: Rig) -> None:
+    rig.simulator.settings(forbidden={"GET conversations/v1/Conversations/{conversation}/Messages": 403})
+    rig.campaign([trouble(164)])
+    rig.drive()
+    assert rig.row().state is State.NEEDS_REVIEW
+    rig.simulator.settings(forbidden={})
+    (sent,) = rig.simulator.journal("message")
+    assert rig.calls().send(sent["conversation_sid"], key(send=2), Body="Hello").status_code == 201
+
+    verdict = judge_sent(rig.bench, "spring-1", 1)
+
+    assert (verdict.status, verdict.message_sid) == ("accepted", sent["message_sid"])
 
 
 def test_look_ups_that_fail_half_of_the_time_prove_nothing(rig: Rig) -> None:
