@@ -15,9 +15,10 @@ TOKENS = {
     "definition": [b"{{", b"}}", b"{% if x %}", b"{% endif %}", b"[[", b"]]", b'"""', b"[routing]", b"{{ a|upper }}", b"= {", b"1979-05-27T07:32:00Z", b"inf", b"9" * 5000, b"[" * 2000, b"\n\n"],
     "customers": [b'"', b'""', b",", b";", b"\t", b"\r", b"\n", b"\r\n", b"\0", b"\xff\xfe", b"\xef\xbb\xbf", b"sep=;\n", b"+447900900123", b"'=", b"\xe2\x80\xa8", b"4.47E+11", b"," * 500, b"a\n" * 500],
     "settings": [b"=", b"\n", b"'", b'"', b"export ", b"\\", b"#", b"_FILE=", b"${HOME}", b"\0", b"~nobody", b"/dev/null", b"9" * 5000],
+    "webhook": [b"%00", b"%ed%a0%80", b"%ff", b"&&", b"=", b"%", b"+", b"\n=====\n", b"&EventType=onMessageAdded", b"&Attributes=" + b"%5B" * 3000, b"&Attributes=%7B%22outreach_key%22%3A%22%5Cud800%22%7D", b"&ErrorCode=" + b"9" * 5000, b"&DateCreated=9999-12-31T23%3A59%3A59-23%3A59", b"&a=1" * 200, b"algorithm=HMAC_SHA256", b"key=known,"],
     "wire": [b"\r\n", b"\r\n\r\n", b"Content-Length: ", b"Transfer-Encoding: chunked", b"Content-Encoding: gzip\r\n", b"HTTP/1.1 ", b"HTTP/9.9 -1\r\n", b"HTTP/1.1 100 Continue\r\n\r\n", b"ffffffffffff\r\n", b"-5\r\n", b"0\r\n\r\n", b"; ext", b"\x1f\x8b\x08"],
 }  # fmt: skip
-_KIND = {"definition": "definition", "whole_check": "definition", "customers_csv": "customers", "results_fed_back": "customers", "settings": "settings", "wire": "wire"}  # fmt: skip
+_KIND = {"definition": "definition", "whole_check": "definition", "customers_csv": "customers", "results_fed_back": "customers", "settings": "settings", "wire": "wire", "webhook": "webhook"}  # fmt: skip
 
 
 def tokens_of(target: str) -> list[bytes]:
@@ -96,6 +97,21 @@ def _wires() -> list[bytes]:
     return found
 
 
+def _webhooks() -> list[bytes]:
+    ends = b"AccountSid=AC" + b"0" * 32 + b"&ConversationSid=CH" + b"0" * 32 + b"&MessageSid=IM" + b"0" * 32
+    delivery = b"EventType=onDeliveryUpdated&Status=undelivered&ErrorCode=30003&" + ends
+    reply = (
+        b"EventType=onMessageAdded&Author=whatsapp%3A%2B14155550101&Body=Yes+please&Attributes=%7B%7D&DateCreated=2026-03-02T10%3A00%3A00.000Z&Source=WHATSAPP&Index=1&"
+        + ends
+    )
+    key = b"key=known,algorithm=HMAC_SHA256"
+    return [
+        settings + b"\n0a1b2c3d4e5f6g7h8i9j0k1l2m3=" + SEPARATOR + form
+        for settings in (b"", key)
+        for form in (delivery, reply)
+    ]
+
+
 _SEEDS = {
     "definition": _definitions,
     "customers_csv": _customers,
@@ -106,4 +122,5 @@ _SEEDS = {
     "settings": _settings,
     "answer": _answers,
     "wire": _wires,
+    "webhook": _webhooks,
 }

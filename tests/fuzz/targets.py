@@ -1,11 +1,13 @@
 """What is fuzzed: functions of bytes that return where all is well, used by Hypothesis, by atheris and for kept cases.
 
 Allowed is what is documented: a RefusedError or OutreachError made of sentences, or a value. Anything else is a finding.
-Webhooks are not here: there are none yet.
 """
 
+import re
+import secrets
 import tempfile
 from collections.abc import Callable, Iterator
+from datetime import timedelta
 from pathlib import Path
 
 from choices import Choices
@@ -21,6 +23,14 @@ from campaigns.problems import Problem, RefusedError, write_problems
 from campaigns.recipients import compile_campaign
 from campaigns.table import open_table
 from worker.errors import OutreachError
+from worker.gateway.webhooks import (
+    MAX_AUTHOR,
+    MAX_BODY,
+    DeliveryEvent,
+    SignatureChecker,
+    read_event,
+    read_form,
+)
 from worker.settings import load_settings
 
 SEPARATOR = b"\n=====\n"
@@ -103,6 +113,32 @@ def settings(data: bytes) -> None:
         assert sentence.endswith((".", "?")), sentence
 
 
+def webhook(data: bytes) -> None:
+    """Take a request that says it is Twilio's: a line of settings, a line of signature, and a form."""
+    head, _, body = data.partition(SEPARATOR)
+    settings, _, signature = head.decode("utf-8", "surrogateescape").partition("\n")
+    form = read_form(body)
+    if form is None:
+        return
+    checker = SignatureChecker(secrets.token_hex(), {"known": secrets.token_hex()})
+    headers = {"X-Twilio-Signature": signature, "X-Twilio-Webhooks-Signature-Settings": settings}
+    assert not checker.is_genuine("https://example.com/twilio", form, headers), "nobody knows the secrets"
+    event = read_event(form)
+    if event is None:
+        return
+    for sid, prefix in ((event.conversation_sid, "CH"), (event.message_sid, "IM")):
+        assert re.fullmatch(rf"{prefix}[0-9a-fA-F]{{32}}", sid), sid
+    repr(event).encode()  # as a log does
+    if isinstance(event, DeliveryEvent):
+        assert event.status in ("sent", "delivered", "read", "undelivered", "failed")
+        assert 0 <= event.error_code < 1_000_000
+        return
+    assert 0 < len(event.author) <= MAX_AUTHOR
+    assert len(event.body) <= MAX_BODY
+    "".join((event.author, event.body, event.key or "")).encode()  # as the ledger does
+    assert event.created_at is None or event.created_at.utcoffset() == timedelta(0)
+
+
 TARGETS: dict[str, Callable[[bytes], None]] = {
     "definition": definition,
     "customers_csv": customers_csv,
@@ -113,6 +149,7 @@ TARGETS: dict[str, Callable[[bytes], None]] = {
     "settings": settings,
     "answer": answer,
     "wire": wire,
+    "webhook": webhook,
 }
 
 

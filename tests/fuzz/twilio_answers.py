@@ -8,7 +8,7 @@ import re
 import sys
 from collections.abc import Callable
 from dataclasses import fields, is_dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -48,6 +48,8 @@ LOOK_UPS: dict[str, Callable[[TwilioGateway], Any]] = {
     "has_sms_sender": lambda gateway: gateway.has_sender("sms", f"+{NUMBER}"),
     "has_whatsapp_sender": lambda gateway: gateway.has_sender("whatsapp", CUSTOMER),
     "fetch_template": lambda gateway: gateway.fetch_template(sid("HX")),
+    "read_conversation": lambda gateway: gateway.read_conversation(sid("CH"), datetime(2026, 4, 1, tzinfo=UTC)),
+    "fetch_receipt": lambda gateway: gateway.fetch_receipt(sid("CH"), sid("IM")),
 }  # fmt: skip
 CALLS = {**EFFECTS, **LOOK_UPS}
 _NAMES = list(CALLS)
@@ -76,6 +78,8 @@ _LISTED: dict[str, tuple[str, Any]] = {
     "find_conversations": ("conversations", {"conversation_sid": sid("CH"), "conversation_state": "active", "conversation_date_created": _DATE, "participant_messaging_binding": _BINDING}),
     "find_flex_tasks": ("tasks", _TASK),
     "find_message": ("messages", {"sid": sid("IM"), "attributes": json.dumps({"outreach_key": KEY}), "index": 0}),
+    "read_conversation": ("messages", {"sid": sid("IM"), "author": CUSTOMER, "body": f"Call {CUSTOMER}", "attributes": json.dumps({"outreach_key": KEY}), "date_created": _DATE, "delivery": {"total": 1, "sent": "all", "delivered": "none"}}),
+    "fetch_receipt": ("delivery_receipts", {"sid": sid("DY"), "status": "failed", "error_code": 63016, "date_created": _DATE}),
     "check_credentials": ("conversations", {"conversation_sid": sid("CH")}),
     "has_sms_sender": ("incoming_phone_numbers", {"phone_number": f"+{NUMBER}", "sid": sid("PN"), "capabilities": {}}),
     "has_whatsapp_sender": ("senders", {"sid": sid("XE"), "sender_id": CUSTOMER, "status": "ONLINE"}),
@@ -245,7 +249,7 @@ def _judge(name: str, status: int | None, gateway: TwilioGateway) -> None:
 
 
 def _expect_shape(name: str, value: Any) -> None:
-    for each in value if isinstance(value, list) else [value]:
+    for each in value if isinstance(value, list | tuple) else [value]:
         assert each is None or isinstance(each, bool | str) or is_dataclass(each), value
         if is_dataclass(each):
             _expect_sids(each)
