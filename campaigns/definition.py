@@ -2,7 +2,7 @@
 
 import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -10,15 +10,18 @@ import pydantic
 
 from campaigns.campaign import (
     Campaign,
+    FollowUp,
     InteractionRules,
     MessageRules,
+    Nightly,
     Pacing,
+    Replies,
     RoutingRules,
     Window,
     difference,
 )
 from campaigns.definition_rules import Fault, find_faults
-from campaigns.names import find_near_miss
+from campaigns.names import find_near_miss, say_key
 from campaigns.problems import Problem, RefusedError
 from campaigns.row_error import one_line, quote
 from campaigns.schedule import parse_duration_s
@@ -33,6 +36,10 @@ _PARTS: dict[str, type[pydantic.BaseModel]] = {
     "message": MessageRules,
     "pacing": Pacing,
     "window": Window,
+    "follow_up": FollowUp,
+    "follow_up.window": Window,
+    "nightly": Nightly,
+    "replies": Replies,
 }
 MAX_BYTES = 1 << 20
 _TOO_LARGE = ("a number in it is too large", "write whole numbers of at most 18 digits")
@@ -50,6 +57,11 @@ _EXAMPLES = {
     "message": "a [message] section with content_sid or body",
     "routing.attributes": 'a [routing.attributes] section with lines such as customerName = "{{ first_name }}"',
     "message.variables": 'a [message.variables] section with lines such as 1 = "{{ first_name }}"',
+    "follow_up": "[[follow_up]], with two brackets on each side, on a line of its own",
+    "follow_up.after": 'after = "3d"',
+    "follow_up.variables": 'a [follow_up.variables] section with lines such as 1 = "{{ first_name }}"',
+    "nightly.at": 'at = "18:00"',
+    "replies.opt_out_words": 'opt_out_words = ["BAJA", "ARRET"]',
     "routing.agents": 'agents = ["WK...", "WK..."]',
 }
 
@@ -91,7 +103,7 @@ def parse_definition(text: str, file: str) -> Campaign:
         line, what = text.count("\n", 0, long.start()) + 1, "more than 32 names are joined by dots"
         raise RefusedError([Problem(file, line, None, what, "write [section] on a line of its own")])
     document = _parse_toml(text, file)
-    faults = _convert_durations(document)
+    faults = [*_refuse_field_names(document), *_convert_durations(document), *_convert_follow_ups(document)]
     try:
         campaign = Campaign.model_validate(document)
     except pydantic.ValidationError as error:
@@ -150,6 +162,34 @@ def _holds_huge_number(document: dict[str, Any]) -> bool:
     return False
 
 
+def _refuse_field_names(document: dict[str, Any]) -> Iterator[Fault]:
+    """Refuse the names that a few keys have in our code alone, which pydantic would take for them."""
+    for section, model in _PARTS.items():
+        for key, part in _find_parts(document, section):
+            for name, field in model.model_fields.items():
+                if field.alias and field.alias != name and name in part:
+                    del part[name]
+                    wrong = f"{key}.{name}" if key else name
+                    yield Fault(wrong, f"{say_key(wrong)} is no key", f"did you mean {field.alias}?")
+
+
+def _find_parts(document: dict[str, Any], section: str) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Find the tables of a section, each with its key: there may be several follow-ups."""
+    parts: list[tuple[str, Any]] = [("", document)]
+    for name in section.split(".") if section else ():
+        parts = [
+            (f"{key}.{name}" if key else name, part[name])
+            for key, part in parts
+            if isinstance(part, dict) and name in part
+        ]
+        parts = [
+            (f"{key}.{number}" if number else key, entry)
+            for key, part in parts
+            for number, entry in (enumerate(part, start=1) if isinstance(part, list) else [(0, part)])
+        ]
+    return ((key, part) for key, part in parts if isinstance(part, dict))
+
+
 def _convert_durations(document: dict[str, Any]) -> list[Fault]:
     if "pair_wait_max_s" in document:
         del document["pair_wait_max_s"]
@@ -165,71 +205,104 @@ def _convert_durations(document: dict[str, Any]) -> list[Fault]:
     return [Fault("pair_wait_max", f"pair_wait_max is {_say(written)}, which is no duration", advice)]
 
 
+def _convert_follow_ups(document: dict[str, Any]) -> Iterator[Fault]:
+    """Read when follow-ups are due, and name the hour of a campaign that has some and names none."""
+    follow_ups = document.get("follow_up")
+    if not isinstance(follow_ups, list) or not follow_ups:
+        return
+    document.setdefault("nightly", {})
+    for number, follow_up in enumerate(follow_ups, start=1):
+        if not isinstance(follow_up, dict):
+            continue
+        key = f"follow_up.{number}.after"
+        is_ours = "after_s" in follow_up
+        written = follow_up.pop("after", None)
+        seconds = parse_duration_s(written) if isinstance(written, str) else None
+        follow_up["after_s"] = seconds or 1.0
+        if is_ours:
+            yield Fault(f"{key}_s", f"after_s of follow-up {number} is no key", 'write after = "3d"')
+        elif written is None:
+            yield Fault(key, f"after of follow-up {number} is missing", 'write in [[follow_up]] after = "3d"')
+        elif not seconds:
+            advice = 'write a duration in quotes, such as "3d", "36h" or "90m"'
+            yield Fault(key, f"{say_key(key)} is {_say(written)}, which is no duration", advice)
+
+
 def _explain(details: Mapping[str, Any]) -> Fault:
     """Turn one of pydantic's findings into a fault in our words."""
-    path = [str(part) for part in details["loc"]]
+    loc, entry = details["loc"], ""
+    if loc[0] == "follow_up" and len(loc) > 1:
+        loc, entry = ("follow_up", *loc[2:]), f".{loc[1] + 1}"
+    path = [str(part) for part in loc]
     # A union's branches and a list's index are pydantic's own addition to the key.
     path = [part for part in path if part not in ("int", "str") and not part.isdigit()] or path
-    if details["loc"][:2] in (("message", "variables"), ("routing", "attributes")):
-        path = [str(part) for part in details["loc"] if part != "[key]"]
-    key = ".".join(path)
+    if loc[:2] in (("message", "variables"), ("routing", "attributes"), ("follow_up", "variables")):
+        path = [str(part) for part in loc if part != "[key]"]
+    plain = ".".join(path)
+    key = ".".join((path[0] + entry, *path[1:]))
+    name = say_key(key)
     kind = details["type"]
     if kind == "extra_forbidden":
         return _explain_unknown(path, key)
-    example = _EXAMPLES.get(key, f'{path[-1]} = "..."')
+    example = _EXAMPLES.get(plain, f'{path[-1]} = "..."')
     if kind == "missing":
-        section = f"in [{'.'.join(path[:-1])}] " if len(path) > 1 else ""
-        return Fault(key, f"{key} is missing", f"write {section}{example}")
+        section = f"in {_header(path[:-1])} " if len(path) > 1 else ""
+        return Fault(key, f"{name} is missing", f"write {section}{example}")
     value = _say(details["input"])
     if kind == "string_type":
         advice = f'write it in quotes: {path[-1]} = "{details["input"]}"'
-        is_scalar = isinstance(details["input"], str | int | float) and key not in _EXAMPLES.keys() - {
+        is_scalar = isinstance(details["input"], str | int | float) and plain not in _EXAMPLES.keys() - {
             "to",
             "from",
         }
-        return Fault(key, f"{key} is {value}, which is no text", advice if is_scalar else f"write {example}")
+        return Fault(key, f"{name} is {value}, which is no text", advice if is_scalar else f"write {example}")
     if kind == "literal_error":
         wanted = details["ctx"]["expected"].replace("'", '"')
         near = find_near_miss(str(details["input"]), re.findall(r'"(\w+)"', wanted))
         advice = f"write {wanted}" + (f' (did you mean "{near}"?)' if near else "")
-        return Fault(key, f"{key} is {value}", advice)
+        return Fault(key, f"{name} is {value}", advice)
     if kind == "string_pattern_mismatch":
         advice = "use only a-z, 0-9 and -, at most 48 characters"
         return Fault(key, f"{key} is {value}", advice)
-    return Fault(key, f"{key} is {value}", f"write {_wanted(kind, path, example)}")
+    return Fault(key, f"{name} is {value}", f"write {_wanted(kind, path, example)}")
 
 
 def _wanted(kind: str, path: list[str], example: str) -> str:
     if kind in ("greater_than", "finite_number"):
         return f"a number greater than 0, such as {path[-1]} = 20"
     if kind in ("greater_than_equal", "less_than_equal"):
-        return f"a whole number from 1 to 100, such as {path[-1]} = 5"
+        most = 10 if path[-1] == "max" else 100
+        return f"a whole number from 1 to {most}, such as {path[-1]} = 5"
     if kind.startswith(("int", "float")):
         whole = "whole " if kind.startswith("int") else ""
         return f"a {whole}number without quotes, such as {path[-1]} = 5"
     if kind in ("model_type", "dict_type", "model_attributes_type"):
-        return _EXAMPLES.get(".".join(path), f"a section: [{'.'.join(path)}] on a line of its own")
+        return _EXAMPLES.get(".".join(path), f"a section: {_header(path)} on a line of its own")
     return example
 
 
 def _explain_unknown(path: list[str], key: str) -> Fault:
-    section = ".".join(path[:-1])
+    section, name = ".".join(path[:-1]), say_key(key)
     known = _keys_of(section)
     near = find_near_miss(path[-1], known)
     if near:
-        return Fault(key, f"{key} is no key", f"did you mean {near}?")
+        return Fault(key, f"{name} is no key", f"did you mean {near}?")
     for other in _PARTS:
         if other != section and path[-1] in _keys_of(other):
-            where = f"[{other}]" if other else "at the top, before the first [section]"
-            return Fault(key, f"{key} is no key", f"{path[-1]} belongs {'in ' if other else ''}{where}")
-    return Fault(key, f"{key} is no key", f"remove it; the keys here are {', '.join(known)}")
+            where = _header([other]) if other else "at the top, before the first [section]"
+            return Fault(key, f"{name} is no key", f"{path[-1]} belongs {'in ' if other else ''}{where}")
+    return Fault(key, f"{name} is no key", f"remove it; the keys here are {', '.join(known)}")
 
 
 def _keys_of(section: str) -> list[str]:
     if section not in _PARTS:
         return []
     names = [field.alias or name for name, field in _PARTS[section].model_fields.items()]
-    return ["pair_wait_max" if name == "pair_wait_max_s" else name for name in names]
+    return [name.removesuffix("_s") if name in ("pair_wait_max_s", "after_s") else name for name in names]
+
+
+def _header(path: list[str]) -> str:
+    return "[[follow_up]]" if path == ["follow_up"] else f"[{'.'.join(path)}]"
 
 
 def _say(value: Any) -> str:

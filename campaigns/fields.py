@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from campaigns.names import find_near_miss, fold_name, say_names
+from campaigns.names import find_near_miss, fold_name, say_key, say_names
 from campaigns.problems import Problem
 from campaigns.row_error import RowError, one_line
 from campaigns.template import Filler, Template, TemplateError, UnknownNameError
@@ -66,7 +66,7 @@ class Binder:
             return Field(key, Filler((), (), is_plain=True), None, "")
         except TemplateError as error:
             self.problems.append(
-                Problem(self._file, None, None, f"{one_line(key, 100)}: {error.what}", error.advice)
+                Problem(self._file, None, None, f"{one_line(say_key(key), 100)}: {error.what}", error.advice)
             )
             return Field(key, Filler((), (), is_plain=True), None, "")
         column = self.name(filler.positions[0]) if filler.positions else None
@@ -86,7 +86,7 @@ class Binder:
         names = self._named
         near = find_near_miss(name, names) if len(self.problems) < _MAX_GUESSES else None
         advice = f'did you mean "{near}"?' if near else f"the columns are {say_names(names)}"
-        what = f"{one_line(key, 100)} uses {{{{ {one_line(name, 100)} }}}}, and the file has no such column"
+        what = f"{one_line(say_key(key), 100)} uses {{{{ {one_line(name, 100)} }}}}, and the file has no such column"
         return Problem(self._file, None, None, what, advice)
 
 
@@ -110,7 +110,7 @@ class Filling:
             return field.filler.fill(self.values)
         except TemplateError as error:
             self.faults.append(
-                RowError("bad_template", f"{field.key}: {error.what}", error.advice, field.column)
+                RowError("bad_template", f"{say_key(field.key)}: {error.what}", error.advice, field.column)
             )
             return None
 

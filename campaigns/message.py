@@ -86,8 +86,12 @@ def find_variable_key_fault(key: str) -> tuple[str, str] | None:
     return None
 
 
-def find_variable_fault(key: str, value: str) -> RowError | None:
-    """Find what Twilio would refuse, or spoil, in the value of a content variable."""
+def find_variable_fault(key: str, value: str, where: str = "") -> RowError | None:
+    """Find what Twilio would refuse, or spoil, in the value of a content variable.
+
+    `where` follows its name in the sentence (" of follow-up 2").
+    """
+    key += where
     if not value or value.isspace():
         advice = f"fill the cell: Twilio refuses an empty variable with error {_POLICY}"
         return RowError("missing_value", f"variable {key} is empty", advice)
@@ -106,15 +110,19 @@ def find_variable_fault(key: str, value: str) -> RowError | None:
     return RowError("bad_text", f"variable {key} {what}", f"{advice}: Twilio refuses it with error {_POLICY}")
 
 
-def find_text_fault(key: str, value: str) -> RowError | None:
-    """Find what is wrong with a filled text of the message (`key`: body, subject or author)."""
+def find_text_fault(key: str, value: str, where: str = "") -> RowError | None:
+    """Find what is wrong with a filled text of the message (`key`: body, subject or author).
+
+    `where` follows its name in the sentence (" of follow-up 2").
+    """
+    name = f"the {key}{where}"
     if not value or value.isspace():
-        return RowError("missing_value", f"the {key} is empty", "fill the cells it is made of")
+        return RowError("missing_value", f"{name} is empty", "fill the cells it is made of")
     if len(value) > (limit := _LIMITS.get(key, MAX_BODY_LENGTH)):
-        return _too_long(f"the {key}", len(value), limit)
+        return _too_long(name, len(value), limit)
     if key != "body" and _LINE_BREAK.search(value):
-        return RowError("bad_text", f"the {key} holds a line break", "put it on one line")
-    return _find_damage(f"the {key}", value) if _SUSPECT.search(value) else None
+        return RowError("bad_text", f"{name} holds a line break", "put it on one line")
+    return _find_damage(name, value) if _SUSPECT.search(value) else None
 
 
 def find_text_doubt(value: str) -> RowError | None:

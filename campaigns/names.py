@@ -17,6 +17,8 @@ BLANKS = (
 _MAX_COMPARED, _MAX_KNOWN = 100, 2_000
 _ALIKE = re.compile(rf"[{re.escape(BLANKS)}_\-\u2010-\u2015]+")
 
+_FOLLOW_UP_KEY = re.compile(r"follow_up\.(\d+)(?:\.(.+))?", re.DOTALL)
+
 
 def fold_name(name: str) -> str:
     """Give the form under which two spellings of a column are the same: no case, spaces, `-` or `_`."""
@@ -45,6 +47,13 @@ def find_near_miss(wanted: str, known: Iterable[str]) -> str | None:
 
 def _words(name: str) -> list[str]:
     return re.findall(r"[^\W_]+", name.casefold())
+
+
+def say_key(key: str) -> str:
+    """Name a dotted key for a sentence: `follow_up.2.body` is the body of follow-up 2."""
+    if not (match := _FOLLOW_UP_KEY.fullmatch(key)):
+        return key
+    return f"{match[2]} of follow-up {match[1]}" if match[2] else f"follow-up {match[1]}"
 
 
 def say_names(names: Sequence[str], limit: int = 12) -> str:

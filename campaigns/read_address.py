@@ -95,12 +95,12 @@ class EmailReader:
         return level
 
 
-def read_text(filling: Filling, field: Field | None, kind: str) -> str | None:
+def read_text(filling: Filling, field: Field | None, kind: str, where: str = "") -> str | None:
     """Fill a text that a person will read, and judge it."""
     if field is None or field.constant is not None:
         return field.constant if field else None
     text = filling.fill(field)
-    if text is not None and (fault := find_text_fault(kind, text)):
+    if text is not None and (fault := find_text_fault(kind, text, where)):
         filling.blame(fault, field)
     return text
 

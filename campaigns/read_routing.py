@@ -7,6 +7,7 @@ from datetime import time
 from campaigns.campaign import Campaign, Window
 from campaigns.fields import Binder, Field, Filling
 from campaigns.message import MAX_ATTRIBUTES_BYTES
+from campaigns.names import say_key
 from campaigns.recipient import Routing
 from campaigns.row_error import RowError, quote
 from campaigns.schedule import NUMBER_TIMEZONE, SendWindow, is_timezone, parse_clock, zones_of_number
@@ -97,10 +98,10 @@ class InteractionReader:
 class WindowReader:
     """The hours of a customer, and the time zone that they are meant in."""
 
-    def __init__(self, window: Window, binder: Binder) -> None:
-        self._from = binder.bind("window.from", window.from_)
-        self._until = binder.bind("window.until", window.until)
-        self._timezone = binder.bind("window.timezone", window.timezone)
+    def __init__(self, window: Window, binder: Binder, section: str = "window") -> None:
+        self._from = binder.bind(f"{section}.from", window.from_)
+        self._until = binder.bind(f"{section}.until", window.until)
+        self._timezone = binder.bind(f"{section}.timezone", window.timezone)
 
     def read(self, filling: Filling, address: str | None) -> SendWindow | None:
         """Give the window; None where something is wrong with it, which `filling` is told."""
@@ -118,7 +119,7 @@ class WindowReader:
         text = filling.fill(field)
         clock = parse_clock(text) if text is not None else None
         if text is not None and clock is None:
-            sentence = f"{field.key} is {quote(text)}"
+            sentence = f"{say_key(field.key)} is {quote(text)}"
             filling.blame(RowError("bad_window", sentence, "write a time of day, such as 08:00"), field)
         return clock
 

@@ -61,6 +61,15 @@ def parse_duration_s(text: str) -> float | None:
     return float(((days * 24 + hours) * 60 + minutes) * 60 + seconds)
 
 
+def write_duration(seconds: float) -> str:
+    """Write a duration as `parse_duration_s` reads it."""
+    left, parts = int(seconds), []
+    for unit, size in (("d", 86_400), ("h", 3_600), ("m", 60), ("s", 1)):
+        count, left = divmod(left, size)
+        parts.append(f"{count}{unit}" if count else "")
+    return "".join(parts) or "0s"
+
+
 @cache
 def known_timezones() -> frozenset[str]:
     """Return the names of all time zones."""
