@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Iterator, Mapping
-from itertools import zip_longest
 from typing import Annotated, Any, Literal
 
 import pydantic
@@ -190,10 +189,9 @@ def _flatten(value: dict[str, Any], prefix: str = "") -> dict[str, Any]:
 
 def _follow_up_lines(old: Campaign, new: Campaign) -> Iterator[str]:
     """Say what changed in the follow-ups; one that came or went is told whole, in one line."""
-    pairs = zip_longest(
-        map(_say_follow_up, old.follow_ups), map(_say_follow_up, new.follow_ups), fillvalue={}
-    )
-    for number, (before, after) in enumerate(pairs, start=1):
+    olds, news = ([_say_follow_up(each) for each in campaign.follow_ups] for campaign in (old, new))
+    for number in range(1, max(len(olds), len(news)) + 1):
+        before, after = (each[number - 1] if number <= len(each) else {} for each in (olds, news))
         name = f"follow-up {number}"
         if not before or not after:
             yield f"{name}: {_list(before) or 'not set'} -> {_list(after) or 'not set'}"

@@ -41,11 +41,15 @@ def cases_of(target: str) -> list[Path]:
 def _definitions() -> list[bytes]:
     email = PLAIN.replace('"sms"', '"email"').replace("+19252210100", "office@example.com").replace("phone", "email")  # fmt: skip
     window = '[window]\nfrom = "08:00"\nuntil = "{{ until }}"\ntimezone = "number"\n[pacing]\nmax_attempts = 3\nmessages_per_second = 0.5\n'
+    later = '[[follow_up]]\nafter = "3d"\nbody = "Hi {{ first_name }}"\n[follow_up.window]\nfrom = "08:00"\nuntil = "21:00"\ntimezone = "UTC"\n'
+    later += (
+        '[nightly]\nat = "18:00"\ntimezone = "UTC"\nmisfire = "skip"\n[replies]\nopt_out_words = ["BAJA"]\n'
+    )
     jinja = PLAIN.replace(
         "{{ first_name }}", "{% if first_name %}{{ first_name|title }}{% else %}you{% endif %}"
     )
     examples = [(folder / "campaign.toml").read_bytes() for folder in _EXAMPLES]
-    return [*examples, PLAIN.encode(), email.encode(), (PLAIN + window).encode(), jinja.encode()]
+    return [*examples, PLAIN.encode(), email.encode(), (PLAIN + window + later).encode(), jinja.encode()]
 
 
 def _customers() -> list[bytes]:
