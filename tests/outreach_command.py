@@ -15,7 +15,7 @@ import psutil
 
 ACCOUNT = "AC" + "1" * 32
 COMMAND = [sys.executable, "-m", "ops.cli"]
-AREAS = (202, 206, 212, 213, 303, 305, 312, 404, 415, 503)
+AREAS = (202, 206, 212, 213, 303, 305, 312, 404, 415, 503, 602, 617)
 
 DEFINITION = """\
 name = "spring"
@@ -36,7 +36,7 @@ body = "Hello {{ name }}"
 
 def number(row: int) -> str:
     """Give the number of a customer, by row; none that the simulator has a behaviour for."""
-    area, last = divmod(row - 1, 60)
+    area, last = divmod(row - 1, 50)
     return f"+1{AREAS[area]}55501{last:02}"
 
 

@@ -77,6 +77,18 @@ class SimulatorProcess:
         """Close a conversation from outside, as an agent would."""
         self.control("close", {"conversation_sid": conversation_sid})
 
+    def reply(self, address: str, body: str, **where: str) -> str:
+        """Have a customer write into their open conversation; return the message's SID.
+
+        Raises: ValueError if they are in none (`where`: proxy_address, account).
+        """
+        return str(self.control("reply", {"address": address, "body": body, **where})["message_sid"])
+
+    def pass_time(self, days: float = 0.0, hours: float = 0.0, seconds: float = 0.0) -> None:
+        """Let time pass for the account: its clock goes on by so much."""
+        skew_s = self.control("settings")["clock_skew_s"]
+        self.settings(clock_skew_s=skew_s + ((days * 24 + hours) * 3600 + seconds))
+
     def wait_for(self, effect: str, count: int = 1, timeout_s: float = 90.0) -> list[dict[str, Any]]:
         """Return the effects of a kind once there are at least `count`.
 

@@ -30,9 +30,12 @@ _WHERE = {
     "pair": {"error", "silent", "failed"},
     "receipt": {"failed", "stuck"},
 }
+WEBHOOK_FAULTS = ("duplicate", "reorder", "drop")
 
 # The last seven digits; 555 01NN is the block of numbers kept for fiction in North America.
 DEFAULT_PATTERNS = {
+    "5550150": "reply:Yes please",
+    "5550151": "reply:STOP",
     "5550160": "answer:no_conversation",
     "5550161": "message:429:once",
     "5550162": "message:429_retry_after:once",
@@ -89,10 +92,12 @@ class Behaviour:
 
     @classmethod
     def parse(cls, words: str, suffix: str) -> "Behaviour":
-        """Read `where:what[:code|:once]`.
+        """Read `where:what[:code|:once]`, or `reply:TEXT`.
 
         Raises: ValueError with a sentence that names the pattern.
         """
+        if words.startswith("reply:") and words != "reply:":
+            return cls("reply", words.removeprefix("reply:"), 0, False)
         where, what, argument = [*words.split(":"), "", "", ""][:3]
         if what not in _WHERE.get(where, ()):
             raise ValueError(f"pattern {suffix}: {words!r} is not known; see the table in the README")

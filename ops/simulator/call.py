@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
+from multidict import MultiMapping
+
 from ops.simulator.errors import Refused, not_found
 
 if TYPE_CHECKING:
@@ -41,7 +43,7 @@ class Call:
     path: str
     params: Mapping[str, str]
     query: Mapping[str, str]
-    form: Mapping[str, str]
+    form: MultiMapping[str]
     arrived: float
     now: float
     number: int
@@ -54,6 +56,10 @@ class Call:
     def missing(self) -> Refused:
         """Return the 404 for this request's own path."""
         return not_found("/" + self.path.split("/", 3)[-1])
+
+    def values(self, name: str) -> list[str]:
+        """Return all values of a form field that may be given more than once."""
+        return self.form.getall(name, [])
 
     def json_field(self, name: str) -> Any:
         """Return a form field that holds JSON, or None where it is absent.

@@ -31,6 +31,10 @@ class Clock:
         """Return `now` as Twilio's JSON writes it, to the second."""
         return self.at(now).strftime("%Y-%m-%dT%H:%M:%SZ")
 
+    def iso_ms(self, now: float) -> str:
+        """Return `now` as Twilio's webhooks write it, to the millisecond."""
+        return self.at(now).strftime("%Y-%m-%dT%H:%M:%S.") + f"{self.at(now).microsecond // 1000:03}Z"
+
     def rfc2822(self, now: float) -> str:
         """Return `now` as HTTP's Date header writes it."""
         return format_datetime(self.at(now), usegmt=True)

@@ -10,6 +10,7 @@ from aiohttp import web
 
 from ops.simulator.opening import occupy
 from ops.simulator.page import page_data
+from ops.simulator.replies import write_reply
 from ops.simulator.twin import Twin
 
 PAGE = Path(__file__).with_name("page.html")
@@ -28,6 +29,7 @@ def control_routes(twin: Twin) -> list[web.RouteDef]:
         web.post("/_sim/reset", control.reset),
         web.post("/_sim/occupy", control.occupy),
         web.post("/_sim/close", control.close),
+        web.post("/_sim/reply", control.reply),
     ]
 
 
@@ -47,6 +49,7 @@ class _Control:
 
     async def journal(self, request: web.Request) -> web.StreamResponse:
         """Answer with effects (`?effect=KIND`, `?since=N`) and requests (`?requests=0` leaves them out)."""
+        self._twin.agenda.catch_up(self._twin.clock.now())
         kind, since = request.query.get("effect"), int(request.query.get("since", "0"))
         effects = [one for one in self._twin.journal.effects[since:] if kind is None or one["effect"] == kind]
         body: dict[str, Any] = {"effects": effects}
@@ -98,6 +101,21 @@ class _Control:
         self._twin.store.close_conversation(conversation, now)
         self._twin.journal.effect("conversation_closed", now, conversation_sid=sid)
         return web.json_response({"conversation_sid": sid, "state": "closed"})
+
+    async def reply(self, request: web.Request) -> web.StreamResponse:
+        """Have a customer write: `{address, body[, proxy_address][, account]}`."""
+        wanted = await request.json()
+        address, body = wanted.get("address"), wanted.get("body")
+        if not (address and isinstance(address, str) and body and isinstance(body, str)):
+            return web.json_response({"error": "a reply needs an address and a body"}, status=400)
+        now = self._twin.clock.now()
+        self._twin.agenda.catch_up(now)
+        proxy_address, account = wanted.get("proxy_address"), wanted.get("account")
+        written = write_reply(self._twin, address, proxy_address, body, account, now)
+        if written is None:
+            return web.json_response({"error": "the customer is in no open conversation"}, status=404)
+        conversation, message = written
+        return web.json_response({"conversation_sid": conversation.sid, "message_sid": message.sid})
 
 
 def statistics(twin: Twin) -> dict[str, Any]:

@@ -7,6 +7,8 @@ from typing import Any
 from ops.simulator.behaviour import chance, draw
 from ops.simulator.call import Call
 from ops.simulator.errors import Refused, sentence
+from ops.simulator.events import plan_deliveries
+from ops.simulator.replies import plan_reply
 from ops.simulator.settings import Template
 from ops.simulator.store import Conversation, Message, Participant, Receipt, new_sid
 from ops.simulator.twin import Twin
@@ -14,6 +16,7 @@ from ops.simulator.twin import Twin
 BODY_MAX = 1600
 ATTRIBUTES_MAX = 4096
 WHATSAPP_MAX = 1024
+WINDOW_S = 24 * 3600.0
 _PLACEHOLDER = re.compile(r"\{\{\s*([A-Za-z0-9_]{1,16})\s*\}\}")
 _UNDELIVERED = range(30001, 30700)
 _APPROVAL_CODES = {"rejected": 63040, "paused": 63041, "disabled": 63042}
@@ -49,6 +52,9 @@ def post_message(twin: Twin, call: Call, conversation: Conversation) -> Message:
         if one.binding:
             message.receipts.append(_receipt(twin, call, one, template, variables, text))
     _note(twin, call, conversation, message, variables, customer)
+    plan_deliveries(twin, conversation, message)
+    if customer and all(one.steps[-1][1] in {"delivered", "read"} for one in message.receipts):
+        plan_reply(twin, call.account, customer, call.now)
     return message
 
 
@@ -120,7 +126,7 @@ def _receipt(
     whatsapp = to.address.startswith("whatsapp:")
     sent, delivered = now + settings.sent_s, now + settings.delivered_s
     steps: list[tuple[float, str, int]]
-    code = _failure(twin, to.address, whatsapp, template, variables, text)
+    code = _failure(twin, call, to, template, variables, text)
     behaviour = twin.behaviour(to.address, "receipt")
     if code is not None:
         undelivered = code in _UNDELIVERED
@@ -140,26 +146,37 @@ def _receipt(
 
 def _failure(
     twin: Twin,
-    address: str,
-    whatsapp: bool,
+    call: Call,
+    to: Participant,
     template: Template | None,
     variables: dict[str, str],
     text: str | None,
 ) -> int | None:
     """Return the code with which delivery will fail, or None."""
+    address = to.address
+    pair = (call.account, address, str((to.binding or {}).get("proxy_address")))
     behaviour = twin.behaviour(address, "receipt")
     if behaviour and behaviour.what == "failed":
         return behaviour.code or 30008
-    if whatsapp and (code := _whatsapp_failure(template, variables, text)):
-        return code
+    if pair in twin.store.opted_out:
+        return 21610
+    if address.startswith("whatsapp:"):
+        written_at = twin.store.last_written.get(pair)
+        is_open = written_at is not None and call.now < written_at + WINDOW_S
+        if code := _whatsapp_failure(template, variables, text, is_open):
+            return code
     number = twin.nth("receipt", address)
     drawn = draw(twin.settings.receipt_failures, chance(twin.settings.seed, "receipt", address, number))
     return int(drawn) if drawn else None
 
 
-def _whatsapp_failure(template: Template | None, variables: dict[str, str], text: str | None) -> int | None:
-    """Return the code of a broken WhatsApp rule; no customer here has written first, so the window is shut."""
-    if template is None or template.type in {"twilio/list-picker", "twilio/location"}:
+def _whatsapp_failure(
+    template: Template | None, variables: dict[str, str], text: str | None, is_open: bool
+) -> int | None:
+    """Return the code of a broken WhatsApp rule; within 24 hours of the customer's last message anything goes."""
+    if template is None:
+        return None if is_open else 63016
+    if template.type in {"twilio/list-picker", "twilio/location"} and not is_open:
         return 63016
     status = template.status.lower()
     if status != "approved":

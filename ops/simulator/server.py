@@ -9,12 +9,14 @@ import re
 import secrets
 import socket
 import struct
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import suppress
 from typing import Any
 
 from aiohttp import web
+from multidict import MultiDict
 
-from ops.simulator import account, conversations, flex, taskrouter
+from ops.simulator import account, conversations, flex, taskrouter, webhooks
 from ops.simulator.behaviour import chance
 from ops.simulator.call import Call, Endpoint
 from ops.simulator.control import control_routes
@@ -22,7 +24,13 @@ from ops.simulator.errors import SENTENCES, Refused, sentence, too_many
 from ops.simulator.faults import fault_for
 from ops.simulator.twin import Twin
 
-ENDPOINTS = (*flex.ENDPOINTS, *conversations.ENDPOINTS, *taskrouter.ENDPOINTS, *account.ENDPOINTS)
+ENDPOINTS = (
+    *flex.ENDPOINTS,
+    *conversations.ENDPOINTS,
+    *webhooks.ENDPOINTS,
+    *taskrouter.ENDPOINTS,
+    *account.ENDPOINTS,
+)
 _ACCOUNT = re.compile("AC[0-9a-fA-F]{32}")
 
 
@@ -34,6 +42,7 @@ def build_app(twin: Twin) -> web.Application:
         app.router.add_route(endpoint.method, endpoint.path, server.handler(endpoint))
     app.router.add_routes(control_routes(twin))
     app.router.add_route("*", "/{rest:.*}", server.unknown)
+    app.cleanup_ctx.append(server.live)
     return app
 
 
@@ -55,7 +64,7 @@ class _Server:
             status, call_account = 0, ""
             self._running += 1
             try:
-                form: Any = await request.post() if endpoint.method == "POST" else {}
+                form: Any = await request.post() if endpoint.method == "POST" else MultiDict()
                 call = self._call(endpoint, request, form, arrived)
                 call_account = self._authenticated(request, call)
                 response = await self._answer(request, call)
@@ -73,6 +82,25 @@ class _Server:
             return response
 
         return handle
+
+    async def live(self, _: web.Application) -> AsyncIterator[None]:
+        """Have happen, as long as the server runs, what happens by itself."""
+        tasks = [asyncio.create_task(self._keep_time()), asyncio.create_task(self._twin.webhooks.deliver())]
+        yield
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _keep_time(self) -> None:
+        agenda, clock, changed = self._twin.agenda, self._twin.clock, asyncio.Event()
+        agenda.changed = changed.set
+        while True:
+            changed.clear()
+            agenda.catch_up(clock.now())
+            moment = agenda.next_moment()
+            left_s = None if moment is None else max(0.0, moment - clock.now())
+            with suppress(TimeoutError):
+                await asyncio.wait_for(changed.wait(), left_s)
 
     async def unknown(self, request: web.Request) -> web.StreamResponse:
         """Answer 404 to what isn't imitated."""
@@ -113,6 +141,7 @@ class _Server:
         fault = fault_for(twin, call)
         if fault:
             await self._before(request, fault)
+        twin.agenda.catch_up(call.now)
         status, body = call.endpoint.handler(twin, call)
         response = self._response(status, body)
         if fault:

@@ -1,9 +1,10 @@
 """Every setting of the simulator, all of which can be changed while it runs."""
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
-from ops.simulator.behaviour import DEFAULT_PATTERNS, FAULT_KINDS, Behaviour
+from ops.simulator.behaviour import DEFAULT_PATTERNS, FAULT_KINDS, WEBHOOK_FAULTS, Behaviour
 
 PAIR_BUSY_WAYS = ("silent", "failed", "error")
 
@@ -60,6 +61,14 @@ class Settings:
     read_s: float = 4.0
     read_share: float = 0.6
     receipt_failures: dict[str, float] = field(default_factory=dict)
+    # customers who write, and webhooks
+    reply_s: float = 2.0
+    replies: dict[str, float] = field(default_factory=dict)
+    webhook_url: str = ""
+    webhook_filters: list[str] = field(default_factory=lambda: ["onMessageAdded", "onDeliveryUpdated"])
+    webhook_token: str = ""
+    webhook_faults: dict[str, float] = field(default_factory=dict)
+    webhook_late_s: float = 1.0
     # what exists
     credentials: list[str] = field(default_factory=list)
     account_sid: str = "AC" + "0" * 31 + "1"
@@ -96,7 +105,9 @@ class Settings:
 
     def _check(self) -> None:
         for name in ("fault", "fault_getters", "fault_close"):
-            _check_faults(name, getattr(self, name))
+            _check_faults(name, getattr(self, name), FAULT_KINDS)
+        _check_faults("webhook_faults", self.webhook_faults, WEBHOOK_FAULTS)
+        _check_shares("replies", self.replies)
         _check_shares("receipt_failures", self.receipt_failures)
         _check_shares("channel_failures", self.channel_failures)
         if self.pair_busy not in PAIR_BUSY_WAYS:
@@ -139,10 +150,10 @@ def _check_shares(name: str, shares: dict[str, float]) -> None:
         raise ValueError(f"{name}: the shares add up to more than 1")
 
 
-def _check_faults(name: str, faults: dict[str, float]) -> None:
+def _check_faults(name: str, faults: dict[str, float], kinds: Sequence[str]) -> None:
     for kind in faults:
-        if kind not in FAULT_KINDS:
-            raise ValueError(f"{name}: there is no fault {kind!r}; there are {', '.join(FAULT_KINDS)}")
+        if kind not in kinds:
+            raise ValueError(f"{name}: there is no fault {kind!r}; there are {', '.join(kinds)}")
     _check_shares(name, faults)
 
 

@@ -169,6 +169,9 @@ class Store:
         self.unique_names: dict[tuple[str, str], Conversation] = {}
         self.tasks: dict[str, FlexTask] = {}
         self.open_pairs: dict[Pair, Conversation] = {}
+        self.last_written: dict[Pair, float] = {}
+        self.opted_out: set[Pair] = set()
+        self._accounts: set[str] = set()
         self._by_address: defaultdict[tuple[str, str], list[Conversation]] = defaultdict(list)
         self._by_attribute: defaultdict[tuple[str, str], list[FlexTask]] = defaultdict(list)
 
@@ -182,6 +185,7 @@ class Store:
     def add_participant(self, conversation: Conversation, participant: Participant) -> Participant:
         """Put somebody into a conversation; a binding with a proxy address takes its pair."""
         conversation.participants.append(participant)
+        self._accounts.add(conversation.account)
         self._by_address[(conversation.account, participant.address)].append(conversation)
         proxy = (participant.binding or {}).get("proxy_address")
         if proxy and conversation.state != "closed":
@@ -213,6 +217,21 @@ class Store:
             for participant in conversation.participants:
                 if participant.address == address:
                     yield conversation, participant
+
+    def open_conversation_of(
+        self, address: str, proxy_address: str | None, account: str | None, now: float
+    ) -> tuple[Conversation, Participant] | None:
+        """Return the newest open conversation that a customer is in by now, with this proxy and account if given."""
+        found = [
+            (conversation, participant)
+            for each in ([account] if account else self._accounts)
+            for conversation, participant in self.conversations_of(each, address)
+            if conversation.state != "closed"
+            and participant.kind != "agent"
+            and participant.joins_at <= now
+            and proxy_address in {None, (participant.binding or {}).get("proxy_address")}
+        ]
+        return max(found, key=lambda one: one[0].created_at, default=None)
 
     def tasks_with(self, name: str, values: Iterable[str]) -> list[FlexTask]:
         """Return the tasks whose indexed attribute has one of the values."""

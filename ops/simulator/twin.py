@@ -3,12 +3,14 @@
 from copy import deepcopy
 from pathlib import Path
 
+from ops.simulator.agenda import Agenda
 from ops.simulator.behaviour import Behaviour, Patterns
 from ops.simulator.call import Window
 from ops.simulator.clock import Clock
 from ops.simulator.journal import Journal
 from ops.simulator.settings import Settings
 from ops.simulator.store import Store
+from ops.simulator.webhooks import Webhooks
 
 
 class Twin:
@@ -20,6 +22,8 @@ class Twin:
         self.clock = clock
         self.journal = Journal(clock, journal)
         self.store = Store()
+        self.agenda = Agenda()
+        self.webhooks = Webhooks(settings, self.journal, clock.now)
         self.windows: dict[tuple[str, str], Window] = {}
         self.seen: dict[tuple[str, str], int] = {}
         self.started_at = clock.now()
@@ -29,6 +33,8 @@ class Twin:
         """Take over what is derived from the settings."""
         self.patterns = Patterns(self.settings.patterns, self.settings.patterns_on)
         self.clock.skew_s = self.settings.clock_skew_s
+        self.agenda.catch_up(self.clock.now())
+        self.agenda.changed()
 
     def reset(self, settings_too: bool = False) -> None:
         """Forget everything but the settings, or put these back to what they were at the start as well."""
@@ -38,6 +44,8 @@ class Twin:
         self.store = Store()
         self.windows.clear()
         self.seen.clear()
+        self.agenda.clear()
+        self.webhooks.forget()
         self.journal.reset()
 
     def nth(self, what: str, whom: str) -> int:

@@ -122,6 +122,10 @@ def conversations(calls: Calls) -> Iterator[tuple[str, str, Any]]:
     by_address = calls.get("/conversations/v1/ParticipantConversations", Address="whatsapp:+12025550101")
     assert by_address.json()["conversations"]
     yield "get", "/v1/ParticipantConversations", by_address
+    webhooks = "/conversations/v1/Configuration/Webhooks"
+    filters = ["onMessageAdded", "onDeliveryUpdated"]
+    yield "post", "/v1/Configuration/Webhooks", calls.post(webhooks, PreWebhookUrl="https://example.com/pre", PostWebhookUrl="https://example.com/post", Filters=filters, Method="GET", Target="flex")  # fmt: skip
+    yield "get", "/v1/Configuration/Webhooks", calls.get(webhooks)
     yield "post", "/v1/Conversations", calls.post("/conversations/v1/Conversations", UniqueName="spring")
     yield "post", "/v1/Conversations/{Sid}", calls.post(root, State="closed")
 
@@ -165,6 +169,16 @@ def test_channel_that_failed_is_as_the_specification_says(calls: Calls) -> None:
 
     assert list(faults("flex", "get", "/v1/Interactions/{InteractionSid}/Channels", 200, channels)) == []
     assert channels["channels"][0]["error_code"] == 50407
+
+
+def test_customers_message_is_as_the_specification_says(calls: Calls, simulator: SimulatorProcess) -> None:
+    sid = attributes_of(opened(calls))["conversationSid"]
+    simulator.reply("whatsapp:+12025550101", "Yes please")
+
+    messages = calls.get(messages_path(sid)).json()
+
+    assert list(faults("conversations", "get", f"{CONVERSATION}/Messages", 200, messages)) == []
+    assert messages["messages"][0]["body"] == "Yes please"
 
 
 def test_the_check_itself_finds_a_wrong_answer() -> None:
