@@ -12,6 +12,7 @@ from worker.ledger.ledger import Claim, Ledger, LoadRow
 from worker.ledger.registry import Registry
 from worker.ledger.row import Row, pack_new
 from worker.ledger.states import Reason, State
+from worker.ledger.suppression import Suppression
 
 TAG = "0badcafe"
 LEASE_MS = 60_000
@@ -48,6 +49,7 @@ class LedgerRig:
     def __post_init__(self) -> None:
         self.ledger = Ledger(self.client, self.tag, self.clock)
         self.registry = Registry(self.client, self.tag, self.clock)
+        self.suppression = Suppression(self.client, self.tag)
         self._tokens = itertools.count(1)
 
     def load(

@@ -2,7 +2,7 @@
 
 import inspect
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from random import Random
 from typing import ClassVar
@@ -16,7 +16,7 @@ from ledger_watch import Watch
 from worker.ledger.ledger import Claim, Ledger
 from worker.ledger.row import Record, Row
 from worker.ledger.scripts import Reply
-from worker.ledger.states import Reason, State
+from worker.ledger.states import Delivery, Reason, State
 
 IDS = ("autumn-1", "winter-2")
 LATE = "later-3"
@@ -30,6 +30,7 @@ CHOICE = st.integers(0, 9999)
 CODES = (21211, 63016)
 STOP_CODE = 63112
 MAX_ATTEMPTS = 5
+SUPPRESSED = ("sms|somebody",)
 S = State
 
 
@@ -122,6 +123,7 @@ class LedgerMachine(RuleBasedStateMachine):
         self.messages: Counter[tuple[str, int, int]] = Counter()
         self.interactions: dict[str, tuple[str, int, int]] = {}
         self.numbers = 100
+        self.client.hset(f"{self.ledger.prefix}dnc", SUPPRESSED[0], "{}")
         for name in IDS:
             self.rig.load(name, ROWS, {INVALID_ROW: S.INVALID})
         self.has_begun = True
@@ -250,7 +252,7 @@ class LedgerMachine(RuleBasedStateMachine):
             self.dispatch(campaign, fresh=4, old=4)
         if self.rig.state(campaign, row) is not S.QUEUED:
             return
-        ways = [*["claim"] * 9, "skip", "fail", "later", "waits", "cancelled", "all cancelled"]
+        ways = [*["claim"] * 9, "skip", "fail", "later", "waits", "cancelled", "all cancelled", "suppressed"]
         match self.deal("take up", ways, choice):
             case "skip":
                 assert self.ledger.end_queued(campaign, row, S.SKIPPED, Reason.SUPPRESSED).ok
@@ -263,6 +265,9 @@ class LedgerMachine(RuleBasedStateMachine):
             case "cancelled":
                 self.registry.cancel(campaign)
                 self.claim(campaign, row, owner)
+            case "suppressed":
+                self.claim(campaign, row, owner, SUPPRESSED)
+                assert self.rig.state(campaign, row) in (S.SKIPPED, S.PENDING, S.CANCELLED)
             case "all cancelled":
                 self.registry.cancel(campaign)
                 self.ledger.cancel_rows(campaign)
@@ -290,10 +295,11 @@ class LedgerMachine(RuleBasedStateMachine):
         if self.watch.seen[campaign].fields["state"] == "paused":
             self.registry.resume(campaign)
 
-    def claim(self, campaign: str, row: int, owner: int) -> None:
+    def claim(self, campaign: str, row: int, owner: int, contact: Sequence[str] = ()) -> None:
         job = self.new_job(campaign, row, owner)
         version = self.registry.get(campaign).version
-        if self.ledger.claim_opening(campaign, row, job.claim, self.rig.pair(row), version).ok:
+        pair = self.rig.pair(row)
+        if self.ledger.claim_opening(campaign, row, job.claim, pair, version, contact=contact).ok:
             assert self.registry.get(campaign).state == "running"
             self.hold(job)
 
@@ -358,7 +364,9 @@ class LedgerMachine(RuleBasedStateMachine):
         how = self.deal("opening", [*["ok"] * 8, *ways, "wait", "ours", "use"], choice)
         code = STOP_CODE if how == "stop" else CODES[choice % 2]
         if how in ("ok", "done_lost", "done_silent", "late_answer", "ours"):
-            assert not self.own(*job.place, record.send), "an earlier Interaction of the row is still open"
+            # A second one of the same key is owed its closing; it is the first that has the customer.
+            left = set(self.own(*job.place, record.send)) - set(self.watch.seen[job.campaign].close)
+            assert not left, "an earlier Interaction of the row is still open"
             sids = self.create_interaction(job)
             if how == "ok":
                 return ledger.opened(*where(job), **sids)
@@ -403,6 +411,7 @@ class LedgerMachine(RuleBasedStateMachine):
             "switch",
             "same",
             "silent",
+            "suppressed",
         ]
         match self.deal("open", [*["send"] * 9, *ways], choice):
             case "send":
@@ -413,6 +422,10 @@ class LedgerMachine(RuleBasedStateMachine):
                     return None
                 self.hold(Job(*job.place, job.claim, self.rig.clock() + LEASE_MS))
                 return reply
+            case "suppressed":
+                assert not ledger.claim_sending(*job.place, job.claim, "", contact=SUPPRESSED).ok
+                self.jobs.pop(job.place)
+                return None
             case "silent":
                 self.jobs.pop(job.place)
                 return None
@@ -653,7 +666,8 @@ class LedgerMachine(RuleBasedStateMachine):
         info, record = self.registry.get(campaign), self.rig.row(campaign, row).record
         reply = self.ledger.new_send(campaign, row, record.send)
         blocked = info.state == "cancelled" and info.left > 0
-        assert reply.ok is (record.state is S.FAILED and not blocked)
+        is_lost = record.state is S.ACCEPTED and record.delivery.is_lost
+        assert reply.ok is ((record.state is S.FAILED or is_lost) and not blocked)
         name = (campaign, row, record.send)
         if record.state is S.NEEDS_REVIEW and row % 2:
             assert self.ledger.verdict(*name, "sent", code=Reason.SENT_SAYS_OPERATOR).ok
@@ -667,6 +681,20 @@ class LedgerMachine(RuleBasedStateMachine):
                 if each != record.interaction_sid:
                     del self.interactions[each]  # one that was never seen: the operator has closed it
         assert reply.ok is (record.state is S.NEEDS_REVIEW)
+
+    @rule(campaign=CAMPAIGN, row=ROW, choice=CHOICE)
+    def hear(self, campaign: str, row: int, choice: int) -> None:
+        """News of what was sent, in any order, of any send, and of what never was."""
+        if campaign not in self.names:
+            return
+        record = self.rig.row(campaign, row).record
+        delivery = list(Delivery)[1 + choice % 5]
+        if record.state is S.ACCEPTED:
+            reply = self.ledger.note_delivery(campaign, row, record.message_sid, delivery, CODES[choice % 2])
+            assert reply.ok is (delivery > record.delivery)
+        assert not self.ledger.note_delivery(campaign, row, sid("IM", 999), delivery).ok
+        reply = self.ledger.note_answer(campaign, row, self.rig.clock() - 1000)
+        assert reply.ok is (record.state.is_ended and record.answered_at is None)
 
     # What always holds, beside what is watched after every script -------------------------------------------
 

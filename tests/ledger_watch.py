@@ -12,7 +12,7 @@ from builders import LedgerRig
 from worker.ledger import keys
 from worker.ledger.row import Record, unpack, unpack_past
 from worker.ledger.scripts import Reply
-from worker.ledger.states import TRANSITIONS, Event, State
+from worker.ledger.states import TRANSITIONS, Delivery, Event, State
 
 S = State
 INDEXES = ("due", "queued", "later", "lease", "closing", "back")
@@ -28,6 +28,8 @@ ENDING = {Event.ACCEPTED, Event.FAILED, Event.SKIPPED, Event.NEEDS_REVIEW, Event
 MANY = {"dispatch", "rescue_queued", "cancel_rows"}
 """Scripts that move several rows; all others move the one they name, but for those that the breaker puts back."""
 MOVES_AND_REFUSES = {"claim_opening", "claim_sending"}
+HEARD = {"note_delivery", "note_answer"}
+"""Scripts that note something of a send that has ended; it stays ended, and as it ended."""
 STORY_FULL = 90
 CLOSING_MS = 30_000
 NOT_WAITING = {"token", "owner", "pair", "channel", "flex_task", "used", "seen", "doubt", "looking", "opened"}
@@ -214,7 +216,8 @@ class Watch:
         begins = after.send != before.send
         if begins:
             assert (after.send, len(past_after)) == (before.send + 1, len(past_before) + 1)
-            assert before.state in (S.FAILED, S.NEEDS_REVIEW), "a new send of a row that needs none"
+            lost = before.state is S.ACCEPTED and before.delivery.is_lost
+            assert lost or before.state in (S.FAILED, S.NEEDS_REVIEW), "a new send of a row that needs none"
             kept = past_after[-1]
             assert (kept.state, kept.send) == (before.state, before.send)
             told = [*kept.story[len(before.story) :], *after.story]
@@ -228,6 +231,7 @@ class Watch:
         is_put_back = Event.PUT_BACK in events
         if before.state.is_ended and not begins:
             allowed = is_put_back or (name == "verdict" and before.state is S.NEEDS_REVIEW)
+            allowed = allowed or (name in HEARD and before.state is after.state)
             assert allowed, f"{name} has changed a send that had ended: {before.state.name}"
         self._check_move(name, args, row, before.state, after.state, is_put_back=is_put_back)
         for each in told:
@@ -299,6 +303,8 @@ class Watch:
 
     def _check_standing(self, campaign_id: str, seen: Seen) -> None:
         counted = Counter(record.state for record in seen.records.values())
+        heard = Counter(record.delivery for record in seen.records.values())
+        assert all(int(seen.fields.get(f"d{each:d}", 0)) == heard[each] for each in Delivery if each)
         assert {state: seen.count(state) for state in State} == {state: counted[state] for state in State}
         left = sum(n for state, n in counted.items() if not state.is_ended)
         if left or seen.close or seen.indexes["back"] or seen.fields["state"] == "loading":

@@ -144,7 +144,20 @@ WAYS: dict[str, Way] = {
 COMMANDS = ("create", "load_rows", "start", "discard", "update_definition", "pause", "resume", "cancel", "cancel_rows", "new_send", "verdict")  # fmt: skip
 """Effects that a command has."""
 
-APART = ("expire", "end_queued", "heed")
+APART = (
+    *(
+        "expire",
+        "end_queued",
+        "heed",
+        "note_delivery",
+        "note_answer",
+        "take_polls",
+        "poll_again",
+        "create_wave",
+        "begin_wave",
+    ),
+    *("stop_follow_ups", "suppress", "unsuppress", "hash_suppressed"),
+)
 """Effects that take more than a campaign to bring about."""
 
 

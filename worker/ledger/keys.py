@@ -9,12 +9,22 @@ All keys of an account share one hash tag, so that pacing, pair locks and campai
 | `o:{tag}:workers` | HASH | session -> JSON {host, pid, started, concurrency, seen_ms}; dropped when its process is gone |
 | `o:{tag}:tick:<duty>` | STRING | who does a duty of the tick now; PX some seconds |
 | `o:{tag}:probe` | STRING | empty; written to see whether Redis takes changes; PX 1 s |
+| `o:{tag}:polling` | SET | ids of campaigns and waves with deliveries or replies to ask for |
+| `o:{tag}:heard` | SET | ids of campaigns and waves whose rows are found by conversation |
+| `o:{tag}:dnc` | HASH | the do-not-contact list: `<channel>|<address>` or `*|<address>`, salted SHA-1 of it where there is a salt -> JSON {reason, date_ms} |
+| `o:{tag}:dnc:salt` | STRING | the list's salt; there where only hashes are kept |
 | `o:{tag}:pair:<hash>` | STRING | row that has a (customer, sender) pair in hand, or an Interaction of it to be closed; PX `pair_ms` |
-| `o:{tag}:c:<id>` | HASH | the campaign: state, definition, columns, counts `n<state>`, `seq`, `born`, `cautious`, `cursor`, `loaded`, … |
+| `o:{tag}:c:<id>` | HASH | the campaign: state, definition, columns, counts `n<state>`, `d<delivery>`, `dc<code>`, `answered`, `opted_out`, `seq`, `born`, `cautious`, `cursor`, `loaded`, `follow_ups`, … |
+| `o:{tag}:c:<id>.f<n>-<t>` | HASH | a wave: the n-th follow-up for the t-th time; its other keys as a campaign's, but for `in`, which is the campaign's |
 | `…:in:<bucket>` | HASH | field row-in-bucket -> JSON list of the customer's cells |
 | `…:rw:<bucket>` | HASH | field -> packed record, see `row.py`; 64 rows a bucket, so that Redis keeps it as a listpack |
 | `…:nt:<bucket>` | HASH | field -> JSON [code, sentence, advice] of rows with words of their own (invalid ones) |
 | `…:past:<bucket>` | HASH | field -> records of the row's earlier sends, each with its length (2 bytes) in front |
+| `…:cv:<bucket>` | HASH | last 4 bytes of a conversation's SID -> rows that have a message in it, with commas between; as many buckets as `rw` |
+| `…:polls` | ZSET | bucket of rows -> when its deliveries and replies are to be asked for, ms |
+| `…:polled` | HASH | bucket of rows -> when it was asked for last, ms |
+| `…:waves` | SET | ids of the campaign's waves |
+| `…:waved` | HASH | row -> the highest number of a send that a wave has given it |
 | `…:hand` | HASH | row -> JSON of what its present holder needs (token, owner, channel, …); gone when the send ends |
 | `…:due` | ZSET | PENDING row -> due, ms (retries and rows put back; rows behind the cursor have no entry) |
 | `…:later` | ZSET | OPEN or DOUBT row -> due, ms |
@@ -40,6 +50,27 @@ BUCKET = 64
 def prefix(account_tag: str) -> str:
     """Give the prefix of every key of an account; the tag in braces is Redis's hash tag."""
     return f"o:{{{account_tag}}}:"
+
+
+def wave_id(campaign_id: str, follow_up: int, time: int) -> str:
+    """Name a wave: a follow-up (counted from 1, as the definition lists them) for the first, second, … time."""
+    return f"{campaign_id}.f{follow_up}-{time}"
+
+
+def parent_of(any_id: str) -> str:
+    """Give the campaign of a wave; a campaign's own id is its own."""
+    return any_id.partition(".f")[0]
+
+
+def is_wave(any_id: str) -> bool:
+    """Tell a wave's id from a campaign's."""
+    return ".f" in any_id
+
+
+def place_in_wave(any_id: str) -> tuple[int, int]:
+    """Tell which follow-up a wave is, and for which time."""
+    follow_up, _, time = any_id.partition(".f")[2].partition("-")
+    return int(follow_up), int(time)
 
 
 def campaign(account_prefix: str, campaign_id: str) -> str:

@@ -7,16 +7,18 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from worker.ledger.reading import LedgerReader, ToClose
+from worker.ledger.reading import ToClose
+from worker.ledger.receipts import Poll, Receipts
 from worker.ledger.scripts import Reply
 from worker.ledger.states import Reason, State
+from worker.ledger.waves import Waves
 
 PAIR_LEASE_MS = 600_000
 AGAIN_MS = 2_000
 UNDER_WAY_MS = 12_000
 """After its claim no request leaves any more: a lease has no more than this beyond the request's own time."""
 
-__all__ = ["AGAIN_MS", "Claim", "Due", "Ledger", "LoadRow", "Looks", "ToClose"]
+__all__ = ["AGAIN_MS", "Claim", "Due", "Ledger", "LoadRow", "Looks", "Poll", "ToClose"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,11 +72,8 @@ class Due:
     doubt: tuple[int, ...]
 
 
-class Ledger(LedgerReader):
+class Ledger(Receipts, Waves):
     """The rows of an account's campaigns. Every method raises RedisUnavailableError where Redis gives no answer."""
-
-    def _run(self, script: str, campaign_id: str, **args: Any) -> Reply:
-        return self.scripts.run(script, (self.key(campaign_id),), **args)
 
     # Loading ------------------------------------------------------------------------------------------------
 
@@ -130,11 +129,13 @@ class Ledger(LedgerReader):
         pair_key: str,
         version: int = 1,
         looks: Looks = LOOKS,
+        contact: Sequence[str] = (),
     ) -> Reply:
         """Claim a queued row before its Interaction is asked for; refused with the reason (`paused`, `pair`, …).
 
         `version`: of the definition that the row is opened with, and finished with. Refused with `cautious` it is in doubt
-        now: looked up before anything is asked for.
+        now: looked up before anything is asked for. Refused with `suppressed` it is SKIPPED: one of the fields of `contact`
+        is on the do-not-contact list.
         """
         args: dict[str, Any] = {
             "row": row,
@@ -143,7 +144,7 @@ class Ledger(LedgerReader):
             "lease_ms": claim.lease_ms,
         }
         args |= {"pair_ms": PAIR_LEASE_MS, "again_ms": AGAIN_MS, "version": version}
-        args["pair_code"] = int(Reason.PAIR_IN_HAND)
+        args |= {"pair_code": int(Reason.PAIR_IN_HAND), "contact": list(contact) or None}
         args |= looks.arguments()
         return self.scripts.run("claim_opening", (self.key(campaign_id), pair_key), **args)
 
@@ -175,9 +176,15 @@ class Ledger(LedgerReader):
         """Put a claimed row back before anything was sent."""
         return self._run("give_up_slot", campaign_id, row=row, token=token, due_in_ms=due_in_ms)
 
-    def reject_opening(self, campaign_id: str, row: int, token: str, code: int, *, stop: bool) -> Reply:
-        """Record that Twilio refused the Interaction; `stop` opens the breaker at once."""
-        return self._run("reject_opening", campaign_id, row=row, token=token, code=code, stop=stop)
+    def reject_opening(
+        self, campaign_id: str, row: int, token: str, code: int, *, stop: bool, contact: Sequence[str] = ()
+    ) -> Reply:
+        """Record that Twilio refused the Interaction; `stop` opens the breaker at once.
+
+        `contact`: goes on the do-not-contact list, with a code that says that the customer wants no messages.
+        """
+        args = {"token": token, "code": code, "stop": stop, "contact": list(contact) or None}
+        return self._run("reject_opening", campaign_id, row=row, **args)
 
     def skip_opening(self, campaign_id: str, row: int, token: str, code: int) -> Reply:
         """Record that the customer's pair is taken, and the rule is to skip."""
@@ -258,6 +265,7 @@ class Ledger(LedgerReader):
         stop: bool = False,
         due_in_ms: int = 0,
         waits: bool = False,
+        contact: Sequence[str] = (),
     ) -> Reply:
         """End (FAILED, SKIPPED) or begin anew (PENDING) a row whose Interaction can't carry the message."""
         args = {
@@ -266,17 +274,27 @@ class Ledger(LedgerReader):
             "stop": stop,
             "due_in_ms": due_in_ms,
             "waiting": waits or None,
+            "contact": list(contact) or None,
         }
         return self._run("abandon_open", campaign_id, row=row, token=token, **args)
 
     # Sending ------------------------------------------------------------------------------------------------
 
     def claim_sending(
-        self, campaign_id: str, row: int, claim: Claim, conversation: str, looks: Looks = LOOKS
+        self,
+        campaign_id: str,
+        row: int,
+        claim: Claim,
+        conversation: str,
+        looks: Looks = LOOKS,
+        contact: Sequence[str] = (),
     ) -> Reply:
-        """Claim an opened row, held with the same token, before its message is asked for; refused with `cautious`: as above."""
+        """Claim an opened row, held with the same token, before its message is asked for.
+
+        Refused with `cautious` and `suppressed`: as above; an Interaction is to be closed then.
+        """
         args: dict[str, Any] = {"token": claim.token, "owner": claim.owner, "lease_ms": claim.lease_ms}
-        args |= looks.arguments()
+        args |= looks.arguments() | {"contact": list(contact) or None}
         return self._run("claim_sending", campaign_id, row=row, conversation=conversation, **args)
 
     def accepted(self, campaign_id: str, row: int, token: str, message: str) -> Reply:
@@ -287,9 +305,12 @@ class Ledger(LedgerReader):
         """Put an opened row off whose message was not processed."""
         return self._run("defer_sending", campaign_id, row=row, token=token, due_in_ms=due_in_ms, code=code)
 
-    def reject_sending(self, campaign_id: str, row: int, token: str, code: int, *, stop: bool) -> Reply:
-        """Record that Twilio refused the message; the Interaction is to be closed."""
-        return self._run("reject_sending", campaign_id, row=row, token=token, code=code, stop=stop)
+    def reject_sending(
+        self, campaign_id: str, row: int, token: str, code: int, *, stop: bool, contact: Sequence[str] = ()
+    ) -> Reply:
+        """Record that Twilio refused the message; the Interaction is to be closed. `contact`: as of `reject_opening`."""
+        args = {"token": token, "code": code, "stop": stop, "contact": list(contact) or None}
+        return self._run("reject_sending", campaign_id, row=row, **args)
 
     def reopen_sending(self, campaign_id: str, row: int, token: str, code: int, due_in_ms: int) -> Reply:
         """Begin anew with a row whose conversation was closed before its message."""
@@ -380,7 +401,7 @@ class Ledger(LedgerReader):
     # After the end ------------------------------------------------------------------------------------------
 
     def new_send(self, campaign_id: str, row: int, send: int) -> Reply:
-        """Begin a new send of a row whose send number `send` failed; the earlier record is kept."""
+        """Begin a new send of a row whose send number `send` failed or was not delivered; the earlier record is kept."""
         return self._run("new_send", campaign_id, row=row, send=send)
 
     def verdict(

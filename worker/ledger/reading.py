@@ -13,7 +13,7 @@ import redis
 from worker.ledger import keys
 from worker.ledger.floors import Floors
 from worker.ledger.row import Hand, Record, Row, unpack, unpack_past
-from worker.ledger.scripts import Scripts
+from worker.ledger.scripts import Reply, Scripts
 from worker.ledger.states import State
 from worker.redis_calls import Ask, ask_once
 
@@ -55,6 +55,9 @@ class LedgerReader:
         self.prefix = keys.prefix(account_tag)
         self.scripts = Scripts(client, now_ms, floors, ask)
 
+    def _run(self, script: str, campaign_id: str, **args: Any) -> Reply:
+        return self.scripts.run(script, (self.key(campaign_id),), **args)
+
     def key(self, campaign_id: str, suffix: str = "") -> str:
         """Name a key of a campaign."""
         base = keys.campaign(self.prefix, campaign_id)
@@ -69,7 +72,7 @@ class LedgerReader:
 
         def look(pipe: Any) -> None:
             pipe.hget(self.key(campaign_id, f"rw:{bucket}"), str(at))
-            pipe.hget(self.key(campaign_id, f"in:{bucket}"), str(at))
+            pipe.hget(self.key(keys.parent_of(campaign_id), f"in:{bucket}"), str(at))
             pipe.hget(self.key(campaign_id, "hand"), str(number))
             pipe.hget(self.key(campaign_id), "created_ms")
 
@@ -113,7 +116,7 @@ class LedgerReader:
         names = ("rw", "in", "nt") if cells else ("rw",)
         for begin in range(0, last, buckets):
             wanted = [
-                self.key(campaign_id, f"{name}:{bucket}")
+                self.key(keys.parent_of(campaign_id) if name == "in" else campaign_id, f"{name}:{bucket}")
                 for bucket in range(begin, min(begin + buckets, last))
                 for name in names
             ]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 from uuid import uuid4
@@ -15,7 +15,7 @@ from worker.errors import NotFoundError, RedisUnavailableError
 from worker.ledger import keys
 from worker.ledger.floors import Floors
 from worker.ledger.scripts import Reply, Scripts
-from worker.ledger.states import IN_DOUBT, IN_FLIGHT, STATUS_WORDS, State, status_word
+from worker.ledger.states import IN_DOUBT, IN_FLIGHT, STATUS_WORDS, Delivery, State, status_word
 from worker.redis_calls import Ask, ask_once
 
 
@@ -23,6 +23,7 @@ from worker.redis_calls import Ask, ask_once
 class CampaignInfo:
     """A campaign as the ledger has it. `state` is what was set; `stands` what follows from it and the counts.
 
+    `deliveries`: of the messages accepted, of the rows' present sends; `undelivered`: Twilio's code -> how many of them.
     `cautious`: above 0 where the ledger may be older than what was sent, by at least `behind` steps; each caution has a number.
     """
 
@@ -52,6 +53,11 @@ class CampaignInfo:
     cautious: int = 0
     behind: int = 0
     is_rebuilt: bool = False
+    deliveries: Mapping[Delivery, int] = field(default_factory=dict)
+    undelivered: Mapping[int, int] = field(default_factory=dict)
+    answered: int = 0
+    opted_out: int = 0
+    has_follow_ups_stopped: bool = False
 
     @property
     def left(self) -> int:
@@ -138,7 +144,9 @@ class Registry:
 
     def watch(self) -> None:
         """Learn how far the active campaigns have come; where Redis is behind what was seen before, have it noticed."""
-        names = [keys.campaign(self.prefix, each) for each in self.active()]
+        # A wave that an older ledger does not know is begun anew by its campaign, which is finished, most likely.
+        ids = {each for name in self.active() for each in (name, keys.parent_of(name))}
+        names = [keys.campaign(self.prefix, each) for each in sorted(ids)]
         floors = [self.scripts.floors.of(name) for name in names]
 
         def read() -> list[Any]:
@@ -212,40 +220,46 @@ class Registry:
                 pipe.zcard(f"{base}:queued")
                 pipe.zrange(f"{base}:back", 0, -1, withscores=True)
                 pipe.time()
+                pipe.hget(keys.campaign(self.prefix, keys.parent_of(campaign_id)), "cautious")
                 return list(pipe.execute())
 
-        found, due, later, queued, back, moment = self.scripts.ask(read)
+        found, due, later, queued, back, moment, caution = self.scripts.ask(read)
         if not found:
             return None
-        field = {name.decode(): value.decode() for name, value in found.items()}
-        self.scripts.floors.note(base, field.get("born", ""), int(field["seq"]))
+        texts = {name.decode(): value.decode() for name, value in found.items()}
+        self.scripts.floors.note(base, texts.get("born", ""), int(texts["seq"]))
         return CampaignInfo(
             id=campaign_id,
-            name=field["name"],
-            state=field["state"],
-            definition=field["definition"],
-            version=int(field["version"]),
-            columns=tuple(json.loads(field["columns"])),
-            file=field.get("file", ""),
-            file_sha256=field["file_sha256"],
-            rows=int(field["rows"]) or int(field["loaded"]),
-            loaded=int(field["loaded"]),
-            cursor=int(field["cursor"]),
-            seq=int(field["seq"]),
-            generation=int(field.get("generation", 0)),
-            created_at=_moment(field["created_ms"]),
-            started_at=_moment(field["started_ms"]) if "started_ms" in field else None,
-            paused_by=field.get("paused_by", ""),
-            reason_code=int(field.get("reason_code", 0)),
-            counts={state: int(field.get(f"n{state:d}", 0)) for state in State},
+            name=texts["name"],
+            state=texts["state"],
+            definition=texts["definition"],
+            version=int(texts["version"]),
+            columns=tuple(json.loads(texts["columns"])),
+            file=texts.get("file", ""),
+            file_sha256=texts["file_sha256"],
+            rows=int(texts["rows"]) or int(texts["loaded"]),
+            loaded=int(texts["loaded"]),
+            cursor=int(texts["cursor"]),
+            seq=int(texts["seq"]),
+            generation=int(texts.get("generation", 0)),
+            created_at=_moment(texts["created_ms"]),
+            started_at=_moment(texts["started_ms"]) if "started_ms" in texts else None,
+            paused_by=texts.get("paused_by", ""),
+            reason_code=int(texts.get("reason_code", 0)),
+            counts={state: int(texts.get(f"n{state:d}", 0)) for state in State},
             next_due_ms=int(due[0][1]) if due else None,
             next_later_ms=int(later[0][1]) if later else None,
             queued=int(queued),
             now_ms=self.scripts.now_ms(moment),
             putting_back=sum(int(rows) for _, rows in back),
-            cautious=int(field.get("cautious", 0)),
-            behind=int(field.get("behind", 0)),
-            is_rebuilt="rebuilt" in field,
+            cautious=max(int(texts.get("cautious", 0)), int(caution or 0)),
+            behind=int(texts.get("behind", 0)),
+            is_rebuilt="rebuilt" in texts,
+            deliveries={each: int(texts.get(f"d{each:d}", 0)) for each in Delivery if each},
+            undelivered=_undelivered(texts),
+            answered=int(texts.get("answered", 0)),
+            opted_out=int(texts.get("opted_out", 0)),
+            has_follow_ups_stopped=texts.get("follow_ups") == "stopped",
         )
 
     def get(self, campaign_id: str) -> CampaignInfo:
@@ -344,6 +358,12 @@ class Registry:
 
     def _run(self, script: str, campaign_id: str, **args: Any) -> Reply:
         return self.scripts.run(script, (keys.campaign(self.prefix, campaign_id),), **args)
+
+
+def _undelivered(fields: Mapping[str, str]) -> dict[int, int]:
+    return {
+        int(name[2:]): int(n) for name, n in fields.items() if name.startswith("dc") and name[2:].isdecimal()
+    }
 
 
 def _moment(ms: str) -> datetime:

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
-from worker.ledger.states import Event, State
+from worker.ledger.states import AFTER_END, Delivery, Event, State
 
 NO_HASH = b"\0" * 8
 _NONE = b"\0" * 16
@@ -16,6 +16,8 @@ _STORY_SIZE = 8
 # An enum's own look-up by value takes longer than all else about reading an event.
 _STATES = {state.value: state for state in State}
 _EVENTS = {event.value: event for event in Event}
+_DELIVERIES = {delivery.value: delivery for delivery in Delivery}
+_AFTER_END = frozenset(int(event) for event in AFTER_END)
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,14 +43,27 @@ class Record:
     conversation_sid: str = ""
     message_sid: str = ""
     address_hash: bytes = b"\0" * 8
-    delivery: int = 0
+    delivery: Delivery = Delivery.NONE
     delivery_code: int = 0
     story: tuple[Story, ...] = ()
 
     @property
     def finished_at(self) -> datetime | None:
         """Tell when the send ended; None while it goes on, or where it was never begun."""
-        return self.story[-1].at if self.state.is_ended and self.story else None
+        if not self.state.is_ended:
+            return None
+        return next((each.at for each in reversed(self.story) if each.event not in AFTER_END), None)
+
+    @property
+    def answered_at(self) -> datetime | None:
+        """Tell when the customer first wrote back; None where nobody has."""
+        answers = (each.at for each in self.story if each.event in (Event.ANSWERED, Event.OPTED_OUT))
+        return min(answers, default=None)
+
+    @property
+    def has_opted_out(self) -> bool:
+        """Tell whether the customer has asked for no more messages, in answer to this send."""
+        return any(each.event is Event.OPTED_OUT for each in self.story)
 
 
 NOT_LOOKED = -1
@@ -61,6 +76,7 @@ class Hand:
     `lost`: an earlier request went unanswered and was called absent. `lost_in`, `lost_send`: where its conversation was given
     up since, which one that was, and of which send. `why`: code of the last look, if that failed.
     `looking` and `looked`: the caution for which the row is looked up, or was, before anything is asked for.
+    `adopt`: the conversation of an earlier message of the row, to go into where it is still open.
     """
 
     token: str = ""
@@ -85,6 +101,7 @@ class Hand:
     version: int = 0
     looking: int = NOT_LOOKED
     looked: int = NOT_LOOKED
+    adopt: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,9 +150,14 @@ def pack_ended(
 def unpack(value: bytes, created_ms: int, *, whole_story: bool = True) -> Record:
     """Read a packed record; story times count from the campaign's creation.
 
-    Without `whole_story` only its last event is read, for the others take most of the time.
+    Without `whole_story` only the event that ended it is read, and what was told later, for the others take most of the time.
     """
-    story = value[_TAIL_SIZE:] if whole_story else value[_TAIL_SIZE:][-_STORY_SIZE:]
+    story = value[_TAIL_SIZE:]
+    if not whole_story:
+        begin = len(story) - _STORY_SIZE
+        while begin > 0 and story[begin] in _AFTER_END:
+            begin -= _STORY_SIZE
+        story = story[max(0, begin) :]
     state, send, attempts, looks = value[:4]
     return Record(
         state=_STATES[state],
@@ -148,7 +170,7 @@ def unpack(value: bytes, created_ms: int, *, whole_story: bool = True) -> Record
         conversation_sid=_sid("CH", value[27:43]),
         message_sid=_sid("IM", value[43:59]),
         address_hash=value[59:67],
-        delivery=value[67],
+        delivery=_DELIVERIES[value[67]],
         delivery_code=int.from_bytes(value[68:71]),
         story=tuple(_stories(story, created_ms)),
     )

@@ -55,6 +55,27 @@ def status_word(state: State) -> str:
     return OUTREACH_STATUS.get(state, "pending")
 
 
+class Delivery(IntEnum):
+    """What became of an accepted message, in Twilio's words; of two pieces of news the higher is the later."""
+
+    NONE = 0
+    SENT = 1
+    DELIVERED = 2
+    UNDELIVERED = 3
+    FAILED = 4
+    READ = 5
+
+    @property
+    def word(self) -> str:
+        """Give Twilio's word; empty where nothing is known yet."""
+        return "" if self is Delivery.NONE else self.name.lower()
+
+    @property
+    def is_lost(self) -> bool:
+        """Tell whether the message did not reach the customer."""
+        return self in (Delivery.UNDELIVERED, Delivery.FAILED)
+
+
 class Event(IntEnum):
     """What a row's story is made of; the numbers are what Redis keeps (`_head.lua` has the same)."""
 
@@ -84,6 +105,25 @@ class Event(IntEnum):
     USED = 24
     LEASE_OVER = 25
     LOOKING_FIRST = 26
+    DELIVERED = 27
+    READ = 28
+    UNDELIVERED = 29
+    DELIVERY_FAILED = 30
+    ANSWERED = 31
+    OPTED_OUT = 32
+
+
+AFTER_END = frozenset(
+    (
+        Event.DELIVERED,
+        Event.READ,
+        Event.UNDELIVERED,
+        Event.DELIVERY_FAILED,
+        Event.ANSWERED,
+        Event.OPTED_OUT,
+    )
+)
+"""What is told of a send after it has ended."""
 
 
 class Reason(IntEnum):
@@ -122,7 +162,7 @@ def _line(method: str, sources: tuple[State, ...], targets: tuple[State, ...]) -
 
 _S = State
 _line("dispatch", (_S.PENDING,), (_S.QUEUED,))
-_line("claim_opening", (_S.QUEUED,), (_S.OPENING, _S.PENDING, _S.CANCELLED, _S.DOUBT_OPENING))
+_line("claim_opening", (_S.QUEUED,), (_S.OPENING, _S.PENDING, _S.CANCELLED, _S.SKIPPED, _S.DOUBT_OPENING))
 _line("defer_queued", (_S.QUEUED,), (_S.PENDING,))
 _line("end_queued", (_S.QUEUED,), (_S.SKIPPED, _S.FAILED))
 _line("opened", (_S.OPENING,), (_S.OPEN,))
@@ -137,7 +177,7 @@ _line("wait_open", (_S.OPEN,), (_S.OPEN,))
 _line("use_conversation", (_S.OPENING, _S.OPEN), (_S.OPEN,))
 _line("switch_interaction", (_S.OPEN,), (_S.OPEN,))
 _line("abandon_open", (_S.OPEN,), (_S.FAILED, _S.SKIPPED, _S.PENDING))
-_line("claim_sending", (_S.OPEN,), (_S.SENDING, _S.DOUBT_SENDING))
+_line("claim_sending", (_S.OPEN,), (_S.SENDING, _S.SKIPPED, _S.DOUBT_SENDING))
 _line("accepted", (_S.SENDING,), (_S.ACCEPTED,))
 _line("defer_sending", (_S.SENDING,), (_S.OPEN,))
 _line("reject_sending", (_S.SENDING,), (_S.FAILED, _S.PENDING))
@@ -157,5 +197,8 @@ _line(
 )
 _line("rescue_queued", (_S.QUEUED,), (_S.PENDING,))
 _line("cancel_rows", (_S.PENDING, _S.QUEUED), (_S.CANCELLED,))
-_line("new_send", (_S.FAILED,), (_S.PENDING,))
+_line("new_send", (_S.FAILED, _S.ACCEPTED), (_S.PENDING,))
+_line("note_delivery", (_S.ACCEPTED,), (_S.ACCEPTED,))
+_ANSWERABLE = (_S.ACCEPTED, _S.NEEDS_REVIEW, _S.FAILED, _S.SKIPPED, _S.CANCELLED)
+_line("note_answer", _ANSWERABLE, _ANSWERABLE)
 _line("verdict", (_S.NEEDS_REVIEW,), (_S.ACCEPTED, _S.NEEDS_REVIEW, _S.PENDING, _S.CANCELLED))

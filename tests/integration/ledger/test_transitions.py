@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 
 import pytest
 from builders import LedgerRig, opened_sids, sid
@@ -9,10 +10,12 @@ from builders import LedgerRig, opened_sids, sid
 from worker.ledger.ledger import Claim, LoadRow, Looks
 from worker.ledger.row import pack_new
 from worker.ledger.scripts import Reply
-from worker.ledger.states import TRANSITIONS, Reason, State
+from worker.ledger.states import TRANSITIONS, Delivery, Reason, State
+from worker.ledger.suppression import contact
 
 ID = "spring-1"
 CODE = 21211
+CONTACT = contact("sms", "+12025550100")
 Act = Callable[[LedgerRig, str], object]
 
 
@@ -47,6 +50,14 @@ def cancel(rig: LedgerRig) -> None:
     rig.registry.cancel(ID)
 
 
+def undelivered(rig: LedgerRig) -> None:
+    rig.ledger.note_delivery(ID, 1, sid("IM", 1), Delivery.UNDELIVERED, 30003)
+
+
+def suppressed(rig: LedgerRig) -> None:
+    rig.suppression.add([(CONTACT[1], "asked for it", datetime.now(UTC))])
+
+
 def outlast(rig: LedgerRig) -> None:
     rig.clock.pass_ms(120_000)
 
@@ -68,6 +79,12 @@ CASES = {
         lambda g, t: g.ledger.claim_opening(ID, 1, g.claim(), g.pair()),
         S.CANCELLED,
         before=cancel,
+    ),
+    "claim_opening, suppressed": Case(
+        "claim_opening",
+        lambda g, t: g.ledger.claim_opening(ID, 1, g.claim(), g.pair(), contact=CONTACT),
+        S.SKIPPED,
+        before=suppressed,
     ),
     "claim_opening, cautious": Case(
         "claim_opening",
@@ -125,6 +142,12 @@ CASES = {
         "claim_sending",
         lambda g, t: g.ledger.claim_sending(ID, 1, claim_of(g, t), "", Looks(always=True)),
         S.DOUBT_SENDING,
+    ),
+    "claim_sending, suppressed": Case(
+        "claim_sending",
+        lambda g, t: g.ledger.claim_sending(ID, 1, claim_of(g, t), "", contact=CONTACT),
+        S.SKIPPED,
+        before=suppressed,
     ),
     "accepted": Case("accepted", lambda g, t: g.ledger.accepted(ID, 1, t, sid("IM", 1)), S.ACCEPTED),
     "defer_sending": Case("defer_sending", lambda g, t: g.ledger.defer_sending(ID, 1, t, 5000, 429), S.OPEN),
@@ -203,7 +226,17 @@ CASES = {
     ),
     "rescue_queued": Case("rescue_queued", lambda g, t: g.ledger.rescue_queued(ID, older_ms=0), S.PENDING),
     "cancel_rows": Case("cancel_rows", lambda g, t: g.ledger.cancel_rows(ID), S.CANCELLED, before=cancel),
-    "new_send": Case("new_send", lambda g, t: g.ledger.new_send(ID, 1, 1), S.PENDING),
+    "new_send": Case("new_send", lambda g, t: g.ledger.new_send(ID, 1, 1), {S.FAILED: S.PENDING}),
+    "new_send, undelivered": Case(
+        "new_send",
+        lambda g, t: g.ledger.new_send(ID, 1, 1),
+        {S.ACCEPTED: S.PENDING, S.FAILED: S.PENDING},
+        before=undelivered,
+    ),
+    "note_delivery": Case(
+        "note_delivery", lambda g, t: g.ledger.note_delivery(ID, 1, sid("IM", 1), Delivery.READ)
+    ),
+    "note_answer": Case("note_answer", lambda g, t: g.ledger.note_answer(ID, 1, g.clock())),
     "verdict, sent": Case(
         "verdict", lambda g, t: g.ledger.verdict(ID, 1, 1, "sent", message=sid("IM", 1)), S.ACCEPTED
     ),
@@ -234,6 +267,7 @@ NAMES_A_TOKEN = (
     "abandon_open, begun anew",
     "claim_sending",
     "claim_sending, cautious",
+    "claim_sending, suppressed",
     "accepted",
     "defer_sending",
     "reject_sending",

@@ -7,6 +7,8 @@
 -- far the campaign has come with it.
 if redis.replicate_commands then redis.replicate_commands() end
 local BASE = KEYS[1]
+local ACCOUNT, ID = string.match(BASE, '^(o:{.-}:)c?:?(.*)$')
+local PARENT = string.match(BASE, '^(.*)%.f%d+%-%d+$') -- of a wave: the campaign whose rows it sends to once more
 local A = cjson.decode(ARGV[1])
 
 local FORMAT, HEAD = '>BBBBI3I4c16c16c16c8BI3', 71
@@ -27,7 +29,13 @@ local LOST = 1 -- `arg` of a send that failed after one of its requests went una
 local EVENT = { OPENING = 1, OPENED = 2, SENDING = 3, ACCEPTED = 4, OPENING_DEFERRED = 5, SENDING_DEFERRED = 6, FAILED = 7,
   OPENING_UNANSWERED = 8, SENDING_UNANSWERED = 9, FOUND_OPEN = 10, FOUND_SENT = 11, ABSENT_OPEN = 12, ABSENT_SENT = 13,
   LOOKED = 14, NEEDS_REVIEW = 15, WAITING = 16, SKIPPED = 17, PUT_BACK = 18, NEW_SEND = 19, VERDICT = 20, CANCELLED = 21,
-  GIVEN_UP = 22, REOPENED = 23, USED = 24, LEASE_OVER = 25, LOOKING_FIRST = 26 }
+  GIVEN_UP = 22, REOPENED = 23, USED = 24, LEASE_OVER = 25, LOOKING_FIRST = 26, DELIVERED = 27, READ = 28, UNDELIVERED = 29,
+  DELIVERY_FAILED = 30, ANSWERED = 31, OPTED_OUT = 32 }
+local DELIVERY = { SENT = 1, DELIVERED = 2, UNDELIVERED = 3, FAILED = 4, READ = 5 }
+local DELIVERY_EVENT = { [2] = EVENT.DELIVERED, [3] = EVENT.UNDELIVERED, [4] = EVENT.DELIVERY_FAILED, [5] = EVENT.READ }
+local SUPPRESSED = 3 -- the Reason of a row whose customer is on the do-not-contact list
+local OPT_OUT = { [21610] = true, [63014] = true } -- Twilio: the customer wants no messages from this sender
+local FIRST_POLL_MS = 1000
 
 local function now()
   if A.now_ms then return A.now_ms end
@@ -45,7 +53,10 @@ local function number(field) return tonumber(redis.call('HGET', BASE, field) or 
 -- How far the campaign has come: one more with every transition, for it tells an older ledger from a newer one.
 local SEQ, BORN, CREATED_MS, CAUTION = unpack(redis.call('HMGET', BASE, 'seq', 'born', 'created_ms', 'cautious'))
 SEQ, CAUTION = tonumber(SEQ or 0), tonumber(CAUTION or 0) -- of a ledger that is no older one the caution is 0
-local function step() SEQ = redis.call('HINCRBY', BASE, 'seq', 1) end
+local function step()
+  SEQ = redis.call('HINCRBY', BASE, 'seq', 1)
+  if PARENT then redis.call('HINCRBY', PARENT, 'seq', 1) end -- so that an older campaign is noticed though its waves are gone
+end
 
 -- Somebody has seen more of this campaign than there is: an older ledger has been put back. From here on each row is
 -- looked up before anything is sent for it, and the numbers go on above those that were seen.
@@ -53,6 +64,17 @@ if BORN and A.floor and SEQ < A.floor and (not A.born or A.born == BORN) then
   local behind = A.floor - SEQ
   SEQ, CAUTION = A.floor + 1, A.floor + 1
   redis.call('HSET', BASE, 'seq', int(SEQ), 'cautious', int(CAUTION), 'cautious_ms', int(NOW), 'behind', int(behind))
+end
+-- A wave that was lost with an older ledger is begun anew: its rows are looked up because the campaign's are.
+if PARENT then CAUTION = math.max(CAUTION, tonumber(redis.call('HGET', PARENT, 'cautious') or 0)) end
+local function cautious_ms()
+  return math.max(number('cautious_ms'), PARENT and tonumber(redis.call('HGET', PARENT, 'cautious_ms') or 0) or 0)
+end
+-- Whether rows may be opened: a wave heeds its campaign's pause and end.
+local function status()
+  local above = PARENT and redis.call('HGET', PARENT, 'state')
+  if above == 'paused' or above == 'cancelled' then return above end
+  return campaign('state')
 end
 
 local function place(row)
@@ -85,15 +107,18 @@ local function read(row)
   return value and unpack_row(row, value) or nil
 end
 
+local function pack_row(r)
+  return struct.pack(FORMAT, r.state, r.send, r.attempts, r.looks, r.code, r.arg, r.interaction, r.conversation, r.message,
+    r.address, r.delivery, r.delivery_code) .. r.story
+end
 local function save(r)
   local bucket, field = place(r.row)
-  redis.call('HSET', key('rw:' .. bucket), field, struct.pack(FORMAT, r.state, r.send, r.attempts, r.looks, r.code, r.arg,
-    r.interaction, r.conversation, r.message, r.address, r.delivery, r.delivery_code) .. r.story)
+  redis.call('HSET', key('rw:' .. bucket), field, pack_row(r))
 end
 
 -- The story is bounded: where it is full, what lies between its beginning and its end is dropped.
-local function tell(r, event, code)
-  local since = math.min(4294967295, math.max(0, math.floor((NOW - tonumber(CREATED_MS)) / 10)))
+local function tell(r, event, code, at_ms)
+  local since = math.min(4294967295, math.max(0, math.floor(((at_ms or NOW) - tonumber(CREATED_MS)) / 10)))
   r.story = r.story .. struct.pack(STORY, event, since, code or 0)
   if #r.story > STORY_FIRST + STORY_LAST then
     r.story = string.sub(r.story, 1, STORY_FIRST) .. string.sub(r.story, -(STORY_LAST - 8))
@@ -105,6 +130,58 @@ local function is_told(r, event, code)
   if event ~= EVENT.WAITING or #r.story == 0 then return false end
   local last, _, why = struct.unpack(STORY, string.sub(r.story, -8))
   return last == event and why == code
+end
+
+-- The do-not-contact list: a contact is asked for under each of its fields, and kept under the first. Where the list is salted,
+-- fields are hashed here, so that nobody can ask for one in a form that the list has not any more.
+local DNC = ACCOUNT .. 'dnc'
+local SALT
+local function salted(field)
+  SALT = SALT or redis.call('GET', DNC .. ':salt') or ''
+  return SALT ~= '' and redis.sha1hex(SALT .. field) or field
+end
+local function is_suppressed(fields)
+  for _, field in ipairs(fields or {}) do
+    if redis.call('HEXISTS', DNC, salted(field)) == 1 or redis.call('HEXISTS', DNC, field) == 1 then return true end
+  end
+  return false
+end
+local function suppress(field, reason)
+  return redis.call('HSETNX', DNC, salted(field), cjson.encode({ reason = reason, date_ms = NOW }))
+end
+local function heed_opt_out(code) -- what Twilio says of the customer of this very call
+  if OPT_OUT[code] and A.contact then suppress(A.contact[1], 'Twilio ' .. int(code)) end
+end
+
+-- Rows are found by their conversation: a bucket for 64 rows, and there the last four bytes of the SID.
+local function place_of_conversation(conversation)
+  local high, low = struct.unpack('>I4c4', string.sub(conversation, 9))
+  return key('cv:' .. int(high % math.max(1, math.ceil(number('rows') / BUCKET)))), low
+end
+-- From now on its delivery is asked for, and a reply is looked for in its conversation.
+local function listen(r)
+  local bucket = place(r.row)
+  redis.call('ZADD', key('polls'), 'LT', int(NOW + FIRST_POLL_MS), bucket)
+  redis.call('SADD', ACCOUNT .. 'polling', ID)
+  redis.call('SADD', ACCOUNT .. 'heard', ID)
+  if r.conversation == NONE then return end
+  local name, field = place_of_conversation(r.conversation)
+  local rows = redis.call('HGET', name, field)
+  if not rows then
+    redis.call('HSET', name, field, int(r.row))
+  elseif not string.find(',' .. rows .. ',', ',' .. int(r.row) .. ',', 1, true) then
+    redis.call('HSET', name, field, rows .. ',' .. int(r.row))
+  end
+end
+
+-- How the deliveries of the rows' present sends are counted; `by` is 1 or -1.
+local function count_delivery(r, by)
+  if r.delivery == 0 then return end
+  redis.call('HINCRBY', BASE, 'd' .. int(r.delivery), by)
+  if r.delivery == DELIVERY.UNDELIVERED or r.delivery == DELIVERY.FAILED then
+    local name = 'dc' .. int(r.delivery_code)
+    if redis.call('HINCRBY', BASE, name, by) <= 0 then redis.call('HDEL', BASE, name) end
+  end
 end
 
 -- Put a row into another state: counts, sequence number, story and, where its send has ended, the outcome stream.
@@ -119,6 +196,7 @@ local function move(r, to, event, code)
   if to >= FIRST_ENDED then
     redis.call('XADD', key('out'), '*', 'r', int(r.row), 's', int(to), 'c', int(r.code))
   end
+  if to == STATE.ACCEPTED then listen(r) end
 end
 
 local function hand(row)
@@ -174,7 +252,7 @@ local function look_first(r, h, to)
   let_go(r.row, h)
   h.looking, h.asked, r.looks = CAUTION, 0, 0
   -- What was on its way when the older ledger came may still arrive: the doubt begins when nothing can any more.
-  h.doubt = math.max(NOW, number('cautious_ms') + A.under_way_ms)
+  h.doubt = math.max(NOW, cautious_ms() + A.under_way_ms)
   move(r, to, EVENT.LOOKING_FIRST)
   save(r)
   keep(r.row, h)
@@ -229,6 +307,13 @@ local function back(r, h, in_ms, event, code)
   due(r.row, in_ms)
 end
 
+-- The customer is on the do-not-contact list by now: nothing is sent.
+local function skip_suppressed(r, h)
+  r.code, r.arg = SUPPRESSED, 0
+  move(r, STATE.SKIPPED, EVENT.SKIPPED, SUPPRESSED)
+  finish(r, h)
+end
+
 local function cancel(r, h)
   r.code, r.arg = 0, 0
   move(r, STATE.CANCELLED, EVENT.CANCELLED)
@@ -242,6 +327,9 @@ local function left()
   return n
 end
 
+-- The highest number that a send of this row has, a wave's among them: two sends never have one key.
+local function last_send(r) return math.max(r.send, tonumber(redis.call('HGET', key('waved'), int(r.row)) or 0)) end
+
 -- Begin a new send of a row that has ended; the record of the earlier one is kept.
 local function begin_anew(r, h)
   local bucket, field = place(r.row)
@@ -249,12 +337,12 @@ local function begin_anew(r, h)
   save(r)
   local record = redis.call('HGET', key('rw:' .. bucket), field)
   redis.call('HSET', past, field, (redis.call('HGET', past, field) or '') .. struct.pack('>I2', #record) .. record)
+  count_delivery(r, -1)
   forget_sids(r, h)
-  r.send, r.attempts, r.looks, r.code, r.arg, r.delivery, r.delivery_code, r.story = r.send + 1, 0, 0, 0, 0, 0, 0, ''
+  r.send, r.attempts, r.looks, r.code, r.arg, r.delivery, r.delivery_code, r.story = last_send(r) + 1, 0, 0, 0, 0, 0, 0, ''
   back(r, h, 0, EVENT.NEW_SEND)
   -- The campaign may have been finished, and out of the tick's sight.
-  local account, id = string.match(BASE, '^(.-:)c:(.+)$')
-  redis.call('SADD', account .. 'active', id)
+  redis.call('SADD', ACCOUNT .. 'active', ID)
 end
 
 -- Put back a piece of what was rejected with `code` until the breaker opened; the tick goes on with the rest.
@@ -303,6 +391,7 @@ local function fail(r, h, code, event)
   redis.call('RPUSH', key('rej:' .. int(code)), int(r.row))
   redis.call('SADD', key('rejcodes'), int(code))
   r.code, r.arg = code, h.lost and LOST or 0
+  heed_opt_out(code)
   move(r, STATE.FAILED, event, code)
   finish(r, h)
   -- A rejection that was on its way when the breaker opened for this code goes back as well.

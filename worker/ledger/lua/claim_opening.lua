@@ -1,25 +1,30 @@
 -- Claim a row before its Interaction is asked for: intent, owner and lease are on disk before the effect.
--- from QUEUED to OPENING (or to PENDING / CANCELLED, where it may not be opened now; or to DOUBT_OPENING, where it is looked up first)
+-- from QUEUED to OPENING (or to PENDING / CANCELLED, where it may not be opened now; to SKIPPED, where the customer is not to be
+--   contacted; or to DOUBT_OPENING, where it is looked up first)
 -- KEYS[2] the lock of the pair (customer's address, sender's address)
 -- ARGV[1] row, token, owner, lease_ms, pair_ms (lease of the pair lock), again_ms (when to try anew),
 --   pair_code (why it waits, where another row has the pair), version (of the definition that the row is opened with),
 --   cautious (look first in any case), look_in_ms, under_way_ms (how long after its claim a request leaves at the latest),
---   look_only (the caller has no slot)
--- Returns {'ok', now in ms} | {'refused', 'paused' | 'cancelled' | 'closing' | 'pair' | 'cautious' | 'looked' | state}
+--   look_only (the caller has no slot), contact (the customer's fields of the do-not-contact list)
+-- Returns {'ok', now in ms} | {'refused', 'paused' | 'cancelled' | 'closing' | 'pair' | 'cautious' | 'looked' | 'suppressed' | state}
 local r, h = read(A.row), hand(A.row)
 if held(r, h, STATE.OPENING) then -- the same claim again: its first answer was lost on the way
   hold(A.row, h)
   return { 'ok', int(NOW) }
 end
 if not r or r.state ~= STATE.QUEUED then return refused(r and r.state) end
-local status = campaign('state')
-if status == 'cancelled' then
+local standing = status()
+if standing == 'cancelled' then
   cancel(r, h)
   return refused('cancelled')
 end
-if status ~= 'running' then
+if standing ~= 'running' then
   back(r, h, 0)
   return refused('paused')
+end
+if is_suppressed(A.contact) then
+  skip_suppressed(r, h)
+  return refused('suppressed')
 end
 -- An earlier Interaction of this row still holds the pair: first it is closed.
 if is_closing(h.closing) then

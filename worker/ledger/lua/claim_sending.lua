@@ -1,7 +1,9 @@
 -- Claim an opened row before its message is asked for.
--- from OPEN to SENDING (or to DOUBT_SENDING, where it is looked up first)
--- ARGV[1] row, token, owner, lease_ms, conversation ('' = not known yet), cautious, look_in_ms, under_way_ms, look_only: see claim_opening
--- Returns {'ok', now in ms} | {'refused', 'cautious' | 'looked' (it stays OPEN and held) | state}
+-- from OPEN to SENDING (or to DOUBT_SENDING, where it is looked up first; or to SKIPPED, where the customer is not to be contacted any
+--   more: the Interaction is to be closed)
+-- ARGV[1] row, token, owner, lease_ms, conversation ('' = not known yet), cautious, look_in_ms, under_way_ms, look_only,
+--   contact: see claim_opening
+-- Returns {'ok', now in ms} | {'refused', 'cautious' | 'looked' (it stays OPEN and held) | 'suppressed' | state}
 local r, h = read(A.row), hand(A.row)
 if held(r, h, STATE.SENDING) then -- the same claim again: its first answer was lost on the way
   hold(A.row, h)
@@ -14,6 +16,11 @@ if A.conversation ~= '' then r.conversation = unhex(A.conversation) end
 if looks then
   look_first(r, h, STATE.DOUBT_SENDING)
   return refused('cautious')
+end
+if is_suppressed(A.contact) then
+  owe_close(r, h)
+  skip_suppressed(r, h)
+  return refused('suppressed')
 end
 r.looks = 0
 hold(A.row, h)

@@ -22,7 +22,7 @@ local function take(r)
   table.insert(fresh, r.row)
 end
 
-if campaign('state') == 'running' and A.fresh > 0 then
+if status() == 'running' and A.fresh > 0 then
   for _, member in ipairs(redis.call('ZRANGEBYSCORE', key('due'), '-inf', int(NOW), 'LIMIT', 0, A.fresh)) do
     redis.call('ZREM', key('due'), member)
     local r = read(tonumber(member))

@@ -7,9 +7,8 @@
 --   | {'refused', 'other', id}: another of this name has started since
 if campaign('state') ~= 'loading' or number('loaded') ~= A.rows then return refused(campaign('state')) end
 if A.known then
-  local account = string.match(BASE, '^(.-:)c:')
   for _, id in ipairs(redis.call('ZRANGE', KEYS[2], 0, -1)) do
-    local other = redis.call('HMGET', account .. 'c:' .. id, 'name', 'state')
+    local other = redis.call('HMGET', ACCOUNT .. 'c:' .. id, 'name', 'state')
     if other[1] == campaign('name') and other[2] ~= 'loading' and not A.known[id] then return { 'refused', 'other', id } end
   end
 end

@@ -5,7 +5,7 @@
 -- Returns {'ok', state} | {'refused', state}
 local r = read(A.row)
 if not r or r.state ~= STATE.NEEDS_REVIEW or r.send ~= A.send then return refused(r and r.state) end
-if A.verdict ~= 'sent' and r.send == 255 then return refused('sends') end
+if A.verdict ~= 'sent' and last_send(r) >= 255 then return refused('sends') end
 tell(r, EVENT.VERDICT, A.verdict == 'sent' and 1 or 2)
 if A.verdict == 'sent' and A.message ~= '' then
   r.message, r.code, r.arg = unhex(A.message), 0, 0

@@ -1,0 +1,31 @@
+-- Send to a row of the campaign once more: put it into a wave. Once, whatever is restarted; the campaign's own record stays.
+-- from - to PENDING
+-- KEYS[2] the campaign
+-- ARGV[1] row, send (of the campaign's record when it was found to be due), conversation (SID of the row's latest message's),
+--   unless_answered (nobody must have answered meanwhile)
+-- Returns {'ok', number of the send} | {'refused', 'there' | 'stopped' | 'answered' | 'opted_out' | 'sends' | 'changed'}
+if redis.call('HGET', KEYS[2], 'follow_ups') == 'stopped' or campaign('state') == 'cancelled' then return refused('stopped') end
+if not CREATED_MS or read(A.row) then return refused('there') end
+local bucket, field = place(A.row)
+local value = redis.call('HGET', KEYS[2] .. ':rw:' .. bucket, field)
+local first = value and unpack_row(A.row, value)
+if not first or first.state ~= STATE.ACCEPTED or first.send ~= A.send then return refused('changed') end
+for at = 1, #first.story, 8 do
+  local event = string.byte(first.story, at)
+  if event == EVENT.OPTED_OUT then return refused('opted_out') end
+  if event == EVENT.ANSWERED and A.unless_answered then return refused('answered') end
+end
+local send = math.max(first.send, tonumber(redis.call('HGET', KEYS[2] .. ':waved', int(A.row)) or 0)) + 1
+if send > 255 then return refused('sends') end
+redis.call('HSET', KEYS[2] .. ':waved', int(A.row), int(send))
+local r = { row = A.row, state = STATE.PENDING, send = send, attempts = 0, looks = 0, code = 0, arg = 0, interaction = NONE,
+  conversation = NONE, message = NONE, address = first.address, delivery = 0, delivery_code = 0, story = '' }
+redis.call('HINCRBY', BASE, 'n' .. int(STATE.PENDING), 1)
+tell(r, EVENT.NEW_SEND)
+step()
+save(r)
+unhex(A.conversation)
+keep(A.row, A.conversation ~= '' and { adopt = A.conversation } or {})
+due(A.row, 0)
+redis.call('SADD', ACCOUNT .. 'active', ID)
+return { 'ok', int(send) }
