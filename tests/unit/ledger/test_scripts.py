@@ -17,7 +17,7 @@ TEXTS = {each.name.removesuffix(".lua"): each.read_text() for each in FOLDER.ite
 # Each of them, in this form, is known to Redis 6.2 (https://redis.io/docs/latest/commands/, "since").
 COMMANDS_6_2 = {
     *("DEL", "EXISTS", "GET", "PEXPIRE", "SET", "TIME", "UNLINK"),
-    *("HDEL", "HEXISTS", "HGET", "HINCRBY", "HMGET", "HSET"),
+    *("HDEL", "HEXISTS", "HGET", "HINCRBY", "HMGET", "HSET", "HSETNX"),
     *("LLEN", "LRANGE", "LREM", "LTRIM", "RPUSH"),
     *("SADD", "SMEMBERS", "SREM"),
     *("XADD", "ZADD", "ZRANGE", "ZRANGEBYSCORE", "ZREM", "ZSCORE"),
