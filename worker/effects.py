@@ -21,6 +21,7 @@ REQUESTS = {
     "post_interaction": ("Ask Twilio for an Interaction.", "OPENING"),
     "post_message": ("Ask Twilio to send the message.", "SENDING"),
     "post_closing": ("Ask Twilio to close an Interaction that got no message.", "as it was"),
+    "post_webhooks": ("Tell Twilio where to tell its events.", "as it was"),
 }
 """Requests with an effect at Twilio, and the state of their row meanwhile. They have a second point, `sent`: all of it is on the wire, no answer has been read."""
 

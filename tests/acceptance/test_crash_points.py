@@ -2,6 +2,8 @@
 
 import json
 import signal
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 
@@ -156,7 +158,7 @@ APART = (
         "create_wave",
         "begin_wave",
     ),
-    *("stop_follow_ups", "suppress", "unsuppress", "hash_suppressed"),
+    *("stop_follow_ups", "suppress", "unsuppress", "hash_suppressed", "post_webhooks"),
 )
 """Effects that take more than a campaign to bring about."""
 
@@ -238,6 +240,35 @@ def test_rows_are_sent_once_though_the_worker_dies_that_takes_notice_of_the_resu
     yard.have_worker()
 
     _die_and_go_on(yard, "after heed", USUAL, campaign_id)
+
+
+SET_WEBHOOKS = """
+import sys, time
+from worker import effects
+from worker.gateway.caller import Credentials
+from worker.gateway.http import HttpOptions, PooledHttpClient
+from worker.gateway.twilio import TwilioGateway
+http = PooledHttpClient(HttpOptions(base_url=sys.argv[1]), time.monotonic, time.time)
+gateway = TwilioGateway(Credentials(account_sid="AC" + "0" * 32, auth_token="secret"), http, time.time)
+effects.arm(sys.argv[2])
+print(gateway.set_webhook_config("https://example.com/twilio", ["onMessageAdded"]))
+"""
+
+
+@pytest.mark.parametrize("when", ["sent", "after"])
+def test_webhooks_are_set_by_the_next_though_the_first_died(yard: CrashYard, when: str) -> None:
+    yard.simulator.reset(settings=True)
+    command = [sys.executable, "-c", SET_WEBHOOKS, yard.simulator.url, str(yard.crash_file)]
+    yard.arm(f"{when} post_webhooks")
+    first = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (first.returncode, first.stdout) == (-signal.SIGKILL, ""), first.stderr
+
+    second = subprocess.run(command, capture_output=True, text=True, check=True)
+
+    assert second.stdout.startswith("Accepted(")
+    configured = yard.simulator.journal("webhooks_configured")
+    assert {one["url"] for one in configured} == {"https://example.com/twilio"}
+    assert len(configured) == 2 or when == "sent", "what was answered had been done"
 
 
 # Commands ---------------------------------------------------------------------------------------------------

@@ -28,6 +28,9 @@ EFFECTS: dict[str, Callable[[TwilioGateway], Any]] = {
     "create_interaction": lambda gateway: gateway.create_interaction(RECIPIENT, KEY),
     "create_message": lambda gateway: gateway.create_message(sid("CH"), MESSAGE, KEY),
     "close_interaction": lambda gateway: gateway.close_interaction(sid("KD"), sid("UO")),
+    "set_webhook_config": lambda gateway: gateway.set_webhook_config(
+        "https://example.com", ["onMessageAdded"]
+    ),
 }
 LOOK_UPS: dict[str, Callable[[TwilioGateway], Any]] = {
     "find_invite_conversation": lambda gateway: gateway.find_invite_conversation(sid("KD"), sid("UO")),
@@ -49,6 +52,7 @@ LOOK_UPS: dict[str, Callable[[TwilioGateway], Any]] = {
     "has_whatsapp_sender": lambda gateway: gateway.has_sender("whatsapp", CUSTOMER),
     "fetch_template": lambda gateway: gateway.fetch_template(sid("HX")),
     "read_conversation": lambda gateway: gateway.read_conversation(sid("CH"), datetime(2026, 4, 1, tzinfo=UTC)),
+    "fetch_webhook_config": lambda gateway: gateway.fetch_webhook_config(),
     "fetch_receipt": lambda gateway: gateway.fetch_receipt(sid("CH"), sid("IM")),
 }  # fmt: skip
 CALLS = {**EFFECTS, **LOOK_UPS}
@@ -59,10 +63,13 @@ _ROUTING = {"properties": {"sid": sid("WT"), "attributes": json.dumps(_ATTRIBUTE
 _DATE = "2026-05-01T10:00:00Z"
 _BINDING = {"type": "whatsapp", "address": CUSTOMER, "proxy_address": "whatsapp:+14155550009"}
 _TASK = {"sid": sid("WT"), "attributes": json.dumps(_ATTRIBUTES), "assignment_status": "assigned", "date_created": _DATE, "age": 5, "priority": 0, "timeout": 86400}  # fmt: skip
+_WEBHOOKS = {"account_sid": sid("AC"), "post_webhook_url": "https://example.com", "pre_webhook_url": None, "filters": ["onMessageAdded"], "method": "POST", "target": "webhook"}  # fmt: skip
 _FETCHED: dict[str, Any] = {
     "create_interaction": {"sid": sid("KD"), "channel": {"sid": sid("UO"), "type": "whatsapp"}, "routing": _ROUTING},
     "create_message": {"sid": sid("IM"), "conversation_sid": sid("CH"), "body": "Hi", "index": 0, "date_created": _DATE, "attributes": json.dumps({"outreach_key": KEY})},
     "close_interaction": {"sid": sid("UO"), "interaction_sid": sid("KD"), "status": "closed", "type": "whatsapp"},
+    "set_webhook_config": _WEBHOOKS,
+    "fetch_webhook_config": _WEBHOOKS,
     "find_flex_task_conversation": _TASK,
     "fetch_conversation_state": {"sid": sid("CH"), "state": "active", "date_created": _DATE, "bindings": {}},
     "fetch_workspace": {"sid": sid("WS"), "friendly_name": "Flex", "date_created": _DATE},

@@ -56,6 +56,10 @@ CALLS = {
     "tasks by conversation": lambda gateway: gateway.find_flex_tasks_of_conversations(sid("WS"), [sid("CH")]),
     "messages": lambda gateway: gateway.find_message(sid("CH"), KEY),
     "correspondence": lambda gateway: gateway.read_conversation(sid("CH")),
+    "webhooks": lambda gateway: gateway.fetch_webhook_config(),
+    "set webhooks": lambda gateway: gateway.set_webhook_config(
+        "https://example.com/x?a=1", ["onMessageAdded", "onDeliveryUpdated"]
+    ),
     "receipts": lambda gateway: gateway.fetch_receipt(sid("CH"), sid("IM")),
     "conversation": lambda gateway: gateway.fetch_conversation_state(sid("CH")),
     "template": lambda gateway: gateway.fetch_template(sid("HX")),
@@ -83,8 +87,9 @@ class Spec:
         raise AssertionError(f"{method} {path} is not specified")
 
     def faults(self, schema: dict[str, Any], text: str) -> list[str]:
-        """Return what is wrong with a form or query value, which travels as text."""
+        """Return what is wrong with a form or query value, which travels as text, a list's items one by one."""
         schema = self._resolved(schema)
+        schema = schema["items"] if schema.get("type") == "array" else schema
         read = {"integer": int, "boolean": {"true": True, "false": False}.get, "number": float}
         value = read.get(schema.get("type", ""), str)(text)
         return [error.message for error in Draft4Validator(schema).iter_errors(value)]

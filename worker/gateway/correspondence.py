@@ -1,4 +1,4 @@
-"""What became of a message: what its conversation says of it and since then, and the receipts of its delivery."""
+"""What became of a message: its conversation, the receipts of its delivery, and where Twilio tells of both by itself."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from datetime import datetime
 from worker.gateway import reading
 from worker.gateway.caller import Caller, UnreadableError, follow
 from worker.gateway.outcome import Accepted, Answer
-from worker.gateway.seen import MessageRead, ReceiptSeen
+from worker.gateway.seen import MessageRead, ReceiptSeen, WebhookConfig
 
 _RANKS = {word: rank for rank, word in enumerate(reversed(reading.DELIVERIES), start=1)}
 
@@ -61,3 +61,18 @@ class Correspondence(Caller):
             return max(known, key=lambda each: _RANKS[each.status], default=None)
 
         return self._ask(look, if_absent=Accepted(None))
+
+    def fetch_webhook_config(self) -> Answer[WebhookConfig]:
+        """Fetch where the account has the events of its conversations told."""
+        webhooks = self._client.conversations.v1.configuration.webhooks()
+
+        def look() -> WebhookConfig:
+            seen = webhooks.fetch()
+            config = reading.webhook_config(
+                seen.account_sid, seen.post_webhook_url, seen.filters, seen.method, seen.target
+            )
+            if config is None:
+                raise UnreadableError("account_sid")
+            return config
+
+        return self._ask(look)

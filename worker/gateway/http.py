@@ -36,6 +36,7 @@ _EFFECTS = (
     (re.compile(r"/v1/Interactions"), "post_interaction"),
     (re.compile(r"/v1/Conversations/CH\w+/Messages"), "post_message"),
     (re.compile(r"/v1/Interactions/KD\w+/Channels/UO\w+"), "post_closing"),
+    (re.compile(r"/v1/Configuration/Webhooks"), "post_webhooks"),
 )
 
 REASONS: tuple[tuple[type[Exception], str], ...] = (

@@ -7,10 +7,11 @@ import re
 from datetime import UTC, datetime
 from typing import Any
 
-from worker.gateway.seen import FlexTaskSeen, Opened
+from worker.gateway.seen import FlexTaskSeen, Opened, WebhookConfig
 
 _SID = {
-    prefix: re.compile(rf"{prefix}[0-9a-fA-F]{{32}}") for prefix in ("CH", "IM", "KD", "KG", "UO", "WT", "HX")
+    prefix: re.compile(rf"{prefix}[0-9a-fA-F]{{32}}")
+    for prefix in ("AC", "CH", "IM", "KD", "KG", "UO", "WT", "HX")
 }
 _CONVERSATION_IN_TEXT = re.compile(r"\bCH[0-9a-fA-F]{32}\b")
 KEY_ATTRIBUTE = "outreach_key"
@@ -104,6 +105,16 @@ def opened(sid: object, channel: object, routing: object) -> Opened | None:
         flex_task_sid=sid_of("WT", mapping_of(mapping_of(routing).get("properties")).get("sid")),
         conversation_sid=conversation_in_attributes(attributes),
     )
+
+
+def webhook_config(
+    account_sid: object, post_url: object, filters: object, method: object, target: object
+) -> WebhookConfig | None:
+    """Read where an account has its events told; what names no account says nothing of one."""
+    if sid_of("AC", account_sid) is None:
+        return None
+    names = tuple(text_of(each) for each in filters) if isinstance(filters, list) else ()
+    return WebhookConfig(text_of(post_url), names, text_of(method), text_of(target))
 
 
 def flex_task(sid: object, attributes: object, assignment_status: object) -> FlexTaskSeen | None:

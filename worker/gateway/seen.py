@@ -69,7 +69,10 @@ class ReceiptSeen:
 
 @dataclass(frozen=True, slots=True)
 class WebhookConfig:
-    """Where the account's conversations tell their events: `filters` names those that are told."""
+    """Where an account has the events of its conversations told: "" is nowhere, `filters` names those that are.
+
+    `target` is webhook or flex; only the former sends them to `post_url`.
+    """
 
     post_url: str = field(repr=False)
     filters: tuple[str, ...]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from worker.gateway import exchange, payloads, reading
@@ -9,7 +10,7 @@ from worker.gateway.correspondence import Correspondence
 from worker.gateway.lookups import Lookups
 from worker.gateway.outcome import Accepted, Outcome, Rejected
 from worker.gateway.preflight import Preflight
-from worker.gateway.seen import Opened
+from worker.gateway.seen import Opened, WebhookConfig
 
 if TYPE_CHECKING:
     from campaigns.recipients import Message, Recipient
@@ -62,6 +63,21 @@ class TwilioGateway(Lookups, Correspondence, Preflight):
         if isinstance(outcome, Rejected) and (outcome.code == 20404 or self._is_closed(channel)):
             return Accepted(None)
         return outcome
+
+    def set_webhook_config(self, url: str, filters: Sequence[str]) -> Outcome[WebhookConfig]:
+        """Have the events of all the account's conversations told to `url`, those that `filters` names.
+
+        Twilio keeps one URL an account: whatever stood there is replaced. A pre-event URL stays as it is.
+        """
+        webhooks = self._client.conversations.v1.configuration.webhooks()
+        return self._send(
+            lambda: webhooks.update(
+                post_webhook_url=url, filters=list(filters), method="POST", target="webhook"
+            ),
+            lambda made: reading.webhook_config(
+                made.account_sid, made.post_webhook_url, made.filters, made.method, made.target
+            ),
+        )
 
     def _is_closed(self, channel: object) -> bool:
         seen = self._ask(lambda: str(channel.fetch().status))  # type: ignore[attr-defined]

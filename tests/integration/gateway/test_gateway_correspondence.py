@@ -6,10 +6,14 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 from canned_wire import CannedWire
-from gateway_builders import CUSTOMER, KEY, MESSAGE, RECIPIENT, recipient, sid
+from gateway_builders import ACCOUNT, CUSTOMER, KEY, MESSAGE, RECIPIENT, recipient, sid
+from webhook_ear import WebhookEar
 
-from worker.gateway.outcome import Accepted, Unknown
-from worker.gateway.seen import ReceiptSeen
+from worker.gateway.outcome import Accepted, Rejected, Unanswered, Unknown
+from worker.gateway.seen import ReceiptSeen, WebhookConfig
+from worker.gateway.webhooks import DeliveryEvent, SignatureChecker, read_event, read_form
+
+BOTH = ["onMessageAdded", "onDeliveryUpdated"]
 
 
 @pytest.fixture
@@ -118,6 +122,78 @@ def test_forbidden_getters_tell_nothing_of_messages(simulator, gateway):
 
     assert isinstance(gateway.read_conversation(sid("CH")), Unknown)
     assert isinstance(gateway.fetch_receipt(sid("CH"), sid("IM")), Unknown)
+
+
+def test_webhooks_are_set_and_seen(simulator, gateway):
+    before = gateway.fetch_webhook_config()
+
+    outcome = gateway.set_webhook_config("https://example.com/twilio?a=1", BOTH)
+
+    assert before == Accepted(WebhookConfig("", tuple(BOTH), "POST", "webhook"))
+    assert outcome == Accepted(
+        WebhookConfig("https://example.com/twilio?a=1", tuple(BOTH), "POST", "webhook")
+    )
+    assert gateway.fetch_webhook_config() == outcome
+    assert "example.com" not in repr(outcome), "a URL may hold a secret"
+
+
+def test_webhooks_that_are_refused_stay_as_they_were(gateway):
+    outcome = gateway.set_webhook_config("example.com", BOTH)
+
+    assert isinstance(outcome, Rejected)
+    assert outcome.code == 20001
+    assert gateway.fetch_webhook_config().value.post_url == ""
+
+
+def test_answer_that_names_no_account_says_nothing_of_webhooks():
+    gateway = CannedWire(200, b"{}").gateway()
+
+    assert isinstance(gateway.fetch_webhook_config(), Unknown)
+    assert isinstance(gateway.set_webhook_config("https://example.com", BOTH), Unanswered)
+
+
+@pytest.mark.parametrize("filters", [None, "onMessageAdded", 5, {"a": 1}])
+def test_filters_that_are_no_list_are_none(filters):
+    body = {"account_sid": sid("AC"), "filters": filters, "method": None, "target": 5}
+
+    seen = CannedWire(200, json.dumps(body).encode()).gateway().fetch_webhook_config()
+
+    assert seen == Accepted(WebhookConfig("", (), "", ""))
+
+
+@pytest.fixture
+def ear():
+    opened = WebhookEar()
+    yield opened
+    opened.close()
+
+
+def test_what_the_simulator_tells_is_believed_and_read(simulator, gateway, ear):
+    simulator.settings(webhook_token="secret-token", sent_s=60, delivered_s=120, read_share=0.0)
+    gateway.set_webhook_config(ear.url, BOTH)
+    conversation = open_conversation(gateway)
+    message = gateway.create_message(conversation, MESSAGE, KEY).value
+    simulator.pass_time(hours=1)
+    reply = simulator.reply(CUSTOMER, "Sí, por favor 🙏")
+
+    ear.wait_for(lambda: len(ear.heard) == 3)
+
+    forms = [read_form(one.body) for one in ear.heard]
+    checker, stranger = SignatureChecker("secret-token"), SignatureChecker("another-token")
+    for form, one in zip(forms, ear.heard, strict=True):
+        assert checker.is_genuine(ear.url, form, one.headers)
+        assert not stranger.is_genuine(ear.url, form, one.headers)
+        assert not checker.is_genuine(ear.url, {**form, "MessageSid": sid("IM", 7)}, one.headers)
+    sent, delivered, answer = (read_event(form, ACCOUNT) for form in forms)
+    assert (sent, delivered) == (
+        DeliveryEvent(conversation, message, "sent", 0),
+        DeliveryEvent(conversation, message, "delivered", 0),
+    )
+    assert (answer.conversation_sid, answer.message_sid, answer.author) == (conversation, reply, CUSTOMER)
+    assert (answer.body, answer.key, answer.source) == ("Sí, por favor 🙏", None, "WHATSAPP")
+    seen = gateway.read_conversation(conversation).value
+    assert [each.sid for each in seen] == [reply, message]
+    assert abs(answer.created_at - seen[0].created_at) <= timedelta(seconds=1)
 
 
 def _page(key, *records):
