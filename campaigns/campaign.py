@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 import pydantic
 
-from campaigns.schedule import write_duration
+from campaigns.schedule import DAYS, Day, write_duration
 
 Channel = Literal["sms", "whatsapp", "email", "chat", "web", "messenger", "gbm"]
 DEFAULT_WHATSAPP_MESSAGES_PER_S = (
@@ -61,11 +61,18 @@ class Pacing(_Part):
 
 
 class Window(_Part):
-    """When a first message may go out, in the customer's own time zone."""
+    """When a message may go out, in the customer's own time zone; never on `holidays`, those of a country or a part of it."""
 
     from_: str = pydantic.Field(alias="from")
     until: str
     timezone: str
+    days: Annotated[tuple[Day, ...], pydantic.Field(strict=False)] = DAYS
+    holidays: str | None = None
+
+    @pydantic.field_validator("days")
+    @classmethod
+    def _order(cls, days: tuple[Day, ...]) -> tuple[Day, ...]:
+        return tuple(day for day in DAYS if day in days)
 
 
 class FollowUp(_Part):

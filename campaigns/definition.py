@@ -60,6 +60,8 @@ _EXAMPLES = {
     "follow_up": "[[follow_up]], with two brackets on each side, on a line of its own",
     "follow_up.after": 'after = "3d"',
     "follow_up.variables": 'a [follow_up.variables] section with lines such as 1 = "{{ first_name }}"',
+    "window.days": 'days = ["mon", "tue"]',
+    "follow_up.window.days": 'days = ["mon", "tue"]',
     "nightly.at": 'at = "18:00"',
     "replies.opt_out_words": 'opt_out_words = ["BAJA", "ARRET"]',
     "routing.agents": 'agents = ["WK...", "WK..."]',

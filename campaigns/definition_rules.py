@@ -10,8 +10,9 @@ from campaigns.campaign import Campaign, FollowUp, MessageRules, Window
 from campaigns.message import MAX_VARIABLES, find_text_fault, find_variable_fault, find_variable_key_fault
 from campaigns.names import find_near_miss, say_key
 from campaigns.opt_out import fold_word
+from campaigns.public_holidays import NUMBER_HOLIDAYS, find_holidays_fault
 from campaigns.row_error import RowError, one_line, quote
-from campaigns.schedule import is_timezone, known_timezones, parse_clock
+from campaigns.schedule import find_hours_fault, is_timezone, known_timezones, parse_clock
 from campaigns.sids import find_sid_fault, is_sid_key, sid_advice
 from campaigns.template import Template, TemplateError
 
@@ -209,12 +210,20 @@ def _check_window(window: Window | None, section: str) -> Iterator[Fault]:
                 key = f"{section}.{name}"
                 what = f"{say_key(key)} is {quote(text)}"
                 yield Fault(key, what, 'write a time of day, such as "08:00"')
-    if len(clocks) == 2 and clocks[0] and clocks[1] and clocks[0] >= clocks[1]:
-        what = f"the {say_key(section)} closes before it opens"
-        yield Fault(f"{section}.until", what, "write an until that is later than from")
+    opens, closes = clocks if len(clocks) == 2 else (None, None)
+    if opens and closes and (fault := find_hours_fault(opens, closes)):
+        yield Fault(f"{section}.until", f"the {say_key(section)} {fault[0]}", fault[1])
     if Template(window.timezone).is_constant and not is_timezone(window.timezone):
         advice = 'write a name such as "Europe/London", "number", or "{{ column }}"'
         yield Fault(f"{section}.timezone", f"{quote(window.timezone)} is no time zone", advice)
+    if not window.days:
+        what = f"{say_key(f'{section}.days')} is empty, so it would never open"
+        yield Fault(f"{section}.days", what, 'write days = ["mon", "tue"], or remove the line')
+    region = window.holidays
+    if region is None or region == NUMBER_HOLIDAYS or not Template(region).is_constant:
+        return
+    if fault := find_holidays_fault(region):
+        yield Fault(f"{section}.holidays", *fault)
 
 
 def _check_follow_ups(campaign: Campaign) -> Iterator[Fault]:

@@ -8,9 +8,23 @@ from campaigns.campaign import Campaign, Window
 from campaigns.fields import Binder, Field, Filling
 from campaigns.message import MAX_ATTRIBUTES_BYTES
 from campaigns.names import say_key
+from campaigns.public_holidays import (
+    NUMBER_HOLIDAYS,
+    canonical_region,
+    country_of_number,
+    find_holidays_fault,
+)
 from campaigns.recipient import Routing
 from campaigns.row_error import RowError, quote
-from campaigns.schedule import NUMBER_TIMEZONE, SendWindow, is_timezone, parse_clock, zones_of_number
+from campaigns.schedule import (
+    DAYS,
+    NUMBER_TIMEZONE,
+    SendWindow,
+    find_hours_fault,
+    is_timezone,
+    parse_clock,
+    zones_of_number,
+)
 from campaigns.sids import find_sid_fault, sid_advice
 
 # A number of characters that stays within the limit whatever they are: at worst JSON writes twelve bytes for one.
@@ -102,18 +116,22 @@ class WindowReader:
         self._from = binder.bind(f"{section}.from", window.from_)
         self._until = binder.bind(f"{section}.until", window.until)
         self._timezone = binder.bind(f"{section}.timezone", window.timezone)
+        self._holidays = binder.bind_optional(f"{section}.holidays", window.holidays)
+        self._days = frozenset(DAYS.index(day) for day in window.days)
+        self._section = section
 
     def read(self, filling: Filling, address: str | None) -> SendWindow | None:
         """Give the window; None where something is wrong with it, which `filling` is told."""
         opens, closes = self._read_clock(filling, self._from), self._read_clock(filling, self._until)
         zones = self._read_zones(filling, address)
-        if opens is None or closes is None or not zones:
+        holidays = self._read_holidays(filling, address)
+        if opens is None or closes is None or not zones or holidays is None:
             return None
-        if opens >= closes:
-            sentence, advice = "the window closes before it opens", "write an until that is later than from"
-            filling.blame(RowError("bad_window", sentence, advice), self._until)
+        if fault := find_hours_fault(opens, closes):
+            sentence = f"the {say_key(self._section)} {fault[0]}"
+            filling.blame(RowError("bad_window", sentence, fault[1]), self._until)
             return None
-        return SendWindow(opens, closes, zones)
+        return SendWindow(opens, closes, zones, self._days, holidays)
 
     def _read_clock(self, filling: Filling, field: Field) -> time | None:
         text = filling.fill(field)
@@ -128,7 +146,7 @@ class WindowReader:
         if text is None or address is None:
             return ()
         if text == NUMBER_TIMEZONE:
-            zones = zones_of_number(address.rpartition(":")[2])
+            zones = zones_of_number(_number_in(address))
             sentence = "the address does not tell the customer's time zone"
         else:
             zones = (text,) if is_timezone(text) else ()
@@ -138,6 +156,26 @@ class WindowReader:
                 RowError("bad_window", sentence, "write a name such as Europe/London"), self._timezone
             )
         return zones
+
+    def _read_holidays(self, filling: Filling, address: str | None) -> str | None:
+        """Give the region whose holidays are kept, "" where none are."""
+        if self._holidays is None:
+            return ""
+        text = filling.fill(self._holidays)
+        if text is None or address is None:
+            return None
+        if text != NUMBER_HOLIDAYS:
+            region, fault = canonical_region(text), find_holidays_fault(text)
+        else:
+            region = country_of_number(_number_in(address))
+            fault = ("the address does not tell a country of which holidays are known", "name it in a column")
+        if region is None and fault:
+            filling.blame(RowError("bad_window", *fault), self._holidays)
+        return region
+
+
+def _number_in(address: str) -> str:
+    return address.rpartition(":")[2]
 
 
 def read_sid(filling: Filling, field: Field) -> str:
