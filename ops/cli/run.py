@@ -196,3 +196,9 @@ def _tell(intake: "Intake") -> None:
     if intake.what in what:
         rows, counts = words.number(intake.rows), words.counts(intake.counts)
         screen.say(f"{intake.campaign_id}: {what[intake.what]}, {rows} rows: {counts}")
+    if intake.suppressed:
+        whose = "customer is" if intake.suppressed == 1 else "customers are"
+        screen.say(
+            f"{words.rows(intake.suppressed)} skipped: the {whose} on the do-not-contact list "
+            "(`outreach suppress list`)"
+        )

@@ -13,6 +13,7 @@ from campaigns.problems import Problem, RefusedError
 from campaigns.table import file_sha256, open_table
 from worker.ledger.ledger import Ledger
 from worker.ledger.registry import CampaignInfo, Registry
+from worker.ledger.suppression import Suppression
 from worker.pipeline.contacted import find_contacted, find_others, holds_contacted
 from worker.pipeline.loading import Loaded, Progress, check_again, load_file, stamp_of
 from worker.pipeline.results import is_known_by_results
@@ -55,7 +56,10 @@ class Decision:
 
 @dataclass(frozen=True, slots=True)
 class Intake:
-    """What was done. `counts` are the results file's words; `problems` the first ones of `problem_count`."""
+    """What was done. `counts` are the results file's words; `problems` the first ones of `problem_count`.
+
+    `suppressed`: rows that were left out just now because the customer is on the do-not-contact list.
+    """
 
     what: What
     campaign_id: str
@@ -65,6 +69,7 @@ class Intake:
     problem_count: int = 0
     warnings: tuple[Problem, ...] = ()
     difference: tuple[str, ...] = ()
+    suppressed: int = 0
 
 
 def take_in(
@@ -169,6 +174,7 @@ def carry_out(
             decision.file_stamp,
             decision.results,
             None if spared is None else [other.id for other in others],
+            Suppression(ledger.client, settings.account_tag),
         )
         if loaded.joined:
             decision = replace(decision, what="loading")
@@ -185,6 +191,7 @@ def carry_out(
         problem_count=loaded.problem_count,
         warnings=(*warnings, *loaded.warnings),
         difference=decision.difference,
+        suppressed=loaded.suppressed,
     )
 
 

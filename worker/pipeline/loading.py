@@ -23,6 +23,7 @@ from worker.ledger.ledger import Ledger, LoadRow
 from worker.ledger.registry import Registry
 from worker.ledger.row import NO_HASH, pack_new
 from worker.ledger.states import Reason, State
+from worker.ledger.suppression import Suppression, contact
 from worker.pipeline.rebuild import EarlierResults
 
 Progress: TypeAlias = Callable[[int, int], None]
@@ -30,11 +31,7 @@ Progress: TypeAlias = Callable[[int, int], None]
 
 PROBLEMS_KEPT = 1_000
 _STATES = {"ready": State.PENDING, "invalid": State.INVALID, "skipped": State.SKIPPED}
-_REASONS = {
-    "duplicate": Reason.DUPLICATE,
-    "already_contacted": Reason.ALREADY_CONTACTED,
-    "suppressed": Reason.SUPPRESSED,
-}
+_REASONS = {"duplicate": Reason.DUPLICATE, "already_contacted": Reason.ALREADY_CONTACTED}
 
 
 @dataclass(slots=True)
@@ -47,6 +44,8 @@ class Loaded:
     problems: list[Problem] = field(default_factory=list)
     problem_count: int = 0
     warnings: list[Problem] = field(default_factory=list)
+    suppressed: int = 0
+    """Rows that are skipped because the customer is on the do-not-contact list."""
     joined: bool = False
     """Another loader had begun, or was there at the same time."""
 
@@ -73,12 +72,14 @@ def load_file(
     stamp: tuple[int, ...] | None = None,
     results: Path | None = None,
     known: Sequence[str] | None = None,
+    suppression: Suppression | None = None,
 ) -> Loaded:
     """Load the whole file, or the rest of it, and start the campaign.
 
     `stamp`: of the file that the campaign was named after, where it was looked at before; it must still be that one.
     `known`: the started campaigns of this name that `contacted` comes of; nobody knows whom one more would contact.
     `results`: of this campaign, where the ledger has lost it; a row that ended is loaded as it ended.
+    `suppression`: customers on it are skipped; it is looked at once more before each message.
     Any number of loaders may do this at once, and each may be killed anywhere: a bucket is taken from the first that
     has it, all of them check the same rows, and the campaign starts once, when every row is there.
 
@@ -104,7 +105,9 @@ def load_file(
             for bucket in _buckets(check_rows(compiled, table, seen)):
                 first = loaded.rows + 1
                 loaded.see(bucket)
-                rows = [_load_row(row) for row in bucket]
+                listed = _find_suppressed(bucket, None if earlier else suppression)
+                loaded.suppressed += sum(listed)
+                rows = [_load_row(row, is_listed) for row, is_listed in zip(bucket, listed, strict=True)]
                 if earlier is not None:
                     rows = [earlier.take(row, checked) for row, checked in zip(bucket, rows, strict=True)]
                 if loaded.rows > there:
@@ -156,10 +159,27 @@ def _load_bucket(ledger: Ledger, campaign_id: str, first: int, rows: list[LoadRo
     return there
 
 
-def _load_row(row: CheckedRow) -> LoadRow:
+def _find_suppressed(bucket: Sequence[CheckedRow], suppression: Suppression | None) -> list[bool]:
+    """Tell for each row of a bucket whether it is to be skipped; one question for all of them.
+
+    Not asked where a lost ledger is made anew: there a row may have been sent, which is found out first.
+    """
+    ready = [(at, row.recipient) for at, row in enumerate(bucket) if row.recipient is not None]
+    found = [False] * len(bucket)
+    if suppression is not None:
+        contacts = [contact(each.channel, each.address) for _, each in ready]
+        for (at, _), is_listed in zip(ready, suppression.find(contacts), strict=True):
+            found[at] = is_listed
+    return found
+
+
+def _load_row(row: CheckedRow, is_suppressed: bool) -> LoadRow:
     state = _STATES[row.verdict]
     if row.recipient is not None:
-        return LoadRow(row.cells, pack_new(state, address_hash(row.recipient.address)))
+        known_by = address_hash(row.recipient.address)
+        if is_suppressed:
+            return LoadRow(row.cells, pack_new(State.SKIPPED, known_by, int(Reason.SUPPRESSED)))
+        return LoadRow(row.cells, pack_new(state, known_by))
     code = _REASONS.get(row.code, Reason.INVALID)
     has_own_words = code is Reason.INVALID
     note = (row.code, _sentence(row.sentence), _sentence(row.advice)) if has_own_words else None
@@ -190,11 +210,18 @@ def _refuse_changed(path: Path, before: tuple[int, ...]) -> None:
 
 
 def _refuse_empty(path: Path, loaded: Loaded, contacted: int) -> None:
-    if loaded.verdicts.get("ready"):
+    if loaded.verdicts.get("ready", 0) > loaded.suppressed:
         return
-    invalid, skipped = loaded.verdicts.get("invalid", 0), loaded.verdicts.get("skipped", 0)
+    invalid, skipped = (
+        loaded.verdicts.get("invalid", 0),
+        loaded.verdicts.get("skipped", 0) + loaded.suppressed,
+    )
     what = f"no row can be sent: {invalid} invalid, {skipped} skipped"
-    advice = "correct the rows" if invalid or not contacted else "`--again` contacts everybody once more"
+    if loaded.suppressed:
+        what += f", {loaded.suppressed} of them because the customer is on the do-not-contact list"
+        advice = "`outreach suppress list` shows it"
+    else:
+        advice = "correct the rows" if invalid or not contacted else "`--again` contacts everybody once more"
     raise RefusedError([Problem(str(path), None, None, what, advice), *loaded.problems])
 
 

@@ -13,6 +13,7 @@ from worker.ledger.ledger import AGAIN_MS, Claim
 from worker.ledger.row import Row
 from worker.ledger.scripts import Reply
 from worker.ledger.states import Reason, State
+from worker.ledger.suppression import contact
 from worker.pacing.pacer import Wait
 from worker.pipeline import cautious, hours, pace, pair
 from worker.pipeline.bench import LoadedCampaign, Workbench
@@ -56,7 +57,9 @@ def open_row(bench: Workbench, loaded: LoadedCampaign, row: Row, recipient: Reci
         return None
     claim, claimed_at = bench.claim(), bench.clock()
     looks, version = cautious.looks(bench), loaded.info.version
-    if not bench.ledger.claim_opening(campaign_id, row.number, claim, pair_key, version, looks).ok:
+    if not bench.ledger.claim_opening(
+        campaign_id, row.number, claim, pair_key, version, looks, contact_of(recipient)
+    ).ok:
         return None
     lease_until = claimed_at + claim.lease_ms / 1000
     row = bench.ledger.get_row(
@@ -82,6 +85,11 @@ def open_row(bench: Workbench, loaded: LoadedCampaign, row: Row, recipient: Reci
         bench.ledger.give_up_slot(campaign_id, row.number, claim.token, 0)
         return None
     return _record(bench, loaded, row, recipient, claim, lease_until, outcome)
+
+
+def contact_of(recipient: Recipient) -> tuple[str, str]:
+    """Give the fields under which a customer may stand on the do-not-contact list."""
+    return contact(recipient.channel, recipient.address)
 
 
 def stops_campaign(code: int) -> bool:
@@ -128,9 +136,11 @@ def _record(
         case Rejected() if codes.lookup(outcome.code).kind == "pair_busy":
             return _pair_is_busy(bench, loaded, row, recipient, claim, outcome.conversation_sid)
         case _:  # refused for good
-            stop = stops_campaign(outcome.code)
+            stop, whose = stops_campaign(outcome.code), contact_of(recipient)
             bench.write(
-                lambda: ledger.reject_opening(campaign_id, number, token, outcome.code, stop=stop),
+                lambda: ledger.reject_opening(
+                    campaign_id, number, token, outcome.code, stop=stop, contact=whose
+                ),
                 lease_until,
             )
     return None

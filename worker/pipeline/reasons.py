@@ -50,7 +50,8 @@ REASONS: dict[Reason, ReasonEntry] = {
     Reason.SUPPRESSED: ReasonEntry(
         "suppressed",
         "The address is on the do-not-contact list.",
-        "Nothing, unless it is there by mistake: `outreach suppress` shows and changes the list.",
+        "Nothing, unless it is there by mistake: `outreach suppress remove ADDRESS` takes it off; then send the row in a "
+        "file of its own.",
     ),
     Reason.PAIR_BUSY: ReasonEntry(
         "pair_busy",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from campaigns.recipients import Recipient
 from worker.gateway import codes
 from worker.gateway.outcome import Accepted, Deferred, Rejected, Unanswered, Unknown
@@ -113,7 +115,7 @@ def _not_ready(
             _wait(bench, loaded, row, claim, max(wait_ms, 2_000), conversation)
     elif channel.status == "failed" and codes.lookup(channel.error_code or 0).kind != "pair_busy":
         code = channel.error_code or int(Reason.CHANNEL_FAILED)
-        _abandon(bench, loaded, row, claim, State.FAILED, code)
+        _abandon(bench, loaded, row, claim, State.FAILED, code, opening.contact_of(recipient))
     else:
         is_over = since_s > MISSING_S
         _someone_else_has_the_pair(bench, loaded, row, recipient, claim, conversation, is_over=is_over)
@@ -202,7 +204,13 @@ def _since_s(bench: Workbench, row: Row) -> float:
 
 
 def _abandon(
-    bench: Workbench, loaded: LoadedCampaign, row: Row, claim: Claim, state: State, code: int
+    bench: Workbench,
+    loaded: LoadedCampaign,
+    row: Row,
+    claim: Claim,
+    state: State,
+    code: int,
+    contact: Sequence[str] = (),
 ) -> None:
     waits = state is State.PENDING
     bench.ledger.abandon_open(
@@ -214,6 +222,7 @@ def _abandon(
         stop=opening.stops_campaign(code),
         due_in_ms=opening.PAIR_AGAIN_MS if waits else 0,
         waits=waits,
+        contact=contact,
     )
 
 
@@ -238,7 +247,8 @@ def _send(
         ledger.wait_open(campaign_id, number, token, slot.ms, conversation=conversation, seen=True)
         return
     claimed_at = bench.clock()
-    if not ledger.claim_sending(campaign_id, number, claim, conversation, cautious.looks(bench)).ok:
+    looks, whose = cautious.looks(bench), opening.contact_of(recipient)
+    if not ledger.claim_sending(campaign_id, number, claim, conversation, looks, whose).ok:
         return
     lease_until = claimed_at + claim.lease_ms / 1000
     beat = pace.Beat(bench, buckets, slot, lease_until)
@@ -271,6 +281,8 @@ def _send(
         case _:  # refused for good
             stop = opening.stops_campaign(outcome.code)
             bench.write(
-                lambda: ledger.reject_sending(campaign_id, number, token, outcome.code, stop=stop),
+                lambda: ledger.reject_sending(
+                    campaign_id, number, token, outcome.code, stop=stop, contact=whose
+                ),
                 lease_until,
             )
