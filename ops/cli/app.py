@@ -5,7 +5,20 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
-from ops.cli import check, control, demo, doctor, explain, results, retry, review, run, services, status
+from ops.cli import (
+    check,
+    control,
+    demo,
+    doctor,
+    explain,
+    results,
+    retry,
+    review,
+    run,
+    services,
+    status,
+    suppress,
+)
 from ops.cli.failures import in_words
 
 _EPILOG = (
@@ -51,6 +64,7 @@ _add("review", review.review, _CAMPAIGN)
 _add("pause", control.pause, _CAMPAIGN)
 _add("resume", control.resume, _CAMPAIGN)
 _add("cancel", control.cancel, _CAMPAIGN)
+app.add_typer(suppress.app, name="suppress", rich_help_panel=_CAMPAIGN)
 _add("worker", services.worker, _SERVICE)
 _add(
     "simulator",

@@ -73,7 +73,7 @@ def cancel(
         if info.state != "cancelled":
             _refuse_ended(info, "cancelled")
             left = words.number(info.left)
-            if not yes and not _agrees(f"Cancel {campaign_id} with {left} rows left? It can't be undone."):
+            if not yes and not agrees(f"Cancel {campaign_id} with {left} rows left? It can't be undone."):
                 raise typer.Exit(2)
             _refuse_unless(desk.registry.cancel(campaign_id).ok, desk, campaign_id, "cancelled")
         _cancel_rows(desk, campaign_id)
@@ -102,7 +102,7 @@ def go_on(desk: Desk, campaign_id: str, what: str, *, as_json: bool, verbose: bo
 def _discard(desk: Desk, info: "CampaignInfo", *, yes: bool, as_json: bool) -> bool:
     """Remove a campaign that never started; False where its load has come to its end meanwhile."""
     loaded = words.rows(info.loaded)
-    if not yes and not _agrees(f"Cancel {info.id}, with {loaded} loaded so far? Nobody has been contacted."):
+    if not yes and not agrees(f"Cancel {info.id}, with {loaded} loaded so far? Nobody has been contacted."):
         raise typer.Exit(2)
     seen = desk.snapshot(info.id)
     if not desk.registry.discard(info.id).ok:
@@ -126,7 +126,11 @@ def _cancel_rows(desk: Desk, campaign_id: str) -> None:
             return
 
 
-def _agrees(question: str) -> bool:
+def agrees(question: str) -> bool:
+    """Ask whether to do what can't be undone.
+
+    Raises: RefusedHereError where nobody can be asked.
+    """
     if not screen.can_ask():
         raise RefusedHereError("This needs a yes.", "Give it with --yes where nobody can be asked.")
     return screen.ask(question)

@@ -17,6 +17,7 @@ from campaigns.definition import parse_definition
 from ops.cli.crew import has_live_workers
 from worker.effects import points
 from worker.ledger.states import State
+from worker.ledger.suppression import Suppression
 
 ROUTING = {"workspace": "WS", "workflow": "WW", "queue": "WQ", "worker": "WK"}
 
@@ -143,7 +144,7 @@ WAYS: dict[str, Way] = {
 }  # fmt: skip
 """Effects that a worker has, and a campaign that brings each about."""
 
-COMMANDS = ("create", "load_rows", "start", "discard", "update_definition", "pause", "resume", "cancel", "cancel_rows", "new_send", "verdict")  # fmt: skip
+COMMANDS = ("create", "load_rows", "start", "discard", "update_definition", "pause", "resume", "cancel", "cancel_rows", "new_send", "verdict", "suppress", "unsuppress", "hash_suppressed")  # fmt: skip
 """Effects that a command has."""
 
 APART = (
@@ -158,7 +159,7 @@ APART = (
         "create_wave",
         "begin_wave",
     ),
-    *("stop_follow_ups", "suppress", "unsuppress", "hash_suppressed", "post_webhooks"),
+    *("stop_follow_ups", "post_webhooks"),
 )
 """Effects that take more than a campaign to bring about."""
 
@@ -380,6 +381,22 @@ def test_verdict_that_dies_has_begun_one_new_send(yard: CrashYard) -> None:
 
     _finish(yard, Way(review.numbers, ["accepted"]), campaign_id)
     assert yard.ledger.get_row(campaign_id, 1).record.send == 2
+
+
+def test_do_not_contact_list_is_as_it_was_told_to_be_though_the_commands_die(yard: CrashYard) -> None:
+    listed = Suppression(yard.ledger.client, yard.settings.account_tag)
+    own, other = "*|+12025550198", "*|+12025550199"  # of nobody's here
+
+    _die(yard, "after suppress", "suppress", "add", own[2:], other[2:])
+    assert listed.find([[own], [other]]) == [True, True]
+    _die(yard, "after unsuppress", "suppress", "remove", other[2:])
+    assert listed.find([[own], [other]]) == [True, False]
+    _die(yard, "after hash_suppressed", "suppress", "hash", "--yes")
+
+    assert listed.is_hashed
+    assert listed.find([[own], [other]]) == [True, False], "what is not turned yet counts as well"
+    listed.hash()
+    assert [each.address for each in listed.entries()] == [""]
 
 
 def test_every_crash_point_is_died_at() -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from outreach_command import Outreach, number, wait_until
+from quick_command import QuickCommands
 from simulator_process import SimulatorProcess
 
 from worker.settings import describe_settings
@@ -18,6 +19,7 @@ README = (PROJECT / "README.md").read_text()
 BLOCKS = re.findall(r"^```sh\n(.*?)^```", README, re.MULTILINE | re.DOTALL)
 COMMANDS = [line for block in BLOCKS for line in block.splitlines()]
 STAND_IN = "renewal-reminder-1a2b3c4d5e"
+APART = ("outreach suppress ", "outreach webhooks ")
 
 
 @pytest.fixture
@@ -50,7 +52,7 @@ def begin_and_interrupt(desk: Outreach, twilio: SimulatorProcess) -> str:
 
 
 def test_commands_of_a_working_day_do_what_they_say(desk: Outreach, twilio: SimulatorProcess) -> None:
-    day = iter(line for line in COMMANDS if line.startswith("outreach "))
+    day = iter(line for line in COMMANDS if line.startswith("outreach ") and not line.startswith(APART))
 
     def next_line(beginning: str) -> str:
         line = next(day)
@@ -90,6 +92,23 @@ def test_commands_of_a_working_day_do_what_they_say(desk: Outreach, twilio: Simu
     assert process.stdout
     assert process.stdout.readline().startswith("listening on ")
     process.terminate()
+
+
+def test_commands_of_the_do_not_contact_list_do_what_they_say(desk: Outreach) -> None:
+    lines = [line for line in COMMANDS if line.startswith("outreach suppress ")]
+    (desk.folder / "optouts.csv").write_text(f"phone,reason\n{number(5)},complained\n{number(6)},\n")
+
+    with QuickCommands(desk) as quickly:
+        said = [quickly(*shlex.split(line)[1:]) for line in lines]
+
+    added, imported, listed, exported, removed, hashed = said
+    assert added == "1 address put on the do-not-contact list.\n"
+    assert imported == "2 addresses put on the do-not-contact list.\n"
+    assert "3 addresses on the do-not-contact list" in listed
+    assert "asked on the phone" in listed
+    assert exported.startswith("3 addresses in do-not-contact.csv")
+    assert removed == "1 address taken off the do-not-contact list.\n"
+    assert hashed == "Only hashes are kept from now on; 2 addresses turned into such.\n"
 
 
 def test_plain_celery_is_a_worker(desk: Outreach) -> None:

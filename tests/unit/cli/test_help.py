@@ -8,6 +8,11 @@ from ops.cli.app import app
 COMMANDS = "check run load status watch explain results retry review pause resume cancel worker simulator doctor demo"
 
 
+GROUPS = {
+    "suppress": ("add", "remove", "import", "export", "list", "hash"),
+}
+
+
 def say_help(*arguments: str) -> str:
     done = CliRunner().invoke(
         app, [*arguments, "--help"], env={"COLUMNS": "80", "NO_COLOR": "1", "TERM": "dumb"}
@@ -19,7 +24,7 @@ def say_help(*arguments: str) -> str:
 def test_help_lists_every_command_and_exit_code_within_80_columns() -> None:
     said = say_help()
 
-    assert all(f"│ {name} " in said for name in COMMANDS.split())
+    assert all(f"│ {name} " in said for name in (*COMMANDS.split(), *GROUPS))
     assert "Exit codes: 0 all well" in said
     assert max(map(len, said.splitlines())) <= 80
 
@@ -27,3 +32,9 @@ def test_help_lists_every_command_and_exit_code_within_80_columns() -> None:
 @pytest.mark.parametrize("command", sorted(set(COMMANDS.split()) - {"simulator"}))
 def test_help_of_a_command_gives_an_example_of_it(command: str) -> None:
     assert f"Example: outreach {command}" in say_help(command)
+
+
+@pytest.mark.parametrize(("group", "name"), [(group, name) for group in GROUPS for name in GROUPS[group]])
+def test_help_of_a_groups_command_gives_an_example_of_it(group: str, name: str) -> None:
+    assert f"│ {name} " in say_help(group)
+    assert f"Example: outreach {group} {name}" in say_help(group, name)
