@@ -14,6 +14,7 @@ from campaigns.read_message import FollowUpReader, MessageReader
 from campaigns.read_routing import InteractionReader, RoutingReader, WindowReader
 from campaigns.recipient import Recipient
 from campaigns.row_error import RowError, quote
+from campaigns.schedule import SendWindow
 
 # An empty column elsewhere leaves a hole in the address, in a SID or in what the customer reads.
 _MAY_BE_EMPTY = (
@@ -114,6 +115,13 @@ class CompiledCampaign:
             window=window,
         )
         return recipient, []
+
+    def window(self, cells: Sequence[str]) -> SendWindow | None:
+        """Give the hours of a row alone; None where there are none, or where they cannot be read."""
+        if self._window is None:
+            return None
+        filling = Filling([cells[index].strip(BLANKS) for index in self._indexes])
+        return self._window.read(filling, self._address.read(filling))
 
     def doubts(self, cells: Sequence[str], recipient: Recipient) -> list[RowError]:
         """Find what an operator should look at in a row that is ready all the same."""

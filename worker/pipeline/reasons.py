@@ -165,8 +165,10 @@ def outreach_key(campaign_id: str, row: int, send: int) -> str:
     return f"{campaign_id}:{row}:{send}"
 
 
-def words_of(record: Record, note: tuple[str, str, str] | None, campaign_id: str, row: int) -> Words:
-    """Say why a row is not accepted, or what it waits for."""
+def words_of(
+    record: Record, note: tuple[str, str, str] | None, campaign_id: str, row: int, until: str = ""
+) -> Words:
+    """Say why a row is not accepted, or what it waits for; `until`: when the window opens that it waits for."""
     state = record.state
     if state is State.ACCEPTED:
         return _ACCEPTED
@@ -178,7 +180,10 @@ def words_of(record: Record, note: tuple[str, str, str] | None, campaign_id: str
         return _CANCELLED
     if state is State.PENDING and record.story:
         last = record.story[-1]
-        return _waiting_words(last.event, last.code)
+        words = _waiting_words(last.event, last.code)
+        if until and last.code == Reason.WINDOW:
+            return replace(words, sentence=f"Put off until the customer's window opens, at {until}.")
+        return words
     if state in _PENDING:
         return _PENDING[state]
     if state is State.FAILED and record.code == Reason.INVALID:

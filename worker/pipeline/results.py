@@ -14,6 +14,7 @@ from worker.ledger.ledger import Ledger
 from worker.ledger.registry import CampaignInfo, Registry
 from worker.ledger.row import Record
 from worker.ledger.states import status_word
+from worker.pipeline.hours import Openings
 from worker.pipeline.reasons import words_of
 from worker.pipeline.results_files import ResultsFile
 from worker.settings import Settings
@@ -108,17 +109,18 @@ def stream_results(ledger: Ledger, info: CampaignInfo, stream: TextIO) -> int:
 
 
 def _lines(ledger: Ledger, info: CampaignInfo, kept: Sequence[int]) -> Iterator[list[Any]]:
+    openings = Openings(info)
     for number, record, cells, note in ledger.iter_rows(info.id, info.rows, whole_story=False):
         line: list[Any] = [escape_cell(cells[at]) for at in kept]
-        line += outcome_cells(info.id, number, record, note)
+        line += outcome_cells(info.id, number, record, note, openings.until(record, cells))
         yield line
 
 
 def outcome_cells(
-    campaign_id: str, number: int, record: Record, note: tuple[str, str, str] | None
+    campaign_id: str, number: int, record: Record, note: tuple[str, str, str] | None, until: str = ""
 ) -> list[Any]:
-    """Give the cells of OUTREACH_COLUMNS for one row."""
-    words = words_of(record, note, campaign_id, number)
+    """Give the cells of OUTREACH_COLUMNS for one row; `until`: when the window opens that it waits for."""
+    words = words_of(record, note, campaign_id, number, until)
     return [
         number,
         status_word(record.state),

@@ -11,6 +11,7 @@ from worker.ledger.ledger import Ledger
 from worker.ledger.registry import Registry
 from worker.ledger.row import Record, Row, Story
 from worker.ledger.states import Event, Reason, status_word
+from worker.pipeline.hours import Openings
 from worker.pipeline.reasons import Words, code_words, outreach_key, words_of
 
 
@@ -79,7 +80,7 @@ def explain(ledger: Ledger, registry: Registry, campaign_id: str, number: int) -
         campaign_id=campaign_id,
         row=number,
         status=status_word(row.state),
-        words=words_of(row.record, note, campaign_id, number),
+        words=words_of(row.record, note, campaign_id, number, Openings(info).until(row.record, row.cells)),
         key=outreach_key(campaign_id, number, row.record.send),
         record=row.record,
         columns=info.columns,

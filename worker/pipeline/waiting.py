@@ -10,6 +10,7 @@ from worker.ledger.row import Row
 from worker.ledger.states import State
 from worker.pacing.pacer import BucketState
 from worker.pipeline.dispatch import MOST_DOUBTS
+from worker.pipeline.hours import Openings
 from worker.pipeline.pace import FORBIDDEN
 from worker.pipeline.reasons import FIRST_TWILIO_CODE, code_words, words_of
 
@@ -106,11 +107,12 @@ def _failing(info: CampaignInfo, first: Row | None) -> str:
 def _due_later(info: CampaignInfo, first: Row | None, first_later: Row | None) -> str | None:
     if not info.is_idle:
         return None
+    until = Openings(info).until(first.record, first.cells) if first else ""
     pending, opened = info.counts.get(State.PENDING, 0), info.waiting_open
     if pending and info.next_due_ms:
         what = f"the time of {_rows(pending)} to be tried again, or to be in their window"
         why = (
-            f"; row {first.number}: {words_of(first.record, None, info.id, first.number).sentence}"
+            f"; row {first.number}: {words_of(first.record, None, info.id, first.number, until).sentence}"
             if first
             else ""
         )

@@ -1,11 +1,17 @@
 """First messages keep to the customer's hours, before the Interaction and again before the message."""
 
+import csv
+import io
 from datetime import UTC, datetime, timedelta
 
 from pipeline_bench import ROUTING, SENDER, Rig, phone
 
 from worker.gateway.outcome import Accepted
 from worker.ledger.states import Reason, State
+from worker.pipeline.hours import say_opening
+from worker.pipeline.results import stream_results
+from worker.pipeline.status import snapshot
+from worker.pipeline.story import explain
 
 
 def definition(opens_in_h: int, closes_in_h: int) -> str:
@@ -51,3 +57,32 @@ def test_opened_row_whose_window_closes_is_closed_and_begins_anew(rig: Rig) -> N
     assert rig.states() == {"ACCEPTED": 1}
     assert len(rig.simulator.journal("interaction")) == 2
     rig.judge()
+
+
+def test_row_that_waits_for_its_window_says_until_when(rig: Rig) -> None:
+    rig.campaign([phone(1)], definition=definition(1, 3))
+    rig.step()
+    rig.registry.see_worker("worker-1", {"host": "host", "pid": 1, "concurrency": 8})
+
+    told = explain(rig.ledger, rig.registry, "spring-1", 1).words
+    results = io.StringIO()
+    stream_results(rig.ledger, rig.info(), results)
+    waiting_for = snapshot(rig.bench, "spring-1")["waiting_for"]
+
+    opens_at = datetime.fromtimestamp(rig.info().next_due_ms / 1000, tz=UTC)
+    window = rig.bench.campaign("spring-1").campaign.window
+    assert window is not None
+    until = say_opening(opens_at, window.timezone)
+    assert opens_at.second == 0
+    assert f" {window.from_} in {window.timezone}" in until
+    assert told.sentence == f"Put off until the customer's window opens, at {until}."
+    (row,) = csv.DictReader(io.StringIO(results.getvalue()))
+    assert (row["outreach_code"], row["outreach_reason"]) == ("window", told.sentence)
+    assert waiting_for.endswith(f"row 1: {told.sentence}")
+
+
+def test_moment_is_written_by_the_customers_clock_and_in_utc() -> None:
+    moment = datetime(2026, 11, 22, 23, 30, tzinfo=UTC)
+
+    assert say_opening(moment, "Asia/Tokyo") == "2026-11-23 08:30 in Asia/Tokyo (2026-11-22 23:30 UTC)"
+    assert say_opening(moment, "UTC") == "2026-11-22 23:30 in UTC"

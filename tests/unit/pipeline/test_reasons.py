@@ -131,3 +131,16 @@ def test_row_with_a_new_send_only_waits_for_its_turn() -> None:
 )
 def test_only_what_may_pass_is_worth_a_retry(code: int, worth: bool) -> None:
     assert is_worth_retrying(code) is worth
+
+
+@pytest.mark.parametrize(
+    ("code", "sentence"),
+    [
+        (Reason.WINDOW, "Put off until the customer's window opens, at 2026-11-23 08:00 in Europe/London."),
+        (Reason.NOT_REACHED, "Put off until its next turn. Twilio could not be reached."),
+    ],
+)
+def test_row_that_waits_for_its_window_says_until_when(code: Reason, sentence: str) -> None:
+    record = Record(State.PENDING, story=(Story(Event.WAITING, AT, code),))
+
+    assert words_of(record, None, ID, 7, "2026-11-23 08:00 in Europe/London").sentence == sentence
