@@ -1,4 +1,4 @@
-"""How many bytes of Redis does a row cost, beside the customer's own columns, when all have gone the usual way?
+"""How many bytes of Redis does a row cost, beside the customer's own columns, when all were sent, delivered and read, and a tenth answered?
 
 python -m ops.bench.ledger_memory [--rows 100000]
 """
@@ -11,7 +11,7 @@ from tempfile import TemporaryDirectory
 
 import redis
 
-from ops.bench.ledger_rows import load, open_ledger, work_off
+from ops.bench.ledger_rows import hear, load, open_ledger, work_off
 
 GOAL_BYTES = 180
 
@@ -23,13 +23,19 @@ def measure(rows: int) -> None:
         campaign_id = load(ledger, registry, rows)
         loaded = _used(client)
         work_off(ledger, campaign_id, rows)
+        hear(ledger, campaign_id, rows)
         ended = _used(client)
         cells = _of_keys(client, ledger.key(campaign_id, "in:*"))
         info = registry.get(campaign_id)
         print(f"{rows:,} rows, {info.status_counts()['accepted']:,} accepted, server {_server(client)}")
         print(f"all, loaded     {(loaded - began) / rows:7.1f} bytes a row")
         print(f"all, at the end {(ended - began) / rows:7.1f} bytes a row")
-        for name, suffix in (("customers' columns", "in:*"), ("records", "rw:*"), ("outcomes", "out")):
+        for name, suffix in (
+            ("customers' columns", "in:*"),
+            ("records", "rw:*"),
+            ("outcomes", "out"),
+            ("index of receipts", "cv:*"),
+        ):
             print(f"  {name:<20}{_of_keys(client, ledger.key(campaign_id, suffix)) / rows:7.1f}")
         own = (ended - began - cells) / rows
         print(f"beside the customers' columns {own:.1f} bytes a row (goal: {GOAL_BYTES} at most)")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from hashlib import md5
 from itertools import count
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from worker.ledger.keys import BUCKET, pair
 from worker.ledger.ledger import Claim, Ledger, LoadRow
 from worker.ledger.registry import Registry
 from worker.ledger.row import pack_new
-from worker.ledger.states import State
+from worker.ledger.states import Delivery, State
 from worker.redis_server import EmbeddedRedis
 
 ID = "bench-0badcafe"
@@ -55,7 +56,8 @@ def accept(ledger: Ledger, campaign_id: str, row: int) -> None:
     claim = Claim(f"{next(_tokens):016x}", "bench:1", 60_000)
     lock = pair(ledger.prefix, f"{row}")
     assert ledger.claim_opening(campaign_id, row, claim, lock).ok
-    conversation = f"CH{row:032x}"
+    # As Twilio's are: without an order, so that they spread over the index.
+    conversation = f"CH{md5(str(row).encode(), usedforsecurity=False).hexdigest()}"
     opened = ledger.opened(
         campaign_id,
         row,
@@ -73,3 +75,13 @@ def accept(ledger: Ledger, campaign_id: str, row: int) -> None:
 def _row(number: int) -> LoadRow:
     cells = (f"+1202555{number:07d}", f"Customer {number}", "2026-12-01", "Europe/Berlin")
     return LoadRow(cells, pack_new(State.PENDING, number.to_bytes(8)))
+
+
+def hear(ledger: Ledger, campaign_id: str, rows: int) -> None:
+    """Note of every row that its message was delivered and read, and of a tenth that they were answered."""
+    for number in range(1, rows + 1):
+        message = ledger.get_row(campaign_id, number).record.message_sid
+        for delivery in (Delivery.SENT, Delivery.DELIVERED, Delivery.READ):
+            assert ledger.note_delivery(campaign_id, number, message, delivery).ok
+        if number % 10 == 0:
+            assert ledger.note_answer(campaign_id, number, ledger.now_ms()).ok
