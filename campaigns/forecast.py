@@ -1,9 +1,16 @@
 """Foretells what a campaign will take: time from its pace, and SMS segments from what it says."""
 
 import re
-from dataclasses import dataclass
+from collections import Counter
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 
 from campaigns.recipient import Recipient
+from campaigns.schedule import SendWindow
+
+FORESEEN = timedelta(days=90)
+_STEP = timedelta(minutes=10)
+_MOST_COUNTED, _MOST_FOLLOWED = 1000, 30
 
 # The GSM 03.38 alphabet; characters of the second row take two places each.
 _GSM = (
@@ -53,6 +60,55 @@ def duration_s(rows: int, *paces_per_s: float | None) -> float:
     """Say how long `rows` take at the slowest of the paces; None is no limit."""
     slowest = min((pace for pace in paces_per_s if pace is not None), default=0.0)
     return rows / slowest if slowest > 0 else 0.0
+
+
+@dataclass(slots=True)
+class OpenHours:
+    """How the windows of a campaign's rows draw it out; fed row by row.
+
+    Of many different windows, the most frequent stand for all.
+    """
+
+    rows: Counter[SendWindow] = field(default_factory=Counter)
+
+    def add(self, window: SendWindow) -> None:
+        """Count one row that is kept to `window`."""
+        if window in self.rows or len(self.rows) < _MOST_COUNTED:
+            self.rows[window] += 1
+        else:
+            self.rows[next(iter(self.rows))] += 1
+
+    @property
+    def hours_a_day(self) -> tuple[float, float]:
+        """Return for how many hours of a day the windows are open: the shortest and the longest of them."""
+        lengths = [window.length / timedelta(hours=1) for window in self.rows]
+        return min(lengths, default=24.0), max(lengths, default=24.0)
+
+    def ends_at(self, now: datetime, per_s: float) -> datetime | None:
+        """Foretell when the last row goes out at `per_s`, begun `now` (aware); None if not within FORESEEN."""
+        common = self.rows.most_common(_MOST_FOLLOWED)
+        share = self.rows.total() / max(1, sum(rows for _, rows in common))
+        left = {window: rows * share for window, rows in common}
+        moment = last = now.astimezone(UTC)
+        while left and moment < now + FORESEEN:
+            opens_at = {window: window.opens_at(moment) for window in left}
+            known = [at for at in opens_at.values() if at is not None]
+            if not known:
+                return None
+            if min(known) > moment:
+                moment = min(known)
+                continue
+            room = per_s * _STEP.total_seconds()
+            for window in [each for each, at in opens_at.items() if at == moment]:
+                sent = min(room, left[window])
+                room -= sent
+                if sent == left[window]:
+                    del left[window]
+                else:
+                    left[window] -= sent
+            last = moment + _STEP - timedelta(seconds=room / per_s)
+            moment += _STEP
+        return None if left else last
 
 
 @dataclass(slots=True)

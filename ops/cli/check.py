@@ -4,6 +4,8 @@ import time
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import asdict
+from datetime import UTC, datetime
+from math import ceil
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -63,7 +65,7 @@ def _begin(campaign: Path, customers: Path) -> "Checking":
     from worker import wiring
 
     gateway = wiring.build_gateway(settings) if settings.has_credentials else None
-    return Checking(settings, definition, campaign, customers, gateway, time.sleep)
+    return Checking(settings, definition, campaign, customers, gateway, time.sleep, datetime.now(UTC))
 
 
 def _keep_first(found: Iterator["Problem"], shown: "deque[Problem]") -> Iterator["Problem"]:
@@ -89,7 +91,9 @@ def _print(checking: "Checking") -> None:
     verdicts = ", ".join(f"{words.number(n)} {verdict}" for verdict, n in by_verdict.items())
     screen.answer(f"{checking.customers} ({checking.file_format}): {words.rows(checking.rows)}: {verdicts}")
     messages = "1 first message" if ready == 1 else f"{words.number(ready)} first messages"
-    screen.answer(f"Forecast: about {words.duration(checking.duration_s)} for {messages}")
+    screen.answer(
+        f"Forecast: about {words.duration(checking.duration_s)} for {messages}{_kept_to_hours(checking)}"
+    )
     if checking.campaign.channel == "sms" and checking.forecast.segments:
         forecast = checking.forecast
         unicode = f", {words.rows(forecast.unicode_rows)} in Unicode" if forecast.unicode_rows else ""
@@ -99,6 +103,25 @@ def _print(checking: "Checking") -> None:
     screen.answer(_twilio_line(checking))
     if not ready:
         screen.say("error: no row can be sent", "red")
+
+
+def _kept_to_hours(checking: "Checking") -> str:
+    """Say how the windows draw the campaign out; nothing where they do not."""
+    from campaigns.forecast import FORESEEN
+
+    if not checking.hours.rows:
+        return ""
+    shortest, longest = (words.duration(hours * 3600) for hours in checking.hours.hours_a_day)
+    open_for = shortest if shortest == longest else f"{shortest} to {longest}"
+    windows = "the window is" if len(checking.hours.rows) == 1 else "their windows are"
+    ends_at = checking.ends_at()
+    if ends_at is None:
+        return f"; {windows} open {open_for} a day, and {FORESEEN.days} days are not enough for all"
+    takes_s = (ends_at - checking.now).total_seconds()
+    if takes_s < checking.duration_s + 60:
+        return ""
+    days = f"{ceil(takes_s / 86_400)} days" if takes_s > 86_400 else words.duration(takes_s)
+    return f"; {windows} open {open_for} a day: begun now, about {days}, until {ends_at:%Y-%m-%d %H:%M} UTC"
 
 
 def _twilio_line(checking: "Checking") -> str:

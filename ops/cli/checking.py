@@ -2,13 +2,14 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from campaigns.check import check_rows
 from campaigns.definition import Campaign
 from campaigns.duplicates import Duplicates
-from campaigns.forecast import Forecast, duration_s
+from campaigns.forecast import Forecast, OpenHours, duration_s
 from campaigns.problems import Problem
 from campaigns.recipients import compile_campaign
 from campaigns.table import open_table
@@ -34,10 +35,12 @@ class Checking:
     customers: Path
     gateway: "TwilioGateway | None"
     sleep: Callable[[float], None]
+    now: datetime
     rows: int = 0
     by_verdict: dict[str, int] = field(default_factory=lambda: {"ready": 0, "invalid": 0, "skipped": 0})
     by_code: dict[str, int] = field(default_factory=dict)
     forecast: Forecast = field(default_factory=Forecast)
+    hours: OpenHours = field(default_factory=OpenHours)
     file_format: str = ""
     twilio_errors: int = 0
     unreachable: TwilioUnavailableError | None = None
@@ -63,6 +66,8 @@ class Checking:
                 if row.recipient is not None:
                     if telling is None or self.by_verdict["ready"] <= telling:
                         named.see(row.recipient)
+                    if row.recipient.window is not None:
+                        self.hours.add(row.recipient.window)
                     if is_sms:
                         self.forecast.add(row.recipient)
                 yield from row.problems
@@ -78,6 +83,12 @@ class Checking:
         account, sender = self.settings.account_interactions_per_s, self.campaign.sender_messages_per_s
         return duration_s(self.by_verdict["ready"], account, ceiling, sender)
 
+    def ends_at(self) -> datetime | None:
+        """Foretell when the last message goes out, kept to the windows; None where that is beyond what is foreseen."""
+        if not self.hours.rows:
+            return self.now + timedelta(seconds=self.duration_s)
+        return self.hours.ends_at(self.now, self.by_verdict["ready"] / self.duration_s)
+
     @property
     def exit_code(self) -> int:
         """Return 2 where it could not be sent at all, 4 where Twilio could not be asked, 1 where rows are invalid."""
@@ -88,7 +99,8 @@ class Checking:
         return 1 if self.by_verdict["invalid"] else 0
 
     def as_dict(self) -> dict[str, Any]:
-        """Return what is known, for a program."""
+        """Return what is known, for a program; `ends_at` is foretold as if it were begun now."""
+        ends_at = self.ends_at()
         return {
             "campaign": self.campaign.name,
             "file": str(self.customers),
@@ -97,6 +109,7 @@ class Checking:
             **self.by_verdict,
             "codes": self.by_code,
             "duration_s": round(self.duration_s, 1),
+            "ends_at": f"{ends_at:%Y-%m-%dT%H:%M:%SZ}" if ends_at else None,
             "segments": self.forecast.segments if self.campaign.channel == "sms" else None,
             "twilio_asked": self.gateway is not None and self.unreachable is None,
             "exit_code": self.exit_code,
