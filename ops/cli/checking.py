@@ -13,10 +13,9 @@ from campaigns.forecast import Forecast, OpenHours, duration_s
 from campaigns.problems import Problem
 from campaigns.recipients import compile_campaign
 from campaigns.table import open_table
-from ops.cli.preflight import telling_rows
 from worker.errors import TwilioUnavailableError
 from worker.gateway.outcome import Unknown
-from worker.pipeline.preflight import Named, ask_twilio
+from worker.pipeline.preflight import Named, ask_twilio, telling_rows
 from worker.settings import Settings
 
 if TYPE_CHECKING:

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterable
+from collections.abc import Callable, Hashable, Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import partial
+from itertools import islice
+from pathlib import Path
 from typing import TypeVar
 
-from campaigns.check import template_problems
+from campaigns.check import check_rows, template_problems
 from campaigns.definition import Campaign
+from campaigns.duplicates import Duplicates
 from campaigns.problems import Problem, Severity
-from campaigns.recipients import Recipient
+from campaigns.recipients import Recipient, compile_campaign
+from campaigns.table import open_table
 from worker.errors import TwilioUnavailableError
 from worker.gateway.outcome import Accepted, Answer, Unknown
 from worker.gateway.seen import TemplateSeen
@@ -68,6 +72,20 @@ def see_all(recipients: Iterable[Recipient]) -> Named:
     return named
 
 
+def ask_about(
+    gateway: TwilioGateway,
+    campaign: Campaign,
+    definition: Path,
+    customers: Path,
+    sleep: Callable[[float], None],
+) -> list[Problem]:
+    """Check what the campaign and its customers' file name; no more of the file is read than that needs.
+
+    Returns, raises: as `ask_twilio`; RefusedError too, where the file can't be used.
+    """
+    return ask_twilio(gateway, campaign, see_all(_telling(campaign, customers)), sleep, str(definition))
+
+
 def ask_twilio(
     gateway: TwilioGateway, campaign: Campaign, named: Named, sleep: Callable[[float], None], file: str
 ) -> list[Problem]:
@@ -90,6 +108,28 @@ def ask_twilio(
             "warning",
         )
     return asker.problems
+
+
+def telling_rows(campaign: Campaign) -> int | None:
+    """Return how many rows name all that a campaign names at Twilio; None where each may name something else."""
+    routing = campaign.routing
+    sids = (routing.workspace_sid, routing.workflow_sid, routing.queue_sid, routing.worker_sid)
+    if any(
+        text and "{" in text
+        for text in (*sids, *routing.agents, campaign.message.content_sid, campaign.from_)
+    ):
+        return None
+    # Agents are dealt in turn, though not strictly by row.
+    return max(1, 4 * len(routing.agents))
+
+
+def _telling(campaign: Campaign, customers: Path) -> Iterator[Recipient]:
+    """Go through the recipients as far as they may name something new."""
+    with open_table(customers) as table, Duplicates() as seen:
+        compiled = compile_campaign(campaign, table.columns, table.file)
+        checked = check_rows(compiled, table, seen)
+        ready = (row.recipient for row in checked if row.recipient is not None)
+        yield from islice(ready, telling_rows(campaign))
 
 
 class _Asker:
