@@ -21,8 +21,12 @@ def find_others(registry: Registry, name: str, campaign_id: str) -> list[Campaig
 
 def find_contacted(ledger: Ledger, others: list[CampaignInfo]) -> tuple[AddressHashes, list[CampaignInfo]]:
     """Give the addresses that `others` have reached or may have, and which of them go on sending."""
-    unfinished = [info for info in others if info.left and info.state in ("running", "paused")]
-    return AddressHashes(_reached(ledger, others)), unfinished
+    return AddressHashes(_reached(ledger, others)), find_unfinished(others)
+
+
+def find_unfinished(others: list[CampaignInfo]) -> list[CampaignInfo]:
+    """Give those of `others` that go on sending."""
+    return [info for info in others if info.left and info.state in ("running", "paused")]
 
 
 def holds_contacted(ledger: Ledger, info: CampaignInfo, contacted: AddressHashes) -> bool:

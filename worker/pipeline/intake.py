@@ -14,8 +14,15 @@ from campaigns.table import file_sha256, open_table
 from worker.ledger.ledger import Ledger
 from worker.ledger.registry import CampaignInfo, Registry
 from worker.ledger.suppression import Suppression
-from worker.pipeline.contacted import find_contacted, find_others, holds_contacted
-from worker.pipeline.loading import Loaded, Progress, check_again, load_file, stamp_of
+from worker.pipeline.contacted import find_contacted, find_others, find_unfinished, holds_contacted
+from worker.pipeline.loading import (
+    Loaded,
+    Progress,
+    UnfinishedError,
+    check_again,
+    load_file,
+    stamp_of,
+)
 from worker.pipeline.results import is_known_by_results
 from worker.settings import Settings
 
@@ -195,6 +202,17 @@ def carry_out(
     )
 
 
+def refuse_too_early(registry: Registry, decision: Decision) -> None:
+    """Refuse a file while another one of its name is being sent, before Twilio is asked or anything is read.
+
+    Raises: UnfinishedError, as `carry_out` would.
+    """
+    others = find_others(registry, decision.campaign.name, decision.campaign_id)
+    unfinished = find_unfinished(others)
+    if decision.begins and decision.generation == 0 and unfinished:
+        raise _unfinished(decision, unfinished[0])
+
+
 def _generations(
     registry: Registry, settings: Settings, name: str, digest: str, folder: Path
 ) -> Iterator[tuple[int, str, CampaignInfo | None]]:
@@ -288,14 +306,14 @@ def _warned(decision: Decision, what: str, advice: str) -> Decision:
     return replace(decision, warnings=(*decision.warnings, warning))
 
 
-def _unfinished(decision: Decision, other: CampaignInfo) -> RefusedError:
+def _unfinished(decision: Decision, other: CampaignInfo) -> UnfinishedError:
     """Two files of one name at work would contact those twice who stand in both and are in neither yet."""
     what = f"another file of the campaign {decision.campaign.name} is unfinished: {other.id}, with {other.left} rows left"
     advice = (
         f"let it finish, or end it with `outreach cancel {other.id}`; then this file contacts those whom it has not reached; "
         "`--again` contacts everybody"
     )
-    return RefusedError([Problem(str(decision.customers_file), None, None, what, advice)])
+    return UnfinishedError([Problem(str(decision.customers_file), None, None, what, advice)])
 
 
 def _lost(customers: Path, results: Path) -> RefusedError:
@@ -308,4 +326,14 @@ def _lost(customers: Path, results: Path) -> RefusedError:
     return RefusedError([Problem(str(customers), None, None, what, advice)])
 
 
-__all__ = ["Decision", "Intake", "Progress", "carry_out", "decide", "take_in"]
+__all__ = [
+    "Decision",
+    "Intake",
+    "Progress",
+    "UnfinishedError",
+    "carry_out",
+    "decide",
+    "refuse_too_early",
+    "stamp_of",
+    "take_in",
+]

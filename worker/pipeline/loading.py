@@ -34,6 +34,10 @@ _STATES = {"ready": State.PENDING, "invalid": State.INVALID, "skipped": State.SK
 _REASONS = {"duplicate": Reason.DUPLICATE, "already_contacted": Reason.ALREADY_CONTACTED}
 
 
+class UnfinishedError(RefusedError):
+    """Report that another file of the campaign's name is still being sent: this one may be loaded when that has ended."""
+
+
 @dataclass(slots=True)
 class Loaded:
     """What a pass over a file has seen."""
@@ -193,7 +197,7 @@ def _start(registry: Registry, campaign_id: str, path: Path, rows: int, known: S
     if reply.why == "other":
         what = f"another file of this name was begun while this one was loaded: {reply.values[0].decode()}"
         advice = "give the command again when that one has ended: then this file contacts those whom it has not reached"
-        raise _refused(path, what, advice)
+        raise UnfinishedError([Problem(str(path), None, None, what, advice)])
     info = registry.get(campaign_id)
     if info.state == "loading":
         raise RefusedHereError(
