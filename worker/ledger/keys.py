@@ -14,6 +14,11 @@ All keys of an account share one hash tag, so that pacing, pair locks and campai
 | `o:{tag}:dnc` | HASH | the do-not-contact list: `<channel>|<address>` or `*|<address>`, salted SHA-1 of it where there is a salt -> JSON {reason, date_ms} |
 | `o:{tag}:dnc:salt` | STRING | the list's salt; there where only hashes are kept |
 | `o:{tag}:pair:<hash>` | STRING | row that has a (customer, sender) pair in hand, or an Interaction of it to be closed; PX `pair_ms` |
+| `o:{tag}:schedules` | SET | names of the schedules |
+| `o:{tag}:tt:<entry>` | HASH | an entry of the timetable: `schedule` JSON, `made_ms`, `settled_ms` (the last night that ended), of the open night `night` JSON, `token`, `owner`, `lease_ms`, `again_ms`; an entry is `files:<schedule>` or `follow-ups:<campaign id>` |
+| `o:{tag}:tt:<entry>:nights` | LIST | JSON of the nights that ended, the newest first; the last 60 |
+| `o:{tag}:tt:<entry>:taken` | HASH | SHA-256 of a customers' file -> JSON {file, stamp, night_ms, campaign}: taken once |
+| `o:{tag}:beat:…` | - | RedBeat's own; `o:{tag}:beat::lock` (PX 25 s) is there while a beat acts |
 | `o:{tag}:c:<id>` | HASH | the campaign: state, definition, columns, counts `n<state>`, `d<delivery>`, `dc<code>`, `answered`, `opted_out`, `seq`, `born`, `cautious`, `cursor`, `loaded`, `follow_ups`, … |
 | `o:{tag}:c:<id>.f<n>-<t>` | HASH | a wave: the n-th follow-up for the t-th time; its other keys as a campaign's, but for `in`, which is the campaign's |
 | `…:in:<bucket>` | HASH | field row-in-bucket -> JSON list of the customer's cells |
@@ -76,6 +81,21 @@ def place_in_wave(any_id: str) -> tuple[int, int]:
 def campaign(account_prefix: str, campaign_id: str) -> str:
     """Name the campaign's hash, on which its other keys hang."""
     return f"{account_prefix}c:{campaign_id}"
+
+
+def entry(account_prefix: str, name: str) -> str:
+    """Name the hash of an entry of the timetable, on which its other keys hang."""
+    return f"{account_prefix}tt:{name}"
+
+
+def beat_prefix(account_tag: str) -> str:
+    """Give the prefix of RedBeat's keys."""
+    return f"{prefix(account_tag)}beat:"
+
+
+def beat_lock(account_prefix: str) -> str:
+    """Name the lock that the beat holds that acts."""
+    return f"{account_prefix}beat::lock"
 
 
 def pair(account_prefix: str, addresses: str) -> str:

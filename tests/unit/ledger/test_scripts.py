@@ -18,7 +18,7 @@ TEXTS = {each.name.removesuffix(".lua"): each.read_text() for each in FOLDER.ite
 COMMANDS_6_2 = {
     *("DEL", "EXISTS", "GET", "PEXPIRE", "SET", "TIME", "UNLINK"),
     *("HDEL", "HEXISTS", "HGET", "HINCRBY", "HMGET", "HSET", "HSETNX"),
-    *("LLEN", "LRANGE", "LREM", "LTRIM", "RPUSH"),
+    *("LLEN", "LRANGE", "LREM", "LPUSH", "LTRIM", "RPUSH"),
     *("SADD", "SMEMBERS", "SREM"),
     *("XADD", "ZADD", "ZRANGE", "ZRANGEBYSCORE", "ZREM", "ZSCORE"),
 }
