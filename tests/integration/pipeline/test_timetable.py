@@ -1,0 +1,615 @@
+"""Tell whether each night of a schedule is acted on once, takes in the new files, and says what came of it; time is passed in."""
+
+import os
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pipeline_bench import BODY, ROUTING, SENDER, KilledError, Rig, phone
+
+from worker.errors import NotFoundError
+from worker.ledger.timetable import Night, Schedule, Timetable, files_entry
+from worker.pipeline import timetable
+from worker.pipeline.bench import Workbench
+from worker.pipeline.nights import history, overview
+
+BERLIN = "Europe/Berlin"
+EVENING = "0 18 * * *"
+DEFINITION = f'name = "renewals"\nchannel = "sms"\nfrom = "{SENDER}"\nto = "{{{{ phone }}}}"\n{ROUTING}{BODY}'
+
+
+class Nights:
+    """A schedule, the folder that its files come into, and the clock."""
+
+    def __init__(self, rig: Rig, folder: Path) -> None:
+        self.rig = rig
+        self.drop = folder / "drop"
+        self.drop.mkdir()
+        self.definition = folder / "renewals.toml"
+        self.definition.write_text(DEFINITION)
+        self.table = Timetable(rig.registry)
+        self.dead: set[str] = set()
+        self.entry = files_entry("nightly")
+
+    def at(self, text: str) -> None:
+        """Set the clock to a time in UTC."""
+        now_ms = int(datetime.fromisoformat(text).replace(tzinfo=UTC).timestamp() * 1000)
+        self.rig.clock.shift_ms += now_ms - self.rig.clock.now_ms()
+
+    def pass_(self, **time: float) -> None:
+        """Put the clock forward."""
+        self.rig.clock.shift_ms += int(timedelta(**time).total_seconds() * 1000)
+
+    def add(self, customers: str = "*.csv", cron: str = EVENING, zone: str = BERLIN, **more: Any) -> None:
+        """Add the schedule."""
+        campaign, pattern = str(self.definition), str(self.drop / customers)
+        assert self.table.put_schedule(Schedule("nightly", campaign, pattern, cron, zone, **more)).ok
+
+    def file(self, name: str, *numbers: int, header: str = "phone,name", age_s: float = 3600) -> Path:
+        """Have a file there that was written a while ago."""
+        path = self.drop / name
+        path.write_text("\n".join([header, *(f"{phone(number)},Ann" for number in numbers)]) + "\n")
+        self.touch(path, age_s)
+        return path
+
+    def touch(self, path: Path, age_s: float = 3600) -> None:
+        """Have a file last changed a while ago."""
+        written = self.rig.clock.wall_s() - age_s
+        os.utime(path, (written, written))
+
+    def run(self, bench: Workbench | None = None) -> None:
+        """Look at the timetable, as the task does."""
+        timetable.run(bench or self.rig.bench, self.dead.__contains__, lambda: True)
+
+    def run_now(self) -> Night | None:
+        """Carry the schedule out at once."""
+        return timetable.run_now(self.rig.bench, "nightly", self.dead.__contains__, lambda: True)
+
+    @property
+    def ended(self) -> list[Night]:
+        """List the nights that ended, the newest first."""
+        return self.table.nights(self.entry)
+
+    @property
+    def open(self) -> Night:
+        """Give the night that has not ended."""
+        night = self.table.state(self.entry).night
+        assert night is not None
+        return night
+
+    def planned(self) -> list[str]:
+        """List when the nights that ended were planned, in UTC, the oldest first."""
+        return [f"{timetable.moment(night.planned_ms):%d %H:%M}" for night in reversed(self.ended)]
+
+    def rows(self) -> int:
+        """Count the rows of all campaigns."""
+        return sum(self.rig.registry.get(each).rows for each in self.rig.registry.ids())
+
+    def finish(self) -> None:
+        """Have all that was begun end."""
+        for campaign_id in self.rig.registry.active():
+            self.rig.registry.cancel(campaign_id)
+            self.rig.ledger.cancel_rows(campaign_id)
+
+
+@pytest.fixture
+def nights(rig: Rig, tmp_path: Path) -> Iterator[Nights]:
+    found = Nights(rig, tmp_path)
+    found.at("2026-11-20T12:00")
+    return found
+
+
+# Once a night -----------------------------------------------------------------------------------------------
+
+
+def test_night_takes_in_the_files_that_are_there_and_says_so(nights: Nights) -> None:
+    nights.add()
+    nights.file("monday.csv", 1, 2)
+    nights.run()
+    assert not nights.ended, "it was not due yet"
+
+    nights.at("2026-11-20T17:00:05")
+    nights.run()
+    nights.run()
+
+    (night,) = nights.ended
+    assert night.state == "done"
+    assert night.outcome == "Took in monday.csv: 2 pending."
+    assert night.counts["pending"] == 2
+    assert list(night.campaigns) == nights.rig.registry.ids()
+    assert nights.rig.registry.get(night.campaigns[0]).state == "running"
+
+
+def test_first_night_is_the_first_after_the_schedule_was_added(nights: Nights) -> None:
+    nights.at("2026-11-20T17:00:01")
+    nights.add()
+
+    nights.run()
+    nights.at("2026-11-21T17:00:01")
+    nights.run()
+
+    assert nights.planned() == ["21 17:00"]
+
+
+@pytest.mark.parametrize(
+    ("zone", "cron", "begin", "planned"),
+    [
+        (BERLIN, "30 2 * * *", "2026-03-28T12:00", ["29 01:00", "30 00:30"]),
+        (BERLIN, "30 2 * * *", "2026-10-24T12:00", ["25 00:30", "26 01:30"]),
+        ("America/New_York", "30 2 * * *", "2026-03-08T00:00", ["08 07:00", "09 06:30"]),
+        ("America/New_York", "30 1 * * *", "2026-11-01T00:00", ["01 05:30", "02 06:30"]),
+        ("Australia/Lord_Howe", "45 1 * * *", "2026-04-04T00:00", ["04 14:45", "05 15:15"]),
+        ("America/Santiago", "0 0 * * *", "2026-09-06T00:00", ["06 04:00", "07 03:00"]),
+    ],
+)
+def test_night_comes_once_where_clocks_change(
+    nights: Nights, zone: str, cron: str, begin: str, planned: list[str]
+) -> None:
+    nights.at(begin)
+    nights.add(cron=cron, zone=zone)
+
+    for _ in range(88):
+        nights.pass_(minutes=30)
+        nights.run()
+
+    assert nights.planned() == planned
+
+
+def test_outage_is_caught_up_with_the_latest_night_only(nights: Nights) -> None:
+    nights.add()
+    nights.file("monday.csv", 1)
+
+    nights.at("2026-11-23T20:30")
+    nights.run()
+    nights.run()
+
+    (night,) = nights.ended
+    assert nights.planned() == ["23 17:00"]
+    assert night.outcome.endswith("It began 3 h 30 min late. 3 earlier nights passed with nothing running.")
+    assert nights.rows() == 1
+
+
+def test_missed_night_is_skipped_where_that_is_the_rule(nights: Nights) -> None:
+    nights.add(misfire="skip")
+    nights.file("monday.csv", 1)
+
+    nights.at("2026-11-21T17:11")
+    nights.run()
+    nights.at("2026-11-22T17:09")
+    nights.run()
+
+    late, next_one = reversed(nights.ended)
+    assert (late.state, next_one.state) == ("skipped", "done")
+    assert (
+        late.outcome
+        == "Skipped: nothing was running at its time. 1 earlier night passed with nothing running."
+    )
+    assert nights.rows() == 1
+
+
+def test_sixty_nights_are_kept(nights: Nights) -> None:
+    nights.add(cron="* * * * *")
+
+    for _ in range(62):
+        nights.pass_(minutes=1)
+        nights.run()
+
+    assert len(nights.ended) == 60
+    assert nights.ended[0].outcome == "No file: nothing matches *.csv."
+
+
+# Files ------------------------------------------------------------------------------------------------------
+
+
+def _evening(nights: Nights, day: int) -> None:
+    nights.at(f"2026-11-{day}T17:00:01")
+    nights.run()
+
+
+def test_file_is_taken_once_by_its_content_whatever_it_is_called(nights: Nights) -> None:
+    nights.add()
+    first = nights.file("a.csv", 1)
+    _evening(nights, 20)
+    nights.finish()
+    copy = nights.drop / "copy.csv"
+    copy.write_bytes(first.read_bytes())
+    nights.touch(copy)
+    first.rename(nights.drop / "renamed.csv")
+
+    _evening(nights, 21)
+
+    assert nights.ended[0].outcome == "No new file: the 2 that match were taken on earlier nights."
+    assert nights.ended[0].state == "nothing"
+    (taken,) = history(nights.rig.bench, nights.entry)["taken"]
+    assert (taken["file"], len(taken["sha256"])) == ("a.csv", 64)
+    assert taken["campaign"] in nights.rig.registry.ids()
+
+
+def test_path_of_one_file_is_taken_in_anew_each_night_that_it_is_another(nights: Nights) -> None:
+    nights.add("customers [daily].csv")  # a path that is there is no glob
+    nights.file("customers [daily].csv", 1)
+    _evening(nights, 20)
+    nights.finish()
+    nights.file("customers [daily].csv", 1, 2)
+
+    _evening(nights, 21)
+
+    assert [night.state for night in nights.ended] == ["done", "done"]
+    assert len(nights.rig.registry.ids()) == 2
+
+
+def test_file_that_is_being_written_is_taken_by_a_later_run_of_the_same_night(nights: Nights) -> None:
+    nights.add()
+    nights.at("2026-11-20T17:00:01")
+    nights.file("a.csv", 1, age_s=2)
+    nights.run()
+    assert nights.open.outcome == "a.csv is still being written. It is tried again until the next night."
+    nights.pass_(seconds=20)
+    nights.file("a.csv", 1, 2, age_s=0)
+    nights.run()
+    nights.pass_(seconds=6)
+    nights.run()
+    assert nights.open.state == "waiting", "it has changed since the first look"
+
+    nights.pass_(seconds=6)
+    nights.run()
+
+    assert nights.ended[0].outcome == "Took in a.csv: 2 pending."
+    assert nights.planned() == ["20 17:00"]
+
+
+def test_file_of_a_server_whose_clock_is_ahead_is_quiet_when_two_looks_saw_it_unchanged(
+    nights: Nights,
+) -> None:
+    nights.add()
+    nights.at("2026-11-20T17:00:01")
+    nights.file("a.csv", 1, age_s=-7200)
+    nights.run()
+    assert nights.open.waits_for == "file"
+
+    nights.pass_(seconds=20)
+    nights.run()
+
+    assert nights.ended[0].state == "done"
+
+
+@pytest.mark.parametrize("name", ["a.csv.part", "a.tmp", "a.crdownload"])
+def test_file_under_a_passing_name_is_left_until_it_has_its_own(nights: Nights, name: str) -> None:
+    nights.add("*")
+    (nights.drop / ".hidden.csv").write_text("phone,name\n")
+    nights.at("2026-11-20T17:00:01")
+    passing = nights.file(name, 1, age_s=1)
+    nights.run()
+    nights.pass_(seconds=30)
+    nights.run()
+    assert nights.open.waits_for == "file"
+
+    passing.rename(nights.drop / "a.csv")
+    for _ in range(2):
+        nights.pass_(seconds=20)
+        nights.run()
+
+    assert nights.ended[0].outcome == "Took in a.csv: 1 pending."
+
+
+def test_file_that_stays_unfinished_is_given_up_when_the_next_night_has_come_and_taken_then(
+    nights: Nights,
+) -> None:
+    nights.add()
+    nights.at("2026-11-20T17:00:01")
+    nights.file("a.csv", 1, age_s=1)
+    nights.run()
+    nights.file("a.csv", 1, 2, age_s=-86400)
+
+    nights.at("2026-11-21T17:00:01")
+    nights.run()
+    nights.pass_(seconds=20)
+    nights.run()
+
+    assert [night.state for night in nights.ended] == ["done", "given_up"]
+    assert (
+        nights.ended[1].outcome
+        == "a.csv is still being written. The next night has come, so this one has ended."
+    )
+
+
+def test_refused_file_is_not_taken_and_a_mended_one_is_tried(nights: Nights) -> None:
+    nights.add()
+    nights.file("a.csv", 1, header="telephone,name")
+    nights.file("b.csv", 2)
+    _evening(nights, 20)
+    night = nights.ended[0]
+    assert (night.state, night.files) == ("refused", ("b.csv",))
+    assert night.outcome == "Took in b.csv: 1 pending. a.csv was refused."
+    assert night.problems[0].startswith("renewals.toml") or night.problems[0].startswith("a.csv")
+    assert not any(str(nights.drop) in line or phone(1) in line for line in night.problems)
+    nights.finish()
+
+    nights.file("a.csv", 1)
+    _evening(nights, 21)
+
+    assert nights.ended[0].outcome == "Took in a.csv: 1 pending."
+
+
+def test_problems_of_rows_are_kept_without_customers_data(nights: Nights) -> None:
+    nights.add()
+    (nights.drop / "a.csv").write_text("phone,name\n12,Ann\n+1999,Bob\n")
+    os.utime(nights.drop / "a.csv", (0, 0))
+
+    _evening(nights, 20)
+
+    night = nights.ended[0]
+    assert night.state == "refused"
+    assert "2 invalid" in night.problems[0]
+    assert night.problems[1:] == ("2 problems of rows: `outreach check` tells them",)
+
+
+def test_refused_definition_says_so_and_one_that_this_worker_does_not_see_is_left_to_others(
+    nights: Nights,
+) -> None:
+    nights.add()
+    nights.file("a.csv", 1)
+    nights.definition.write_text(DEFINITION + "[imagined]\n")
+    _evening(nights, 20)
+    assert nights.ended[0].outcome == "The definition renewals.toml was refused."
+    assert "imagined" in nights.ended[0].problems[0]
+    nights.definition.unlink()
+    _evening(nights, 21)
+    assert nights.open.outcome.startswith("This worker sees no renewals.toml in its folder.")
+
+    nights.definition.write_text(DEFINITION)
+    nights.pass_(seconds=20)
+    nights.run()
+
+    assert nights.ended[0].state == "done"
+
+
+def test_folder_that_this_worker_does_not_see_is_left_to_others(nights: Nights) -> None:
+    nights.add("*/*.csv")
+    nights.drop.rename(nights.drop.with_name("elsewhere"))
+
+    _evening(nights, 20)
+
+    assert nights.open.outcome.startswith("This worker does not see the folder of the customers' files.")
+
+
+def test_file_waits_while_an_earlier_one_of_the_campaign_is_unfinished(nights: Nights) -> None:
+    nights.add()
+    nights.file("a.csv", 1)
+    nights.file("b.csv", 1, 2)
+    _evening(nights, 20)
+    assert nights.open.files == ("a.csv",)
+    assert "b.csv waits: another file of the campaign renewals is unfinished" in nights.open.outcome
+    nights.pass_(seconds=30)
+    nights.run()
+    assert nights.open.waits_for == "earlier_file"
+
+    nights.finish()
+    nights.pass_(seconds=61)
+    nights.run()
+
+    night = nights.ended[0]
+    assert (night.state, night.files, len(night.campaigns)) == ("done", ("a.csv", "b.csv"), 2)
+    assert nights.planned() == ["20 17:00"]
+
+
+def test_twilio_that_is_away_is_waited_for(nights: Nights, rig: Rig) -> None:
+    nights.add()
+    nights.file("a.csv", 1)
+    away = rig.worker("worker-2", base_url="http://127.0.0.1:9")
+    nights.at("2026-11-20T17:00:01")
+    nights.run(away)
+    assert nights.open.waits_for == "twilio"
+
+    nights.pass_(seconds=61)
+    nights.run()
+
+    assert nights.ended[0].state == "done"
+
+
+def test_sender_that_twilio_lacks_refuses_the_file(nights: Nights) -> None:
+    nights.definition.write_text(DEFINITION.replace(SENDER, "+12025550000"))
+    nights.rig.simulator.settings(senders=[SENDER])
+    nights.add()
+    nights.file("a.csv", 1)
+
+    _evening(nights, 20)
+
+    assert nights.ended[0].state == "refused"
+    assert nights.rig.registry.ids() == []
+
+
+# Killed and continued ---------------------------------------------------------------------------------------
+
+_MOMENTS = [
+    f"{when} {script}"
+    for script in ("take_night", "create", "load_rows", "start", "take_file", "note_night")
+    for when in ("before", "after")
+]
+
+
+def _kill(nights: Nights, where: str) -> None:
+    """Have the worker die at a moment of its night."""
+    points = nights.rig.points
+    points.passed.clear()
+    points.counts, points.strike_at = where.__eq__, 0
+    with pytest.raises(KilledError):
+        nights.run()
+    points.strike_at = None
+
+
+@pytest.mark.parametrize("where", _MOMENTS)
+def test_night_whose_worker_is_killed_is_gone_on_with_by_the_next_run(
+    nights: Nights, rig: Rig, where: str
+) -> None:
+    nights.add()
+    nights.file("a.csv", *range(1, 131))
+    nights.at("2026-11-20T17:00:01")
+    _kill(nights, where)
+    nights.dead.add("worker-1")
+
+    nights.run(rig.worker("worker-2"))
+
+    (night,) = nights.ended
+    assert night.outcome == "Took in a.csv: 130 pending."
+    assert nights.rows() == 130
+    assert len(rig.registry.ids()) == 1
+    assert len(nights.table.taken(nights.entry)) == 1
+
+
+def test_night_of_a_worker_that_died_elsewhere_is_gone_on_with_when_its_lease_is_over(
+    nights: Nights, rig: Rig
+) -> None:
+    nights.add()
+    nights.file("a.csv", 1)
+    nights.at("2026-11-20T17:00:01")
+    _kill(nights, "after create")
+    other = rig.worker("worker-2")
+    nights.run(other)
+    assert nights.open.state == "running"
+
+    nights.pass_(milliseconds=timetable.LEASE_MS)
+    nights.run(other)
+
+    assert nights.ended[0].state == "done"
+
+
+def test_night_in_hand_is_left_alone_by_everybody_else(nights: Nights, rig: Rig) -> None:
+    nights.add()
+    nights.file("a.csv", *range(1, 131))
+    nights.at("2026-11-20T17:00:01")
+    other, asked = rig.worker("worker-2"), []
+
+    def meanwhile(where: str) -> None:
+        if where == "after load_rows" and len(asked) < 1:
+            asked.append(nights.table.state(nights.entry).owner)
+            nights.run(other)
+            assert nights.run_now() is None
+
+    rig.points.meanwhile = meanwhile
+    nights.run()
+
+    assert asked == ["worker-1"]
+    assert len(nights.ended) == 1
+    assert nights.rows() == 130
+
+
+def test_long_night_is_held_on_to_and_left_where_somebody_else_has_it(nights: Nights, rig: Rig) -> None:
+    nights.add()
+    nights.file("a.csv", *range(1, 257))
+    nights.at("2026-11-20T17:00:01")
+    other, loaded = rig.worker("worker-2"), []
+
+    def meanwhile(where: str) -> None:
+        if where != "after load_rows":
+            return
+        loaded.append(where)
+        if len(loaded) == 2:  # this process was stopped for long
+            nights.pass_(milliseconds=timetable.LEASE_MS + 1)
+            rig.points.meanwhile = lambda _: None
+            nights.run(other)
+
+    rig.points.meanwhile = meanwhile
+    nights.run()
+
+    (night,) = nights.ended
+    assert night.outcome == "Took in a.csv: 256 pending."
+    assert nights.rows() == 256
+
+
+def test_worker_that_is_told_to_stop_leaves_the_night_to_the_next_at_once(nights: Nights, rig: Rig) -> None:
+    nights.add()
+    nights.file("a.csv", *range(1, 131))
+    nights.at("2026-11-20T17:00:01")
+    goes_on = iter([True, True, True, False])
+
+    timetable.run(rig.bench, nights.dead.__contains__, lambda: next(goes_on, False))
+    assert nights.open.state == "running"
+    nights.run(rig.worker("worker-2"))
+
+    assert nights.ended[0].outcome == "Took in a.csv: 130 pending."
+
+
+def test_fault_that_nobody_foresaw_is_tried_again_and_said(
+    nights: Nights, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    nights.add()
+    nights.file("a.csv", 1)
+    with monkeypatch.context() as broken:
+        broken.setattr("worker.pipeline.new_files.decide", lambda *_: 1 / 0)
+        _evening(nights, 20)
+    assert "in a way it should not (ZeroDivisionError)" in nights.open.outcome
+
+    nights.pass_(seconds=61)
+    nights.run()
+
+    assert nights.ended[0].state == "done"
+
+
+# By hand ----------------------------------------------------------------------------------------------------
+
+
+def test_schedule_that_is_run_by_hand_counts_as_a_night_and_the_planned_one_comes_all_the_same(
+    nights: Nights,
+) -> None:
+    nights.add()
+    nights.file("a.csv", 1)
+
+    night = nights.run_now()
+    nights.finish()
+    _evening(nights, 20)
+
+    assert night is not None
+    assert (night.state, night.by_hand) == ("done", True)
+    assert [one.state for one in nights.ended] == ["nothing", "done"]
+
+
+def test_night_that_waits_is_gone_on_with_by_hand_and_what_was_refused_is_tried_again(nights: Nights) -> None:
+    nights.add()
+    nights.at("2026-11-20T17:00:01")
+    bad = nights.file("a.csv", 1, header="telephone,name")
+    nights.file("b.csv", 1, age_s=1)
+    nights.run()
+    assert nights.open.problems
+    nights.definition.write_text(DEFINITION.replace("{{ phone }}", "{{ telephone }}"))
+    old = bad.stat().st_mtime
+    os.utime(nights.drop / "b.csv", (old, old))
+
+    night = nights.run_now()
+
+    assert night is not None
+    assert night.files[:1] == ("a.csv",)
+
+
+def test_schedule_that_is_not_there_cannot_be_run(nights: Nights) -> None:
+    with pytest.raises(NotFoundError, match="no schedule nightly"):
+        nights.run_now()
+
+
+def test_removed_schedule_is_gone_with_all_that_was_known_of_it(nights: Nights, rig: Rig) -> None:
+    nights.add()
+    nights.file("a.csv", 1)
+    _evening(nights, 20)
+
+    assert nights.table.drop_schedule("nightly").ok
+
+    assert not nights.table.drop_schedule("nightly").ok
+    assert [name for name in rig.client.keys("*") if b"nightly" in name] == []
+    assert overview(rig.bench)["entries"] == []
+
+
+def test_overview_says_what_comes_next_and_who_is_missing(nights: Nights) -> None:
+    nights.add()
+    assert not nights.table.put_schedule(nights.table.schedules()[0]).ok, "names are given once"
+
+    found = overview(nights.rig.bench)
+
+    (entry,) = found["entries"]
+    assert entry["next_at"] == "2026-11-20T18:00:00+01:00"
+    assert entry["next_at_utc"] == "2026-11-20T17:00:00+00:00"
+    assert entry["last"] is None
+    assert (found["beat"], found["workers"], len(found["missing"])) == (False, 0, 2)
+    nights.at("2026-11-20T17:30:00")
+    assert overview(nights.rig.bench)["entries"][0]["is_due"]
