@@ -11,6 +11,9 @@ import redis
 
 from worker.errors import RedisUnavailableError
 
+LockLostError = redis.exceptions.LockError
+"""A lock of the library ran out, or is somebody else's by now."""
+
 _FIRST_WAIT_S, _LONGEST_WAIT_S = 0.1, 1.0
 
 # The first word of an error by which a server refuses for now -> what that means, and what to do.

@@ -29,6 +29,8 @@ ELSEWHERE = {
     ("ledger/registry.py", "write_trouble"): "only asks whether anything can be written",
     ("ledger/scripts.py", "evaluate"): "called inside the effect of the same function",
     ("pacing/pacer.py", "__init__"): "registers, runs nothing",
+    ("tasks/beat.py", "_take_lock"): "registers, runs nothing",
+    ("tasks/beat.py", "_begin_anew"): "when beat last woke the timetable; what is due stands in the ledger",
     ("gateway/http.py", "_receive"): "called inside the effect of _exchange",
     (
         "pipeline/results_files.py",

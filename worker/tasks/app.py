@@ -21,6 +21,7 @@ from kombu.connection import Connection
 
 from worker import wiring
 from worker.errors import OutreachError
+from worker.ledger.keys import beat_prefix
 from worker.logs import configure_logs, get_logger
 from worker.pipeline.bench import Workbench
 from worker.pipeline.cautious import heed_results
@@ -28,6 +29,8 @@ from worker.tasks.command import PARENT_FD
 from worker.tasks.stopping import Stopping
 
 QUEUE = "outreach"
+WAKE_EVERY_S = 20.0
+BEAT_LOCK_S = 25
 _SAID_EVERY_S = 60.0
 
 log = get_logger(__name__)
@@ -93,7 +96,11 @@ def _make() -> tuple[Celery, Parts]:
         print(f"outreach: {error}", file=sys.stderr)  # noqa: T201  there is no log yet
         raise SystemExit(error.exit_code) from None
     threads = parts.settings.concurrency or wiring.DEFAULT_CONCURRENCY
-    made = Celery("outreach", broker=broker, include=["worker.tasks.send", "worker.tasks.upkeep"])
+    made = Celery(
+        "outreach",
+        broker=broker,
+        include=["worker.tasks.send", "worker.tasks.upkeep", "worker.tasks.timetable"],
+    )
     made.amqp.Connection = BrokerConnection
     made.conf.update(
         worker_concurrency=threads,
@@ -121,8 +128,30 @@ def _make() -> tuple[Celery, Parts]:
             "socket_keepalive": True,
             "health_check_interval": 10,
         },
+        # Else beat would add a task of its own that clears results away, of which there are none.
+        result_expires=None,
+        **_beat_settings(parts),
     )
     return made, parts
+
+
+def _beat_settings(parts: Parts) -> dict[str, Any]:
+    """Give what `celery -A worker.tasks beat` goes by: RedBeat, on the ledger's own Redis, so that one beat acts."""
+    timeouts = {"socket_timeout": 15, "socket_connect_timeout": 5}
+    # No longer than until the next one: workers look at the ledger, so a late message is worth no more than none.
+    wake = {"task": "run_timetable", "schedule": WAKE_EVERY_S, "options": {"expires": 300, "retry": False}}
+    return {
+        "beat_scheduler": "worker.tasks.beat:PatientScheduler",
+        "beat_schedule": {"timetable": wake},
+        # A beat that stands by asks as often as this whether it is to act.
+        "beat_max_loop_interval": 5,
+        # Not the broker's form of it: RedBeat's client knows no redis+socket.
+        "redbeat_redis_url": parts.url(),
+        "redbeat_redis_options": timeouts,
+        "redbeat_key_prefix": beat_prefix(parts.settings.account_tag),
+        # Its default is 25 minutes, in which nobody would take the place of a beat that was killed.
+        "redbeat_lock_timeout": BEAT_LOCK_S,
+    }
 
 
 # Workers have nothing to say to each other: asking around costs each start a second, in which nothing is sent.
@@ -136,7 +165,7 @@ atexit.register(parts.close)
 def _set_up_logs(**_: object) -> None:
     configure_logs(parts.settings)
     # Two lines a row would drown what matters; the ledger tells every row's story.
-    for name in ("celery.app.trace", "celery.worker.strategy"):
+    for name in ("celery.app.trace", "celery.worker.strategy", "celery.beat"):
         logging.getLogger(name).setLevel(logging.WARNING)
     for name in ("celery.worker.consumer.consumer", "celery.worker.request"):
         logging.getLogger(name).addFilter(_Sparingly())

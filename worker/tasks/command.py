@@ -1,4 +1,4 @@
-"""The command line of a Celery worker, for those who start one; imports no Celery."""
+"""The command lines of a Celery worker and a beat, for those who start one; imports no Celery."""
 
 from __future__ import annotations
 
@@ -18,3 +18,8 @@ def worker_command(concurrency: int, log_level: str = "INFO") -> list[str]:
         *("-P", "threads", "-c", str(concurrency), "-l", log_level),
         *("--without-gossip", "--without-mingle", "--without-heartbeat"),
     ]
+
+
+def beat_command(log_level: str = "INFO") -> list[str]:
+    """Give the command of a beat, which wakes the workers for the timetable."""
+    return [sys.executable, "-m", "celery", "--quiet", "-A", "worker.tasks", "beat", "-l", log_level]

@@ -1,0 +1,23 @@
+"""The task that beat sends: look at the timetable, and carry out what is due."""
+
+from __future__ import annotations
+
+from worker import wiring
+from worker.errors import OutreachError
+from worker.logs import get_logger
+from worker.pipeline import timetable
+from worker.tasks.app import app, parts
+from worker.tasks.stopping import Stopping
+
+log = get_logger(__name__)
+
+
+@app.task(name="run_timetable")  # type: ignore[untyped-decorator]
+def run_timetable() -> None:
+    """Carry out what is due; what is left undone here is done by the next one."""
+    try:
+        timetable.run(parts.hands(), wiring.is_gone, lambda: not Stopping.begun.is_set())
+    except OutreachError as error:
+        log.warning("timetable.stopped", error=error.sentence)
+    except Exception:
+        log.exception("timetable.failed")
