@@ -15,6 +15,7 @@ from ops.cli import (
     retry,
     review,
     run,
+    schedule,
     services,
     status,
     suppress,
@@ -64,8 +65,10 @@ _add("review", review.review, _CAMPAIGN)
 _add("pause", control.pause, _CAMPAIGN)
 _add("resume", control.resume, _CAMPAIGN)
 _add("cancel", control.cancel, _CAMPAIGN)
+app.add_typer(schedule.app, name="schedule", rich_help_panel=_CAMPAIGN)
 app.add_typer(suppress.app, name="suppress", rich_help_panel=_CAMPAIGN)
 _add("worker", services.worker, _SERVICE)
+_add("beat", services.beat, _SERVICE)
 _add(
     "simulator",
     services.simulator,

@@ -96,6 +96,7 @@ def _behind_the_ledger(settings: Settings) -> Iterator[Finding]:
         with open_desk(settings) as desk:
             yield from _redis(desk)
             yield _workers(desk)
+            yield from _beat(desk)
             yield from _twilio(desk)
     except RedisUnavailableError as error:
         yield Finding("redis", "wrong", error.sentence, error.advice, is_unreachable=True)
@@ -135,6 +136,18 @@ def _workers(desk: Desk) -> Finding:
             "`outreach run` goes on with a campaign, `outreach worker` with all.",
         )
     return Finding("workers", "well", sentence)
+
+
+def _beat(desk: Desk) -> Iterator[Finding]:
+    from worker.ledger.timetable import Timetable
+    from worker.pipeline.nights import attendance, has_entries
+
+    found = attendance(desk.bench, Timetable(desk.registry), needed=has_entries(desk.bench))
+    if not found["beat"] and found["missing"]:
+        what, _, advice = found["missing"][0].partition(": ")
+        yield Finding("beat", "doubtful", f"{what}.", f"{advice[:1].upper()}{advice[1:]}")
+    elif found["beat"]:
+        yield Finding("beat", "well", "One acts.")
 
 
 def _has_work(desk: Desk, campaign_id: str) -> bool:

@@ -92,13 +92,7 @@ def load(
     settings = read_settings()
     settings.require_credentials()
     with failures.stopped_softly(_INTERRUPTED), open_desk(settings) as desk:
-        from ops.cli.crew import has_live_workers
-
-        if settings.redis_url is None and not has_live_workers(desk.registry):
-            raise RefusedHereError(
-                "No worker is running, and the embedded Redis stops with the last command that uses it.",
-                "Start `outreach worker` first, or send the campaign with `outreach run`.",
-            )
+        refuse_without_workers(desk)
         warn_of_durability(desk)
         warn_of_lone_key(settings)
         desk.heed_results()
@@ -109,6 +103,20 @@ def load(
             screen.answer_json(desk.snapshot(campaign_id))
         else:
             screen.answer(campaign_id)
+
+
+def refuse_without_workers(desk: Desk) -> None:
+    """Refuse to leave a campaign to workers where none is there to keep the embedded Redis.
+
+    Raises: RefusedHereError.
+    """
+    from ops.cli.crew import has_live_workers
+
+    if desk.settings.redis_url is None and not has_live_workers(desk.registry):
+        raise RefusedHereError(
+            "No worker is running, and the embedded Redis stops with the last command that uses it.",
+            "Start `outreach worker` first, or send the campaign with `outreach run`.",
+        )
 
 
 def take_in(

@@ -1,4 +1,4 @@
-"""The commands `worker` and `simulator`: what runs beside campaigns, in the foreground."""
+"""The commands `worker`, `beat` and `simulator`: what runs beside campaigns, in the foreground."""
 
 import os
 import sys
@@ -29,6 +29,22 @@ def worker(
     # One process here, whatever the pace: whoever wants two starts two.
     processes, threads = processes_and_threads(settings, settings.account_interactions_per_s)
     command = worker_command(concurrency or threads * processes, settings.log_level)
+    sys.stdout.flush()
+    os.execv(command[0], command)  # noqa: S606  our own interpreter, no shell
+
+
+def beat() -> None:
+    """Wake the workers for the timetable, in the foreground: schedules, and nightly follow-ups.
+
+    Any number may run, on any machines: one of them acts, and another one takes its place within half a minute.
+
+    Example: outreach beat
+    """
+    from worker.tasks.command import beat_command
+
+    settings = read_settings()
+    settings.require_credentials()
+    command = beat_command(settings.log_level)
     sys.stdout.flush()
     os.execv(command[0], command)  # noqa: S606  our own interpreter, no shell
 

@@ -1,6 +1,7 @@
 """A real process dies by SIGKILL at every crash point, one by one, and is started again: each row is sent exactly once."""
 
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -144,7 +145,7 @@ WAYS: dict[str, Way] = {
 }  # fmt: skip
 """Effects that a worker has, and a campaign that brings each about."""
 
-COMMANDS = ("create", "load_rows", "start", "discard", "update_definition", "pause", "resume", "cancel", "cancel_rows", "new_send", "verdict", "suppress", "unsuppress", "hash_suppressed")  # fmt: skip
+COMMANDS = ("create", "load_rows", "start", "discard", "update_definition", "pause", "resume", "cancel", "cancel_rows", "new_send", "verdict", "suppress", "unsuppress", "hash_suppressed", "put_schedule", "drop_schedule", "take_night", "take_file", "note_night")  # fmt: skip
 """Effects that a command has."""
 
 APART = (
@@ -397,6 +398,37 @@ def test_do_not_contact_list_is_as_it_was_told_to_be_though_the_commands_die(yar
     assert listed.find([[own], [other]]) == [True, False], "what is not turned yet counts as well"
     listed.hash()
     assert [each.address for each in listed.entries()] == [""]
+
+
+def _schedule(yard: CrashYard, name: str) -> tuple[str, ...]:
+    """Write a campaign whose file is quiet; the command that has it sent every night."""
+    yard.have_worker()
+    yard.write(USUAL)
+    os.utime(yard.installation.customers, (0, 0))
+    return ("schedule", "add", name, *yard.installation.files, "--cron", "0 18 * * *")
+
+
+@pytest.mark.parametrize("effect", ["take_night", "take_file", "note_night"])
+def test_night_whose_command_dies_is_gone_on_with_by_the_next(yard: CrashYard, effect: str) -> None:
+    name = effect.replace("_", "-")
+    yard.installation(*_schedule(yard, name))
+    _die(yard, f"after {effect}", "schedule", "run-now", name)
+
+    yard.installation("schedule", "run-now", name)
+
+    nights = yard.installation.json("schedule", "list", name)
+    done = [night for night in nights["nights"] if night["campaigns"]]
+    assert [night["state"] for night in done] == ["done"]
+    _finish(yard, USUAL, done[0]["campaigns"][0])
+
+
+def test_schedule_is_there_or_gone_though_the_commands_die(yard: CrashYard) -> None:
+    _die(yard, "after put_schedule", *_schedule(yard, "evening"))
+    assert "evening" in yard.installation("schedule", "list").stdout
+
+    _die(yard, "after drop_schedule", "schedule", "remove", "evening")
+
+    assert "evening" not in yard.installation("schedule", "list").stdout
 
 
 def test_every_crash_point_is_died_at() -> None:

@@ -1,0 +1,282 @@
+"""The commands `schedule …`: campaigns that begin by themselves, with each night's new files."""
+
+import re
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+from zoneinfo import ZoneInfo
+
+import typer
+
+from ops.cli import failures, options, screen
+from ops.cli.session import Desk, open_desk, read_settings
+from worker.errors import NotFoundError, RefusedHereError
+
+if TYPE_CHECKING:
+    from ops.cli.interrupts import Interrupts
+    from worker.ledger.timetable import Night
+
+_NAME = re.compile(r"[a-z0-9-]{1,48}")
+_LOOKS = 10
+_LOOK_EVERY_S = 2.0
+_EXIT_CODES = {
+    "done": failures.ALL_WELL,
+    "nothing": failures.ALL_WELL,
+    "refused": failures.REFUSED,
+    "waiting": failures.INTERRUPTED,
+}
+
+app = typer.Typer(
+    help="Begin campaigns by themselves: a definition with each night's new files, at a cron time in a zone.",
+    no_args_is_help=True,
+)
+
+Name = Annotated[str, typer.Argument(metavar="NAME", help="The schedule's name.", show_default=False)]
+
+
+@app.command()
+def add(
+    name: Annotated[
+        str,
+        typer.Argument(metavar="NAME", help="A name of your own: a-z, 0-9 and -.", show_default=False),
+    ],
+    campaign: options.CampaignFile,
+    customers: Annotated[
+        str,
+        typer.Argument(
+            metavar="CSV_OR_GLOB",
+            help="The customers' file, or a quoted glob such as 'drop/*.csv'.",
+            show_default=False,
+        ),
+    ],
+    cron: Annotated[
+        str,
+        typer.Option(
+            "--cron",
+            metavar="FIELDS",
+            help="Minute, hour, day of the month, month, day of the week.",
+            show_default=False,
+        ),
+    ],
+    timezone: Annotated[
+        str, typer.Option("--timezone", metavar="ZONE", help="The zone that the times are in.")
+    ] = "UTC",
+    misfire: Annotated[
+        str,
+        typer.Option(
+            "--misfire", metavar="RULE", help="catch_up or skip: what becomes of a night that was missed."
+        ),
+    ] = "catch_up",
+    as_json: options.Json = False,
+) -> None:
+    """Have new files sent every night, by `outreach beat` and workers, which must see the same folders.
+
+    Example: outreach schedule add renewals campaign.toml 'drop/*.csv' --cron "0 18 * * mon-fri" --timezone Europe/Berlin
+    """
+    from campaigns.definition import load_definition
+    from worker.ledger.timetable import Schedule, Timetable
+    from worker.pipeline.cron import Cron
+    from worker.pipeline.new_files import find_files
+
+    if not _NAME.fullmatch(name):
+        raise RefusedHereError(f'"{name}" can\'t be a name.', "Write up to 48 of a-z, 0-9 and -.")
+    if misfire not in ("catch_up", "skip"):
+        raise RefusedHereError(f'"{misfire}" is no rule for missed nights.', "Write catch_up or skip.")
+    Cron(cron, timezone)
+    load_definition(campaign)
+    pattern = str(Path(customers).absolute())
+    schedule = Schedule(name, str(campaign.absolute()), pattern, " ".join(cron.split()), timezone, misfire)  # type: ignore[arg-type]
+    with open_desk() as desk:
+        if not Timetable(desk.registry).put_schedule(schedule).ok:
+            raise RefusedHereError(
+                f"There is a schedule {name} already.", f"Remove it first: `outreach schedule remove {name}`."
+            )
+        if not find_files(pattern):
+            screen.warn(f"nothing matches {pattern} now; it is looked at again each night")
+        _show_added(desk, name, as_json=as_json)
+
+
+@app.command("list")
+def list_(
+    name: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="NAME", help="Show its nights and the files it has taken.", show_default=False
+        ),
+    ] = None,
+    as_json: options.Json = False,
+) -> None:
+    """List what happens by itself, nightly follow-ups too: the next time, and what came of the last.
+
+    Example: outreach schedule list
+    """
+    from worker.pipeline.nights import history, overview
+
+    with open_desk() as desk:
+        found = overview(desk.bench)
+        if name is None:
+            if as_json:
+                screen.answer_json(found)
+            else:
+                _print_all(found)
+            return
+        entry = _of_name(found, name)
+        nights = history(desk.bench, _key(entry))
+    if as_json:
+        screen.answer_json({**entry, **nights})
+    else:
+        _print_one(entry, nights)
+
+
+@app.command()
+def remove(name: Name, as_json: options.Json = False) -> None:
+    """Remove a schedule, with what is known of its nights; campaigns that it has begun go on.
+
+    Example: outreach schedule remove renewals
+    """
+    from worker.ledger.timetable import Timetable
+
+    with open_desk() as desk:
+        if not Timetable(desk.registry).drop_schedule(name).ok:
+            raise _unknown(name)
+    if as_json:
+        screen.answer_json({"removed": name})
+    else:
+        screen.answer(f"The schedule {name} is removed.")
+
+
+@app.command("run-now")
+def run_now(name: Name, as_json: options.Json = False) -> None:
+    """Look for new files now, load them and leave them to the workers; it counts as a night of its own.
+
+    Example: outreach schedule run-now renewals
+    """
+    from ops.cli.interrupts import Interrupts
+    from ops.cli.run import refuse_without_workers, warn_of_durability
+    from worker.pipeline.nights import describe_night
+
+    settings = read_settings()
+    settings.require_credentials()
+    with open_desk(settings) as desk, Interrupts() as interrupts:
+        refuse_without_workers(desk)
+        warn_of_durability(desk)
+        desk.heed_results()
+        night = _run(desk, name, interrupts)
+    if night is None:
+        left = "interrupted" if interrupts.count else "a worker is at it just now"
+        screen.say(f"{name}: {left}; `outreach schedule list {name}` shows how it stands.")
+        raise typer.Exit(failures.INTERRUPTED)
+    for problem in night.problems:
+        screen.say(problem, "red")
+    if as_json:
+        screen.answer_json(describe_night(night))
+    else:
+        screen.answer(f"{name}: {night.outcome}")
+    code = failures.UNREACHABLE if night.waits_for == "twilio" else _EXIT_CODES[night.state]
+    raise typer.Exit(code)
+
+
+def _run(desk: Desk, name: str, interrupts: "Interrupts") -> "Night | None":
+    """Carry the schedule out; a file that may still be written is looked at again for some seconds."""
+    from worker.pipeline.timetable import run_now as carry_out
+    from worker.wiring import is_gone
+
+    night = None
+    for look in range(_LOOKS):
+        night = carry_out(desk.bench, name, is_gone, lambda: not interrupts.count)
+        if night is None or night.waits_for != "file" or interrupts.count:
+            break
+        if look == 0:
+            screen.say(night.outcome)
+        interrupts.wait(_LOOK_EVERY_S)
+    return night
+
+
+def _show_added(desk: Desk, name: str, *, as_json: bool) -> None:
+    from worker.pipeline.nights import overview
+
+    found = overview(desk.bench)
+    entry = _of_name(found, name)
+    for sentence in found["missing"]:
+        screen.warn(sentence)
+    if as_json:
+        screen.answer_json(entry)
+    else:
+        screen.answer(f"{name}: next on {_when(entry)}. Workers must see {entry['customers']}.")
+
+
+def _of_name(found: dict[str, Any], name: str) -> dict[str, Any]:
+    # A campaign's id names its nightly follow-ups; a schedule comes first.
+    for entry in found["entries"]:
+        if entry["name"] == name:
+            return dict(entry)
+    raise _unknown(name)
+
+
+def _key(entry: dict[str, Any]) -> str:
+    return f"{entry['kind']}:{entry['name']}"
+
+
+def _unknown(name: str) -> NotFoundError:
+    return NotFoundError(f"There is no schedule {name}.", "`outreach schedule list` lists those there are.")
+
+
+# Words ------------------------------------------------------------------------------------------------------
+
+
+def _print_all(found: dict[str, Any]) -> None:
+    if not found["entries"]:
+        screen.answer(
+            "Nothing happens by itself yet; `outreach schedule add` has new files sent every night."
+        )
+        return
+    table = screen.new_table(("name", "next", "last night", "what came of it"))
+    for entry in found["entries"]:
+        last = entry["last"]
+        planned = _at(last["planned_at"], entry["timezone"]) if last else ""
+        screen.add_row(table, entry["name"], _when(entry), planned, last["outcome"] if last else "none yet")
+    screen.print_table(table)
+    _print_attendance(found)
+
+
+def _print_attendance(found: dict[str, Any]) -> None:
+    for sentence in found["missing"]:
+        screen.warn(sentence)
+    if not found["missing"]:
+        workers = "1 worker" if found["workers"] == 1 else f"{found['workers']} workers"
+        screen.answer(f"A beat and {workers} are running.")
+
+
+def _print_one(entry: dict[str, Any], nights: dict[str, Any]) -> None:
+    source = f"{entry['campaign']} with {entry['customers']}" if entry["campaign"] else "nightly follow-ups"
+    screen.answer(f"{entry['name']}: {source}")
+    screen.answer(
+        f'"{entry["cron"]}" in {entry["timezone"]}, misfire {entry["misfire"]}; next on {_when(entry)}'
+    )
+    table = screen.new_table(("night", "state", "what came of it", "campaigns"))
+    for night in nights["nights"]:
+        outcome = " ".join([night["outcome"], *night["problems"]])
+        planned = _at(night["planned_at"], entry["timezone"]) + (" by hand" if night["by_hand"] else "")
+        screen.add_row(
+            table, planned, night["state"].replace("_", " "), outcome, ", ".join(night["campaigns"])
+        )
+    screen.print_table(table)
+    if nights["taken"]:
+        table = screen.new_table(("file taken", "night", "SHA-256", "campaign"))
+        for file in nights["taken"]:
+            night_at = _at(file["night"], entry["timezone"])
+            screen.add_row(table, file["file"], night_at, file["sha256"], file["campaign"])
+        screen.print_table(table)
+
+
+def _when(entry: dict[str, Any]) -> str:
+    if entry["is_due"]:
+        return f"now (planned for {_at(entry['next_at'], entry['timezone'])})"
+    in_utc = datetime.fromisoformat(entry["next_at_utc"])
+    local = _at(entry["next_at"], entry["timezone"])
+    utc = "" if entry["timezone"] == "UTC" else f" ({in_utc:%d %b %H:%M} UTC)"
+    return f"{local} {entry['timezone']}{utc}"
+
+
+def _at(iso: str, timezone: str) -> str:
+    return f"{datetime.fromisoformat(iso).astimezone(ZoneInfo(timezone)):%a %d %b %Y %H:%M}"
