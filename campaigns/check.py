@@ -6,7 +6,7 @@ from typing import Literal
 
 from campaigns.campaign import Campaign
 from campaigns.duplicates import Duplicates
-from campaigns.names import find_near_miss
+from campaigns.names import find_near_miss, say_key
 from campaigns.problems import Problem, RefusedError
 from campaigns.recipient import Recipient
 from campaigns.recipients import CompiledCampaign
@@ -69,16 +69,25 @@ def check_rows(compiled: CompiledCampaign, table: Iterable[Row], seen: Duplicate
 
 
 def template_problems(
-    campaign: Campaign, template_variables: Mapping[str, str], file: str = "campaign.toml"
+    campaign: Campaign,
+    template_variables: Mapping[str, str],
+    file: str = "campaign.toml",
+    section: str = "message",
 ) -> list[Problem]:
-    """Compare the campaign's variables with those of its template at Twilio."""
-    ours, theirs = campaign.message.variables, template_variables
+    """Compare the variables of a message with those of its template at Twilio.
+
+    `section`: where it stands in the definition, `follow_up.2` for that of the second follow-up.
+    """
+    header, _, entry = section.partition(".")
+    message = campaign.follow_ups[int(entry) - 1] if entry else campaign.message
+    ours, theirs = message.variables, template_variables
+    whose = f"the template of {say_key(section)}" if entry else "the template"
     problems = []
     for name in theirs:
         if name not in ours:
-            what = f'the template has the variable {name}, and the campaign does not set it: Twilio would send its sample, "{theirs[name]}"'
+            what = f'{whose} has the variable {name}, and the campaign does not set it: Twilio would send its sample, "{theirs[name]}"'
             problems.append(
-                Problem(file, None, None, what, f'write in [message.variables] {name} = "{{{{ column }}}}"')
+                Problem(file, None, None, what, f'write in [{header}.variables] {name} = "{{{{ column }}}}"')
             )
     for name in ours:
         if name not in theirs:
@@ -88,7 +97,7 @@ def template_problems(
                 if near
                 else f"remove it; the template has {', '.join(theirs) or 'none'}"
             )
-            what = f"message.variables.{name} is no variable of the template"
+            what = f"{say_key(f'{section}.variables.{name}')} is no variable of the template"
             problems.append(Problem(file, None, None, what, advice))
     return problems
 

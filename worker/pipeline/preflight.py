@@ -12,9 +12,11 @@ from typing import TypeVar
 from campaigns.check import check_rows, template_problems
 from campaigns.definition import Campaign
 from campaigns.duplicates import Duplicates
+from campaigns.names import say_key
 from campaigns.problems import Problem, Severity
 from campaigns.recipients import Recipient, compile_campaign
 from campaigns.table import open_table
+from campaigns.template import Template
 from worker.errors import TwilioUnavailableError
 from worker.gateway.outcome import Accepted, Answer, Unknown
 from worker.gateway.seen import TemplateSeen
@@ -99,6 +101,9 @@ def ask_twilio(
     asker.check_routing(named)
     for content_sid, row in named.templates.items():
         asker.check_template(content_sid, row)
+    for number, follow_up in enumerate(campaign.follow_ups, start=1):
+        if follow_up.content_sid:
+            asker.check_later_template(follow_up.content_sid, f"follow_up.{number}")
     for sender, row in named.senders.items():
         asker.check_sender(sender, row)
     for kind in sorted(named.left_out):
@@ -184,34 +189,43 @@ class _Asker:
                     answer = self._ask(partial(fetch, workspace, sid))
                     self._exists(key, f"the {what} {sid}", f"the workspace {workspace}", answer, row)
 
-    def check_template(self, content_sid: str, row: int) -> None:
+    def check_later_template(self, content_sid: str, section: str) -> None:
+        """Check what a follow-up names: nobody looks when it is sent."""
+        if Template(content_sid).is_constant:
+            self.check_template(content_sid, None, section)
+        else:
+            name = say_key(f"{section}.content_sid")
+            self.say(f"{name} is taken from the file, and was not checked at Twilio", "", "warning")
+
+    def check_template(self, content_sid: str, row: int | None, section: str = "message") -> None:
         answer = self._ask(lambda: self._gateway.fetch_template(content_sid))
         name = f"the template {content_sid}"
         if isinstance(answer, Unknown):
             self._say_unknown(name, answer)
         elif answer.value is None:
             self.say(
-                f"message.content_sid: {name} does not exist in the account",
+                f"{say_key(f'{section}.content_sid')}: {name} does not exist in the account",
                 "copy its SID from Content Template Builder",
                 row=row,
             )
         else:
-            self._judge_template(answer.value, row)
+            self._judge_template(answer.value, row, section)
 
     def check_sender(self, sender: str, row: int) -> None:
         # Asked once: where Twilio has no list of such senders, that is no passing fault.
         answer = self._paced(lambda: self._gateway.has_sender(self._campaign.channel, sender))
         self._exists("from", f"the sender {sender}", "the account", answer, row)
 
-    def _judge_template(self, template: TemplateSeen, row: int) -> None:
+    def _judge_template(self, template: TemplateSeen, row: int | None, section: str) -> None:
         status = template.approval_status or "unsubmitted"
         if self._campaign.channel == "whatsapp" and status != "approved":
             why = f", with the reason: {template.rejection_reason}" if template.rejection_reason else ""
-            what = f"message.content_sid: WhatsApp has not approved the template {template.sid}; it is {status}{why}"
+            key = say_key(f"{section}.content_sid")
+            what = f"{key}: WhatsApp has not approved the template {template.sid}; it is {status}{why}"
             self.say(
                 what, "get it approved, or name another one; nothing else can begin a conversation", row=row
             )
-        self.problems += template_problems(self._campaign, template.variables, self._file)
+        self.problems += template_problems(self._campaign, template.variables, self._file, section)
 
     def _exists(self, key: str, name: str, where: str, answer: Answer[bool], row: int) -> bool:
         if isinstance(answer, Unknown):

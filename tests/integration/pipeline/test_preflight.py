@@ -126,6 +126,51 @@ def test_variable_of_the_template_that_is_not_set_is_an_error(
     assert "variable 3" in error
 
 
+LATER = "HX" + "0" * 31 + "2"
+FOLLOW_UP = f"""
+[[follow_up]]
+after = "3d"
+content_sid = "{LATER}"
+[follow_up.variables]
+1 = "{{{{ name }}}}"
+"""
+
+
+@pytest.mark.parametrize(
+    ("template", "begins"),
+    [
+        ({"status": "paused", "variables": {"1": "Jane"}}, f"content_sid of follow-up 1: WhatsApp has not approved the template {LATER}; it is paused"),
+        ({"variables": {"1": "Jane", "2": "x"}}, "the template of follow-up 1 has the variable 2, and the campaign does not set it"),
+        ({"variables": {}}, "variables.1 of follow-up 1 is no variable of the template"),
+    ],
+)  # fmt: skip
+def test_template_of_a_follow_up_is_checked_before_the_first_message(
+    ask: Callable[..., list[Problem]], simulator: SimulatorProcess, template: dict[str, object], begins: str
+) -> None:
+    simulator.settings(templates={LATER: template})
+
+    (error,) = said(ask(text=DEFINITION + FOLLOW_UP))
+
+    assert error.startswith(f"campaign.toml: {begins}")
+
+
+def test_template_of_a_follow_up_that_each_row_names_is_warned_of(
+    ask: Callable[..., list[Problem]], simulator: SimulatorProcess
+) -> None:
+    text = DEFINITION + FOLLOW_UP.replace(LATER, "{{ agent }}")
+
+    assert ask(text=text) == [
+        Problem(
+            "campaign.toml",
+            None,
+            None,
+            "content_sid of follow-up 1 is taken from the file, and was not checked at Twilio",
+            "",
+            "warning",
+        )
+    ]
+
+
 def test_sender_of_another_account_is_an_error(
     ask: Callable[..., list[Problem]], simulator: SimulatorProcess
 ) -> None:
