@@ -220,13 +220,16 @@ class Registry:
                 pipe.zcard(f"{base}:queued")
                 pipe.zrange(f"{base}:back", 0, -1, withscores=True)
                 pipe.time()
-                pipe.hget(keys.campaign(self.prefix, keys.parent_of(campaign_id)), "cautious")
+                pipe.hmget(keys.campaign(self.prefix, keys.parent_of(campaign_id)), _HEEDED)
                 return list(pipe.execute())
 
-        found, due, later, queued, back, moment, caution = self.scripts.ask(read)
+        found, due, later, queued, back, moment, above = self.scripts.ask(read)
         if not found:
             return None
         texts = {name.decode(): value.decode() for name, value in found.items()}
+        if keys.is_wave(campaign_id):
+            texts |= _from_above(dict(zip(_HEEDED, above, strict=True)))
+        caution = above[0]
         self.scripts.floors.note(base, texts.get("born", ""), int(texts["seq"]))
         return CampaignInfo(
             id=campaign_id,
@@ -358,6 +361,20 @@ class Registry:
 
     def _run(self, script: str, campaign_id: str, **args: Any) -> Reply:
         return self.scripts.run(script, (keys.campaign(self.prefix, campaign_id),), **args)
+
+
+_HEEDED = ("cautious", "state", "paused_by", "reason_code", "follow_ups")
+"""What a wave heeds of its campaign."""
+
+
+def _from_above(campaign: Mapping[str, bytes | None]) -> dict[str, str]:
+    """Give what a wave has of its campaign's state, as the scripts see it: its pause, its end, that follow-ups were stopped."""
+    known = {name: value.decode() for name, value in campaign.items() if value is not None}
+    if known.get("state") == "cancelled" or known.get("follow_ups") == "stopped":
+        return {"state": "cancelled"}
+    if known.get("state") == "paused":
+        return {name: known.get(name, "") for name in ("state", "paused_by", "reason_code")}
+    return {}
 
 
 def _undelivered(fields: Mapping[str, str]) -> dict[int, int]:

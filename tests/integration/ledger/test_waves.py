@@ -72,6 +72,48 @@ def test_no_send_of_a_row_has_the_number_of_another(campaign: LedgerRig) -> None
     assert numbers == [2, 3, 4]
 
 
+def test_retry_in_a_wave_has_a_number_of_its_own_too(campaign: LedgerRig) -> None:
+    campaign.ledger.create_wave(SECOND, "{}")
+    campaign.ledger.note_delivery(ID, 1, sid("IM", 1), Delivery.UNDELIVERED, 30003)
+    for wave in (WAVE, SECOND):
+        assert campaign.ledger.begin_wave(wave, 1, 1).ok
+        campaign.reject(wave, 1)
+    assert int(campaign.ledger.new_send(ID, 1, 1).values[0]) == 4
+
+    numbers = [
+        int(campaign.ledger.new_send(wave, 1, send).values[0]) for wave, send in ((WAVE, 2), (SECOND, 3))
+    ]
+
+    assert numbers == [5, 6]
+
+
+@pytest.mark.parametrize("end", ["cancel", "stop"])
+def test_rows_of_a_wave_that_is_to_end_are_cancelled(campaign: LedgerRig, end: str) -> None:
+    campaign.ledger.begin_wave(WAVE, 1, 1)
+    campaign.ledger.begin_wave(WAVE, 70, 1)
+    token = campaign.doubt(WAVE, 70)
+    assert not campaign.ledger.cancel_rows(WAVE).ok
+    if end == "stop":
+        assert campaign.ledger.stop_follow_ups(ID).ok
+    else:
+        assert campaign.registry.cancel(ID).ok
+
+    assert campaign.registry.get(WAVE).stands == "cancelled"
+    assert campaign.ledger.cancel_rows(WAVE).ok
+    assert campaign.ledger.absent_opening(WAVE, 70, token, 0, max_attempts=5, code=7).ok
+
+    assert [campaign.state(WAVE, row) for row in (1, 70)] == [State.CANCELLED] * 2
+    assert campaign.ledger.new_send(WAVE, 1, 2).why == str(int(State.CANCELLED))
+
+
+def test_failed_row_of_a_wave_that_is_to_end_is_not_sent_again(campaign: LedgerRig) -> None:
+    campaign.ledger.begin_wave(WAVE, 1, 1)
+    campaign.reject(WAVE, 1)
+    campaign.ledger.stop_follow_ups(ID)
+
+    assert campaign.ledger.new_send(WAVE, 1, 2).why == "cancelled"
+
+
 @pytest.mark.parametrize("state", [each for each in State if each not in (State.ACCEPTED, State.INVALID)])
 def test_only_an_accepted_row_goes_into_a_wave(rig: LedgerRig, state: State) -> None:
     rig.load(ID, 2)

@@ -70,11 +70,11 @@ if PARENT then CAUTION = math.max(CAUTION, tonumber(redis.call('HGET', PARENT, '
 local function cautious_ms()
   return math.max(number('cautious_ms'), PARENT and tonumber(redis.call('HGET', PARENT, 'cautious_ms') or 0) or 0)
 end
--- Whether rows may be opened: a wave heeds its campaign's pause and end.
+-- Whether rows may be opened: a wave heeds its campaign's pause and end, and that its follow-ups were stopped.
 local function status()
-  local above = PARENT and redis.call('HGET', PARENT, 'state')
-  if above == 'paused' or above == 'cancelled' then return above end
-  return campaign('state')
+  local above = PARENT and redis.call('HMGET', PARENT, 'state', 'follow_ups') or {}
+  if above[1] == 'cancelled' or above[2] == 'stopped' then return 'cancelled' end
+  return above[1] == 'paused' and 'paused' or campaign('state')
 end
 
 local function place(row)
@@ -327,8 +327,15 @@ local function left()
   return n
 end
 
--- The highest number that a send of this row has, a wave's among them: two sends never have one key.
-local function last_send(r) return math.max(r.send, tonumber(redis.call('HGET', key('waved'), int(r.row)) or 0)) end
+-- The highest number that a send of this row has, whether the campaign's or a wave's: two sends never have one key.
+local WAVED = (PARENT or BASE) .. ':waved'
+local function last_send(r)
+  local send = math.max(r.send, tonumber(redis.call('HGET', WAVED, int(r.row)) or 0))
+  if not PARENT then return send end
+  local bucket, field = place(r.row)
+  local first = redis.call('HGET', PARENT .. ':rw:' .. bucket, field)
+  return math.max(send, first and string.byte(first, 2) or 0)
+end
 
 -- Begin a new send of a row that has ended; the record of the earlier one is kept.
 local function begin_anew(r, h)
@@ -339,7 +346,9 @@ local function begin_anew(r, h)
   redis.call('HSET', past, field, (redis.call('HGET', past, field) or '') .. struct.pack('>I2', #record) .. record)
   count_delivery(r, -1)
   forget_sids(r, h)
-  r.send, r.attempts, r.looks, r.code, r.arg, r.delivery, r.delivery_code, r.story = last_send(r) + 1, 0, 0, 0, 0, 0, 0, ''
+  local send = last_send(r) + 1
+  if PARENT then redis.call('HSET', WAVED, int(r.row), int(send)) end
+  r.send, r.attempts, r.looks, r.code, r.arg, r.delivery, r.delivery_code, r.story = send, 0, 0, 0, 0, 0, 0, ''
   back(r, h, 0, EVENT.NEW_SEND)
   -- The campaign may have been finished, and out of the tick's sight.
   redis.call('SADD', ACCOUNT .. 'active', ID)

@@ -8,7 +8,7 @@ tell(r, EVENT.ABSENT_OPEN)
 local looked_first = h.looking
 h.looked, h.looking = h.looking or h.looked, nil
 h.lost = h.lost or not looked_first or nil -- it may show yet: one more look goes before the next request
-if campaign('state') == 'cancelled' then
+if status() == 'cancelled' then
   cancel(r, h)
 -- Not before it was looked for in all places, where the ledger may be older than what was sent.
 elseif r.attempts >= A.max_attempts and not looked_first and not must_look(h) then

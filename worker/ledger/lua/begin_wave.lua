@@ -4,7 +4,7 @@
 -- ARGV[1] row, send (of the campaign's record when it was found to be due), conversation (SID of the row's latest message's),
 --   unless_answered (nobody must have answered meanwhile)
 -- Returns {'ok', number of the send} | {'refused', 'there' | 'stopped' | 'answered' | 'opted_out' | 'sends' | 'changed'}
-if redis.call('HGET', KEYS[2], 'follow_ups') == 'stopped' or campaign('state') == 'cancelled' then return refused('stopped') end
+if status() == 'cancelled' then return refused('stopped') end
 if not CREATED_MS or read(A.row) then return refused('there') end
 local bucket, field = place(A.row)
 local value = redis.call('HGET', KEYS[2] .. ':rw:' .. bucket, field)
@@ -15,9 +15,9 @@ for at = 1, #first.story, 8 do
   if event == EVENT.OPTED_OUT then return refused('opted_out') end
   if event == EVENT.ANSWERED and A.unless_answered then return refused('answered') end
 end
-local send = math.max(first.send, tonumber(redis.call('HGET', KEYS[2] .. ':waved', int(A.row)) or 0)) + 1
+local send = last_send(first) + 1
 if send > 255 then return refused('sends') end
-redis.call('HSET', KEYS[2] .. ':waved', int(A.row), int(send))
+redis.call('HSET', WAVED, int(A.row), int(send))
 local r = { row = A.row, state = STATE.PENDING, send = send, attempts = 0, looks = 0, code = 0, arg = 0, interaction = NONE,
   conversation = NONE, message = NONE, address = first.address, delivery = 0, delivery_code = 0, story = '' }
 redis.call('HINCRBY', BASE, 'n' .. int(STATE.PENDING), 1)

@@ -1,8 +1,8 @@
--- End some more rows of a cancelled campaign that were not opened yet.
+-- End some more rows of a cancelled campaign, or of a wave that is to end, that were not opened yet.
 -- from PENDING | QUEUED to CANCELLED
 -- ARGV[1] most (how many rows to end at once)
 -- Returns {'ok', how many rows are left to be ended} | {'refused', state}
-if campaign('state') ~= 'cancelled' then return refused(campaign('state')) end
+if status() ~= 'cancelled' then return refused(status()) end
 local most = A.most
 local function look(row)
   local r = read(row)

@@ -7,6 +7,7 @@ if not r or r.send ~= A.send then return refused(r and r.state) end
 local is_undelivered = r.delivery == DELIVERY.UNDELIVERED or r.delivery == DELIVERY.FAILED
 if r.state ~= STATE.FAILED and not (r.state == STATE.ACCEPTED and is_undelivered) then return refused(r.state) end
 if last_send(r) >= 255 then return refused('sends') end
+if PARENT and status() == 'cancelled' then return refused('cancelled') end
 if campaign('state') == 'cancelled' then
   -- Going on would open the rows, too, that the cancelling has not come to yet.
   if left() > 0 then return refused('cancelled') end

@@ -19,7 +19,7 @@ elseif A.verdict == 'sent' then
 else
   local h = { lost = true }
   owe_close(r, h)
-  if campaign('state') == 'cancelled' then
+  if status() == 'cancelled' then
     cancel(r, h)
   else
     begin_anew(r, h)
