@@ -150,6 +150,7 @@ class Reason(IntEnum):
     WINDOW = 18
     PAIR_IN_HAND = 19
     OLDER_LEDGER = 20
+    ANSWERED = 21
 
 
 TRANSITIONS: dict[str, tuple[frozenset[State], frozenset[State]]] = {}

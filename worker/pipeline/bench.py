@@ -11,12 +11,14 @@ from uuid import uuid4
 from campaigns.definition import Campaign
 from campaigns.recipients import CompiledCampaign, compile_campaign
 from worker.gateway.twilio import TwilioGateway
+from worker.ledger import keys
 from worker.ledger.ledger import UNDER_WAY_MS, Claim, Ledger
 from worker.ledger.registry import CampaignInfo, Registry
 from worker.ledger.row import Row
 from worker.ledger.scripts import Reply, retrying
 from worker.ledger.states import WAITING
 from worker.pacing.pacer import Pacer
+from worker.pipeline.reasons import outreach_key
 from worker.settings import Settings
 
 _ROOM_S = UNDER_WAY_MS / 1000
@@ -36,7 +38,12 @@ class LoadedCampaign:
 
     def key(self, row: int, send: int) -> str:
         """Give the key by which a send is found again at Twilio."""
-        return f"{self.info.id}:{row}:{send}"
+        return outreach_key(self.info.id, row, send)
+
+    @property
+    def parent_id(self) -> str:
+        """Give the campaign's id, of a wave: that of the campaign it belongs to."""
+        return keys.parent_of(self.info.id)
 
 
 @dataclass(slots=True)

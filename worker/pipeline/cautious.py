@@ -35,6 +35,14 @@ def heed_results(registry: Registry, folder: Path) -> None:
             registry.heed(campaign_id, seen)
 
 
+def heed_campaign(registry: Registry, campaign_id: str, folder: Path | None) -> None:
+    """Tell the ledger how far one campaign had come, by what this process has seen and by its results file."""
+    file = ResultsFile(folder / f"{campaign_id}.csv", campaign_id) if folder else None
+    seen = max(registry.seen(campaign_id), file.seen() if file else 0)
+    if seen:
+        registry.heed(campaign_id, seen)
+
+
 def must_look(bench: Workbench, loaded: LoadedCampaign, row: Row) -> bool:
     """Tell whether a row is to be looked up first; the ledger has the last word, when it is claimed."""
     caution = loaded.info.cautious
@@ -103,7 +111,8 @@ def _was_sent(bench: Workbench, loaded: LoadedCampaign, doubt: Doubt, tasks: Seq
             best = found.value, sid
             if found.value.send == row.record.send:
                 break
-    if best is None or (best[0].send != row.record.send and doubt.unknown):
+    # A wave's later ones are other waves', each of which finds its own.
+    if best is None or (best[0].send != row.record.send and (doubt.unknown or keys.is_wave(loaded.info.id))):
         return False
     message, sid = best
     bench.ledger.adopt_sent(
@@ -113,7 +122,7 @@ def _was_sent(bench: Workbench, loaded: LoadedCampaign, doubt: Doubt, tasks: Seq
         send=message.send,
         message=message.sid,
         conversation=sid,
-        interaction=_interaction_of(bench, doubt, sid, mine),
+        interaction=_interaction_of(bench, loaded, doubt, sid, mine),
     )
     return True
 
@@ -122,7 +131,7 @@ def _conversations(
     loaded: LoadedCampaign, row: Row, seen: Sequence[ConversationSeen], tasks: Sequence[FlexTaskSeen]
 ) -> Iterator[str]:
     """Go through the conversations that may hold the row's message, each once."""
-    named = [row.record.conversation_sid, *(task.conversation_sid or "" for task in tasks)]
+    named = [row.record.conversation_sid, row.hand.adopt, *(task.conversation_sid or "" for task in tasks)]
     begun = loaded.info.created_at - SKEW
     # By this rule the message may be in one that was open long before.
     any_age = loaded.campaign.pair_busy == "use"
@@ -130,7 +139,9 @@ def _conversations(
     return (sid for sid in dict.fromkeys([*named, *ours]) if sid)
 
 
-def _interaction_of(bench: Workbench, doubt: Doubt, sid: str, tasks: Sequence[FlexTaskSeen]) -> str:
+def _interaction_of(
+    bench: Workbench, loaded: LoadedCampaign, doubt: Doubt, sid: str, tasks: Sequence[FlexTaskSeen]
+) -> str:
     """Find the Interaction of a conversation; empty where its task is gone, for the message alone is the proof."""
     if sid == doubt.row.record.conversation_sid:
         return doubt.row.record.interaction_sid
@@ -145,4 +156,6 @@ def _interaction_of(bench: Workbench, doubt: Doubt, sid: str, tasks: Sequence[Fl
         keyed = [task for task in found.value if task.key] if isinstance(found, Accepted) else []
         prefix = doubt.key.rpartition(":")[0]
         known = next((task for task in keyed if task.key and task.key.rpartition(":")[0] == prefix), None)
+        if known and keys.is_wave(loaded.info.id) and known.key != doubt.key:
+            return ""  # it went into the conversation of an earlier message
     return (known.interaction_sid or "") if known else ""

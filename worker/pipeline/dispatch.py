@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable, Sequence
 from math import ceil
 
 from worker.errors import OutreachError
+from worker.ledger import keys
 from worker.ledger.registry import CampaignInfo
 from worker.ledger.states import State
 from worker.logs import get_logger
@@ -35,7 +37,8 @@ def dispatch(bench: Workbench, publish: Publish, turn: int, *, opens: bool = Tru
     """
     infos = [info for name in bench.registry.active() if (info := bench.registry.find(name))]
     room = _room(bench, infos) if opens else 0
-    shares = fair_shares(room, [_wish_or_none(bench, info) for info in infos], turn)
+    wishes = [_wish_or_none(bench, info) for info in infos]
+    shares = fair_shares(room, _share_ceilings(bench, infos, wishes, turn), turn)
     queued = 0
     for info, fresh in zip(infos, shares, strict=True):
         if fresh or _has_old(info):
@@ -99,6 +102,26 @@ def _wish(bench: Workbench, info: CampaignInfo) -> int:
     if loaded.campaign.sender_messages_per_s is not None:
         most = min(most, _unsent_room(loaded.campaign.sender_messages_per_s, info))
     return max(0, most)
+
+
+def _share_ceilings(
+    bench: Workbench, infos: Sequence[CampaignInfo], wishes: Sequence[int], turn: int
+) -> list[int]:
+    """Let a campaign and its waves together wish for no more than their one ceiling lets them use."""
+    families: dict[str, list[int]] = defaultdict(list)
+    for at, info in enumerate(infos):
+        families[keys.parent_of(info.id)].append(at)
+    shared = list(wishes)
+    for family in families.values():
+        wishing = [at for at in family if wishes[at]]
+        ceiling = pace.ceiling_bucket(bench.campaign(infos[wishing[0]].id)) if len(wishing) > 1 else None
+        if ceiling is None:
+            continue
+        (state,) = bench.pacer.peek([ceiling])
+        room = _free(state, sum(infos[at].counts[State.QUEUED] for at in family))
+        for at, share in zip(wishing, fair_shares(room, [wishes[at] for at in wishing], turn), strict=True):
+            shared[at] = share
+    return shared
 
 
 def _unsent_room(messages_per_s: float, info: CampaignInfo) -> int:

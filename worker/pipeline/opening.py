@@ -15,7 +15,7 @@ from worker.ledger.scripts import Reply
 from worker.ledger.states import Reason, State
 from worker.ledger.suppression import contact
 from worker.pacing.pacer import Wait
-from worker.pipeline import cautious, hours, pace, pair
+from worker.pipeline import cautious, follow_ups, hours, pace, pair
 from worker.pipeline.bench import LoadedCampaign, Workbench
 
 PAIR_AGAIN_MS = 30_000
@@ -36,11 +36,13 @@ def open_row(bench: Workbench, loaded: LoadedCampaign, row: Row, recipient: Reci
     found = pair.find_lost(bench, loaded, row, recipient) if row.hand.lost else Accepted(None)
     for look in (shown, found):
         if isinstance(look, Unknown) and look.code not in pace.FORBIDDEN:
-            wait_ms = pace.backoff_ms(bench, 1, look.retry_after_s)
-            bench.ledger.defer_queued(campaign_id, row.number, wait_ms, look.code or int(Reason.NO_ANSWER))
+            _put_off(bench, loaded, row, look)
             return None
     # What the row waits for may be its own.
     is_own = any(isinstance(look, Accepted) and look.value for look in (shown, found))
+    if not is_own and follow_ups.is_moot(bench, loaded, row):
+        bench.ledger.end_queued(campaign_id, row.number, State.SKIPPED, int(Reason.ANSWERED))
+        return None
     if row.hand.waiting and not is_own and not _is_pair_free(bench, loaded, row, recipient):
         return None
     pair_key = keys.pair(bench.ledger.prefix, recipient.pair)
@@ -50,6 +52,13 @@ def open_row(bench: Workbench, loaded: LoadedCampaign, row: Row, recipient: Reci
         # It was refused before; asking for it again must not cost a slot that another row could use.
         bench.ledger.defer_queued(campaign_id, row.number, AGAIN_MS, int(Reason.PAIR_IN_HAND))
         return None
+    if row.hand.adopt and not is_own:
+        is_open = pair.is_still_open(bench, row, recipient)
+        if isinstance(is_open, Unknown) and is_open.code not in pace.FORBIDDEN:
+            _put_off(bench, loaded, row, is_open)
+            return None
+        if isinstance(is_open, Accepted) and is_open.value:
+            return _go_into(bench, loaded, row, recipient, pair_key)
     buckets = pace.opening_buckets(bench, loaded)
     slot = pace.take(bench, buckets)
     if isinstance(slot, Wait):
@@ -90,6 +99,26 @@ def open_row(bench: Workbench, loaded: LoadedCampaign, row: Row, recipient: Reci
 def contact_of(recipient: Recipient) -> tuple[str, str]:
     """Give the fields under which a customer may stand on the do-not-contact list."""
     return contact(recipient.channel, recipient.address)
+
+
+def _put_off(bench: Workbench, loaded: LoadedCampaign, row: Row, look: Unknown) -> None:
+    """Give a row back for which Twilio was asked in vain."""
+    wait_ms = pace.backoff_ms(bench, 1, look.retry_after_s)
+    bench.ledger.defer_queued(loaded.info.id, row.number, wait_ms, look.code or int(Reason.NO_ANSWER))
+
+
+def _go_into(
+    bench: Workbench, loaded: LoadedCampaign, row: Row, recipient: Recipient, pair_key: str
+) -> Claim | None:
+    """Go on in the conversation of the row's earlier message, which is still open: no Interaction is asked for."""
+    campaign_id, claim, looks = loaded.info.id, bench.claim(), cautious.looks(bench)
+    claimed = bench.ledger.claim_opening(
+        campaign_id, row.number, claim, pair_key, loaded.info.version, looks, contact_of(recipient)
+    )
+    if not claimed.ok:
+        return None
+    used = bench.ledger.use_conversation(campaign_id, row.number, claim.token, row.hand.adopt)
+    return claim if used.ok else None
 
 
 def stops_campaign(code: int) -> bool:

@@ -34,12 +34,12 @@ def account_bucket(bench: Workbench) -> Bucket:
 
 
 def ceiling_bucket(loaded: LoadedCampaign) -> Bucket | None:
-    """Give the campaign's own bucket, where its definition sets a ceiling."""
+    """Give the campaign's own bucket, which it shares with its waves, where its definition sets a ceiling."""
     per_s = loaded.campaign.pacing.interactions_per_second
     if per_s is None:
         return None
     return Bucket(
-        f"campaign:{loaded.info.id}", per_s, f"the campaign's own pace of {per_s:g} Interactions a second"
+        f"campaign:{loaded.parent_id}", per_s, f"the campaign's own pace of {per_s:g} Interactions a second"
     )
 
 

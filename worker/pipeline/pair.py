@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from itertools import takewhile
 
 from campaigns.recipients import Recipient
 from worker.gateway.lookups import MAX_KEYS_A_LOOK_UP
@@ -76,7 +77,7 @@ def find_busy(
     )
     if not isinstance(tasks, Accepted):
         return Busy(sid, None, is_unsure=True)
-    keys = own_keys(loaded, row)
+    keys = own_keys(bench, loaded, row)
     # Of an opened row one attempt is the one that opened it.
     is_unsure = not tasks.value and (row.hand.lost or row.record.attempts > (row.state is State.OPEN))
     return Busy(sid, next((task for task in tasks.value if task.key in keys), None), is_unsure)
@@ -97,7 +98,7 @@ def find_lost(
 
     By the customer's address; where Twilio would take a second one beside it (chat, web, email), by key as well.
     """
-    workspace, keys = recipient.routing.workspace_sid, own_keys(loaded, row)
+    workspace, keys = recipient.routing.workspace_sid, own_keys(bench, loaded, row)
     seen = find_conversations(bench, recipient)
     if isinstance(seen, Unknown):
         return seen
@@ -130,9 +131,26 @@ def conversation_state(bench: Workbench, task: FlexTaskSeen) -> Answer[str | Non
     return Accepted(None if task.has_ended else "initializing")
 
 
-def own_keys(loaded: LoadedCampaign, row: Row) -> list[str]:
-    """List the keys of all sends of a row: what an earlier one has left is the row's own, too."""
-    return [loaded.key(row.number, send) for send in range(1, row.record.send + 1)]
+def own_keys(bench: Workbench, loaded: LoadedCampaign, row: Row) -> list[str]:
+    """List the keys of the sends of a row whose Interactions are its own: what an earlier one has left is so, too.
+
+    But not what was opened before the last message that reached the customer: that conversation is an agent's.
+    """
+    sends = [row.record.send]
+    if row.record.send > 1:
+        past = reversed(bench.ledger.get_past(loaded.info.id, row.number))
+        sends += (each.send for each in takewhile(lambda each: each.state is not State.ACCEPTED, past))
+    return [loaded.key(row.number, send) for send in reversed(sends)]
+
+
+def is_still_open(bench: Workbench, row: Row, recipient: Recipient) -> Answer[bool]:
+    """Ask whether the conversation of the row's earlier message can take another one: it is open, and the customer in it."""
+    state = bench.gateway.fetch_conversation_state(row.hand.adopt)
+    if isinstance(state, Unknown):
+        return state
+    if state.value in UNUSABLE:
+        return Accepted(False)
+    return bench.gateway.has_participant(row.hand.adopt, recipient.identity or recipient.address)
 
 
 def wait_is_over(bench: Workbench, loaded: LoadedCampaign, row: Row) -> bool:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 
 from worker.gateway.codes import lookup
+from worker.ledger.keys import parent_of
 from worker.ledger.row import Record
 from worker.ledger.states import Event, Reason, State
 
@@ -122,6 +123,11 @@ REASONS: dict[Reason, ReasonEntry] = {
     Reason.WINDOW: ReasonEntry(
         "window", "The customer's window for first messages is closed.", _NOTHING, retry=True
     ),
+    Reason.ANSWERED: ReasonEntry(
+        "answered",
+        "The customer answered before the follow-up was sent.",
+        "Nothing: an agent has the conversation.",
+    ),
     Reason.PAIR_IN_HAND: ReasonEntry(
         "pair_in_hand",
         "Another row, of this campaign or another, has the same customer and sender in hand.",
@@ -161,8 +167,8 @@ _MISFIT = Words(
 
 
 def outreach_key(campaign_id: str, row: int, send: int) -> str:
-    """Give the key of a send, as its Flex task and its message carry it at Twilio."""
-    return f"{campaign_id}:{row}:{send}"
+    """Give the key of a send, as its Flex task and its message carry it at Twilio; a wave's sends have their campaign's name."""
+    return f"{parent_of(campaign_id)}:{row}:{send}"
 
 
 def words_of(

@@ -13,10 +13,11 @@ from campaigns.results_cells import escape_cell
 from worker.ledger.ledger import Ledger
 from worker.ledger.registry import CampaignInfo, Registry
 from worker.ledger.row import Record
-from worker.ledger.states import status_word
+from worker.ledger.states import State, status_word
 from worker.pipeline.hours import Openings
 from worker.pipeline.reasons import words_of
 from worker.pipeline.results_files import ResultsFile
+from worker.pipeline.wave_records import WaveRecords
 from worker.settings import Settings
 
 OUTREACH_COLUMNS = (
@@ -109,17 +110,26 @@ def stream_results(ledger: Ledger, info: CampaignInfo, stream: TextIO) -> int:
 
 
 def _lines(ledger: Ledger, info: CampaignInfo, kept: Sequence[int]) -> Iterator[list[Any]]:
-    openings = Openings(info)
+    openings, beside = Openings(info), WaveRecords(ledger, info)
     for number, record, cells, note in ledger.iter_rows(info.id, info.rows, whole_story=False):
         line: list[Any] = [escape_cell(cells[at]) for at in kept]
-        line += outcome_cells(info.id, number, record, note, openings.until(record, cells))
+        follow_ups = sum(one.state is State.ACCEPTED for one in beside.of(number).values())
+        line += outcome_cells(info.id, number, record, note, openings.until(record, cells), follow_ups)
         yield line
 
 
 def outcome_cells(
-    campaign_id: str, number: int, record: Record, note: tuple[str, str, str] | None, until: str = ""
+    campaign_id: str,
+    number: int,
+    record: Record,
+    note: tuple[str, str, str] | None,
+    until: str = "",
+    follow_ups: int = 0,
 ) -> list[Any]:
-    """Give the cells of OUTREACH_COLUMNS for one row; `until`: when the window opens that it waits for."""
+    """Give the cells of OUTREACH_COLUMNS for one row.
+
+    `until`: when the window opens that it waits for; `follow_ups`: how many of them Twilio accepted.
+    """
     words = words_of(record, note, campaign_id, number, until)
     return [
         number,
@@ -133,7 +143,7 @@ def outcome_cells(
         "",
         record.delivery_code or "",
         "",
-        0,
+        follow_ups,
         record.attempts,
         say_moment(record.finished_at),
     ]
