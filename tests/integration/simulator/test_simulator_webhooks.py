@@ -249,3 +249,22 @@ def test_reset_forgets_what_was_configured_and_what_is_on_its_way(
     simulator.reply(ANN, "after")
     ear.wait_for(lambda: ear.heard)
     assert ear.events() == [("onMessageAdded", "after")]
+
+
+def test_reset_drops_what_waits_for_a_slow_listener(
+    calls: Calls, simulator: SimulatorProcess, told: WebhookEar
+) -> None:
+    told.may_answer.clear()
+    conversation_with(calls)
+    simulator.reply(ANN, "heard")
+    simulator.reply(ANN, "waiting")
+    told.wait_for(lambda: told.heard)
+
+    simulator.reset()
+
+    told.may_answer.set()
+    conversation_with(calls)
+    simulator.reply(ANN, "after")
+    told.wait_for(lambda: len(told.heard) == 2)
+    assert [text for _, text in told.events()] == ["heard", "after"]
+    assert len(simulator.wait_for("webhook")) == 1, "what was told before the reset is forgotten"
