@@ -41,7 +41,7 @@ def cases_of(target: str) -> list[Path]:
 def _definitions() -> list[bytes]:
     email = PLAIN.replace('"sms"', '"email"').replace("+19252210100", "office@example.com").replace("phone", "email")  # fmt: skip
     window = '[window]\nfrom = "08:00"\nuntil = "{{ until }}"\ntimezone = "number"\n[pacing]\nmax_attempts = 3\nmessages_per_second = 0.5\n'
-    later = '[[follow_up]]\nafter = "3d"\nbody = "Hi {{ first_name }}"\n[follow_up.window]\nfrom = "08:00"\nuntil = "21:00"\ntimezone = "UTC"\n'
+    later = '[[follow_up]]\nafter = "3d"\nbody = "Hi {{ first_name }}"\n[follow_up.window]\nfrom = "08:00"\nuntil = "21:00"\ntimezone = "UTC"\ndays = ["mon"]\nholidays = "US-CA"\n'
     later += (
         '[nightly]\nat = "18:00"\ntimezone = "UTC"\nmisfire = "skip"\n[replies]\nopt_out_words = ["BAJA"]\n'
     )
