@@ -131,7 +131,7 @@ def _load(hold: Hold, schedule: Schedule, path: Path, stamp: str, sha256: str) -
         counts=counts,
     )
     file = Taken(path.name, stamp, night.planned_ms, campaign_id, sha256)
-    hold.table.take_file(hold.entry, hold.night, hold.token, file)
+    hold.unless_lost(hold.table.take_file(hold.entry, hold.night, hold.token, file))
 
 
 # What is known of a file ------------------------------------------------------------------------------------

@@ -15,6 +15,7 @@ from uuid import uuid4
 
 from campaigns.campaign import Campaign, Nightly
 from worker.errors import NotFoundError, OutreachError, RedisUnavailableError, TwilioUnavailableError
+from worker.ledger.scripts import Reply
 from worker.ledger.timetable import (
     EntryState,
     Misfire,
@@ -33,7 +34,7 @@ from worker.pipeline.new_files import TRIED_AGAIN, load_new_files
 log = get_logger(__name__)
 
 LEASE_MS = 120_000
-HOLD_EVERY_MS = 10_000
+HOLD_EVERY_S = 10.0
 MISSED_AFTER_MS = 600_000
 """So late a night is a missed one: `catch_up` or `skip` says what becomes of it."""
 AGAIN_MS: dict[WaitsFor, int] = {"file": 5_000, "definition": 5_000}
@@ -56,10 +57,10 @@ class Hold:
     token: str
     night: Night
     goes_on: Callable[[], bool]
-    held_ms: int = field(init=False)
+    held_at: float = field(init=False)
 
     def __post_init__(self) -> None:
-        self.held_ms = self.bench.ledger.now_ms()
+        self.held_at = self.bench.clock()
 
     def go_on(self) -> None:
         """Hold on to the night.
@@ -69,11 +70,15 @@ class Hold:
         if not self.goes_on():
             self.table.leave_night(self.entry, self.night, self.token, 0)
             raise LeftError
-        now_ms = self.bench.ledger.now_ms()
-        if now_ms - self.held_ms >= HOLD_EVERY_MS:
-            self.held_ms = now_ms
-            if not self.table.hold_night(self.entry, self.night, self.token, LEASE_MS).ok:
-                raise LeftError
+        if self.bench.clock() - self.held_at >= HOLD_EVERY_S:
+            self.held_at = self.bench.clock()
+            self.unless_lost(self.table.hold_night(self.entry, self.night, self.token, LEASE_MS))
+
+    @staticmethod
+    def unless_lost(reply: Reply) -> None:
+        """Leave the night where the ledger refused what was to be written of it."""
+        if not reply.ok:
+            raise LeftError
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +111,8 @@ def run(bench: Workbench, is_dead: Callable[[str], bool], goes_on: Callable[[], 
             return
         try:
             _look(bench, table, entry, is_dead, goes_on)
+        except LeftError:
+            log.info("night.left", entry=entry.key)
         except RedisUnavailableError:
             raise
         except Exception:
@@ -144,9 +151,15 @@ def entries(bench: Workbench, table: Timetable) -> Iterator[Entry]:
         except OutreachError as error:  # a zone that this machine does not know
             log.warning("timetable.entry_unusable", entry=files_entry(schedule.name), error=error.sentence)
     for campaign_id, version in table.versions().items():
-        entry = _of_campaign(bench, campaign_id, version)
-        if entry is not None:
-            yield entry
+        try:
+            entry = _of_campaign(bench, campaign_id, version)
+        except RedisUnavailableError:
+            raise
+        except Exception:  # the definition of another version of ours
+            log.exception("timetable.entry_unusable", entry=follow_ups_entry(campaign_id))
+        else:
+            if entry is not None:
+                yield entry
 
 
 def moment(ms: int) -> datetime:
@@ -220,10 +233,10 @@ def _carry_out(
         done = _act(entry, hold)
     if done.state == "waiting":
         again_in_ms = AGAIN_MS.get(done.waits_for, AGAIN_OTHERWISE_MS)
-        table.leave_night(entry.key, done, hold.token, again_in_ms)
+        hold.unless_lost(table.leave_night(entry.key, done, hold.token, again_in_ms))
         log.info("night.waits", entry=entry.key, waits_for=done.waits_for)
         return done
-    return _end(bench, table, entry, done, hold.token)
+    return _end(hold, done)
 
 
 def _claim(
@@ -274,11 +287,12 @@ def _give_up(
         return False
     so_far = state.night.outcome.removesuffix(f" {TRIED_AGAIN}")
     outcome = f"{so_far or 'It was interrupted.'} {_NEXT_NIGHT_HAS_COME}"
-    _end(bench, table, entry, replace(hold.night, state="given_up", outcome=outcome), hold.token)
+    _end(hold, replace(hold.night, state="given_up", outcome=outcome))
     return True
 
 
-def _end(bench: Workbench, table: Timetable, entry: Entry, night: Night, token: str) -> Night:
+def _end(hold: Hold, night: Night) -> Night:
+    """Write down what came of a night. Raises: LeftError."""
     late_ms = night.began_ms - night.planned_ms
     words = [night.outcome]
     if late_ms > MISSED_AFTER_MS and not night.by_hand and night.state != "skipped":
@@ -286,9 +300,11 @@ def _end(bench: Workbench, table: Timetable, entry: Entry, night: Night, token: 
     if night.missed:
         nights = "night" if night.missed == 1 else "nights"
         words.append(f"{night.missed} earlier {nights} passed with nothing running.")
-    ended = replace(night, outcome=" ".join(words), waits_for="", ended_ms=bench.ledger.now_ms(), seen={})
-    table.end_night(entry.key, ended, token)
-    log.info("night.ended", entry=entry.key, state=ended.state, campaigns=ended.campaigns)
+    ended = replace(
+        night, outcome=" ".join(words), waits_for="", ended_ms=hold.bench.ledger.now_ms(), seen={}
+    )
+    hold.unless_lost(hold.table.end_night(hold.entry, ended, hold.token))
+    log.info("night.ended", entry=hold.entry, state=ended.state, campaigns=ended.campaigns)
     return ended
 
 

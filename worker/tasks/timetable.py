@@ -16,7 +16,7 @@ log = get_logger(__name__)
 def run_timetable() -> None:
     """Carry out what is due; what is left undone here is done by the next one."""
     try:
-        timetable.run(parts.hands(), wiring.is_gone, lambda: not Stopping.begun.is_set())
+        timetable.run(parts.hands(), wiring.is_gone, lambda: Stopping.opens)
     except OutreachError as error:
         log.warning("timetable.stopped", error=error.sentence)
     except Exception:

@@ -496,27 +496,43 @@ def test_night_in_hand_is_left_alone_by_everybody_else(nights: Nights, rig: Rig)
     assert nights.rows() == 130
 
 
-def test_long_night_is_held_on_to_and_left_where_somebody_else_has_it(nights: Nights, rig: Rig) -> None:
+def test_long_night_is_held_on_to(nights: Nights, rig: Rig) -> None:
     nights.add()
-    nights.file("a.csv", *range(1, 257))
+    nights.file("a.csv", *range(1, 193))
     nights.at("2026-11-20T17:00:01")
-    other, loaded = rig.worker("worker-2"), []
+    rig.bench.clock, leases = rig.clock.wall_s, []
 
     def meanwhile(where: str) -> None:
-        if where != "after load_rows":
-            return
-        loaded.append(where)
-        if len(loaded) == 2:  # this process was stopped for long
+        if where == "before load_rows":
+            leases.append(nights.table.state(nights.entry).lease_ms)
+            nights.pass_(milliseconds=timetable.LEASE_MS - 5_000)
+
+    rig.points.meanwhile = meanwhile
+    nights.run()
+
+    assert len(leases) == 3
+    assert leases == sorted(set(leases)), "each was begun anew"
+    assert nights.ended[0].state == "done"
+
+
+def test_night_that_somebody_else_has_by_now_is_left_to_them(nights: Nights, rig: Rig) -> None:
+    nights.add()
+    nights.file("a.csv", *range(1, 131))
+    nights.at("2026-11-20T17:00:01")
+    other, stopped = rig.worker("worker-2"), []
+
+    def meanwhile(where: str) -> None:
+        if where == "before load_rows" and not stopped:  # this process was stopped for long
+            stopped.append(where)
             nights.pass_(milliseconds=timetable.LEASE_MS + 1)
-            rig.points.meanwhile = lambda _: None
             nights.run(other)
 
     rig.points.meanwhile = meanwhile
     nights.run()
 
     (night,) = nights.ended
-    assert night.outcome == "Took in a.csv: 256 pending."
-    assert nights.rows() == 256
+    assert night.outcome == "Took in a.csv: 130 pending."
+    assert nights.rows() == 130
 
 
 def test_worker_that_is_told_to_stop_leaves_the_night_to_the_next_at_once(nights: Nights, rig: Rig) -> None:
