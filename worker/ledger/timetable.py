@@ -203,9 +203,9 @@ class Timetable:
         return bool(self.scripts.ask(lambda: self.client.exists(keys.beat_lock(self.prefix))))
 
     def versions(self) -> dict[str, str]:
-        """Give what a definition is known by, of each campaign that has started: it changes with the definition."""
+        """Give what the definition of each campaign is known by that may be followed up; it changes with the definition."""
         ids = self.scripts.ask(lambda: self.client.zrange(f"{self.prefix}campaigns", 0, -1))
-        fields = ("born", "version", "state")
+        fields = ("born", "version", "state", "follow_ups")
 
         def read() -> list[Any]:
             with self.client.pipeline(transaction=False) as pipe:
@@ -216,8 +216,8 @@ class Timetable:
         found = zip(ids, self.scripts.ask(read), strict=True)
         return {
             each.decode(): f"{born.decode()}.{version.decode()}"
-            for each, (born, version, state) in found
-            if born and state not in (None, b"loading", b"cancelled")
+            for each, (born, version, state, follow_ups) in found
+            if born and state not in (None, b"loading", b"cancelled") and follow_ups != b"stopped"
         }
 
     def _key(self, entry: str) -> str:

@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from importlib import import_module
 from typing import TypeAlias
 from uuid import uuid4
 
@@ -27,6 +26,7 @@ from worker.ledger.timetable import (
     follow_ups_entry,
 )
 from worker.logs import get_logger
+from worker.pipeline import waves
 from worker.pipeline.bench import Workbench
 from worker.pipeline.cron import Cron, daily
 from worker.pipeline.new_files import TRIED_AGAIN, load_new_files
@@ -350,7 +350,6 @@ def _read_nightly(bench: Workbench, campaign_id: str) -> _Nightly:
 
 def _begin_waves(hold: Hold) -> Night:
     """Have those followed up who are due at the planned time."""
-    waves = import_module("worker.pipeline.waves")
     night, campaign_id = hold.night, hold.entry.removeprefix(follow_ups_entry(""))
     begun = waves.begin(hold.bench, campaign_id, moment(night.planned_ms))
     if begun.why:

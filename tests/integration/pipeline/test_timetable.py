@@ -1,6 +1,7 @@
 """Tell whether each night of a schedule is acted on once, takes in the new files, and says what came of it; time is passed in."""
 
 import os
+from collections import Counter
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -10,7 +11,7 @@ import pytest
 from pipeline_bench import BODY, ROUTING, SENDER, KilledError, Rig, phone
 
 from worker.errors import NotFoundError
-from worker.ledger.timetable import Night, Schedule, Timetable, files_entry
+from worker.ledger.timetable import Night, Schedule, Timetable, files_entry, follow_ups_entry
 from worker.pipeline import timetable
 from worker.pipeline.bench import Workbench
 from worker.pipeline.nights import history, overview
@@ -629,3 +630,70 @@ def test_overview_says_what_comes_next_and_who_is_missing(nights: Nights) -> Non
     assert (found["beat"], found["workers"], len(found["missing"])) == (False, 0, 2)
     nights.at("2026-11-20T17:30:00")
     assert overview(nights.rig.bench)["entries"][0]["is_due"]
+
+
+# Nightly follow-ups -----------------------------------------------------------------------------------------
+
+_FOLLOWED_UP = (
+    DEFINITION + '[[follow_up]]\nafter = "2d"\nbody = "Still there?"\n'
+    '[nightly]\nat = "18:00"\ntimezone = "Europe/Berlin"\n'
+)
+
+
+def test_follow_ups_begin_in_the_night_in_which_they_are_due_and_once(nights: Nights, rig: Rig) -> None:
+    rig.campaign([phone(1), phone(2)], definition=_FOLLOWED_UP)
+    rig.drive()
+    entry = follow_ups_entry("spring-1")
+    for day in (20, 21, 22, 22):
+        _evening(nights, day)
+
+    found = nights.table.nights(entry)
+
+    assert [night.state for night in found] == ["done", "nothing", "nothing"]
+    assert found[0].outcome == "Follow-ups began for 2 rows."
+    assert found[1].outcome == "Nobody was due for a follow-up."
+    assert (found[0].counts, found[0].campaigns) == ({"rows": 2}, ("spring-1",))
+    described = overview(rig.bench)["entries"][0]
+    assert (described["kind"], described["name"]) == ("follow-ups", "spring-1")
+
+
+def test_follow_ups_of_a_paused_campaign_wait_and_stopped_ones_have_no_nights(
+    nights: Nights, rig: Rig
+) -> None:
+    rig.campaign([phone(1)], definition=_FOLLOWED_UP)
+    rig.drive()
+    rig.registry.pause("spring-1", "operator")
+    entry = follow_ups_entry("spring-1")
+    _evening(nights, 23)
+    waiting = nights.table.state(entry).night
+    assert waiting is not None
+    assert waiting.outcome == "No follow-up began: it is paused. It is tried again until the next night."
+
+    rig.registry.resume("spring-1")
+    nights.pass_(seconds=61)
+    nights.run()
+    assert nights.table.nights(entry)[0].counts == {"rows": 1}
+    assert rig.ledger.stop_follow_ups("spring-1", stopped=True).ok
+    _evening(nights, 24)
+
+    assert len(nights.table.nights(entry)) == 1
+    assert overview(rig.bench)["entries"] == []
+
+
+@pytest.mark.parametrize(
+    "where", ["after take_night", "after create_wave", "after begin_wave", "before note_night"]
+)
+def test_follow_ups_that_were_interrupted_go_on_and_begin_once(nights: Nights, rig: Rig, where: str) -> None:
+    rig.campaign([phone(number) for number in range(1, 4)], definition=_FOLLOWED_UP)
+    rig.drive()
+    nights.at("2026-11-23T17:00:01")
+    _kill(nights, where)
+    nights.dead.add("worker-1")
+    other = rig.worker("worker-2")
+
+    nights.run(other)
+    rig.drive(bench=other)
+
+    messages = Counter(one["address"] for one in rig.simulator.journal("message"))
+    assert messages == {phone(number): 2 for number in range(1, 4)}
+    assert nights.table.nights(follow_ups_entry("spring-1"))[0].state in ("done", "nothing")
