@@ -2,7 +2,7 @@
 
 import json
 from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -33,6 +33,22 @@ HEARD = {"note_delivery", "note_answer"}
 STORY_FULL = 90
 CLOSING_MS = 30_000
 NOT_WAITING = {"token", "owner", "pair", "channel", "flex_task", "used", "seen", "doubt", "looking", "opened"}
+LOOK = """
+local prefix, hashes, indexes, out = KEYS[1], cjson.decode(ARGV[1]), cjson.decode(ARGV[2]), {}
+for _, id in ipairs(redis.call('ZRANGE', prefix .. 'campaigns', 0, -1)) do
+  local base = prefix .. 'c:' .. id
+  local seen = {id, redis.call('SISMEMBER', prefix .. 'active', id), redis.call('HGETALL', base),
+    redis.call('HGETALL', base .. ':rw:0'), redis.call('HGETALL', base .. ':past:0'),
+    redis.call('XREVRANGE', base .. ':out', '+', '-', 'COUNT', 1)}
+  for _, name in ipairs(hashes) do seen[#seen + 1] = redis.call('HGETALL', base .. ':' .. name) end
+  for _, name in ipairs(indexes) do seen[#seen + 1] = redis.call('ZRANGE', base .. ':' .. name, 0, -1, 'WITHSCORES') end
+  out[#out + 1] = seen
+end
+local locks = {}
+for at, name in ipairs(redis.call('KEYS', prefix .. 'pair:*')) do locks[at] = {name, redis.call('GET', name)} end
+return {out, locks}
+"""
+"""Reads all campaigns and the pairs' locks at once: dozens of round trips after every script would be most of the tests' time."""
 ATTEMPTS = {
     ("opened", S.OPENING, S.OPEN),
     ("doubt_opening", S.OPENING, S.DOUBT_OPENING),
@@ -67,7 +83,9 @@ class Watch:
 
     def __init__(self, rig: LedgerRig) -> None:
         self.rig, self.client = rig, rig.client
+        self._look = self.client.register_script(LOOK)
         self.seen: dict[str, Seen] = {}
+        self.locks: dict[str, str] = {}
         self.ran: Counter[str] = Counter()
         self.sources: dict[str, set[State]] = defaultdict(set)
         self.targets: dict[str, set[State]] = defaultdict(set)
@@ -91,21 +109,12 @@ class Watch:
     # Looking ------------------------------------------------------------------------------------------------
 
     def look(self) -> dict[str, Seen]:
-        """Read all campaigns anew."""
-        prefix = self.rig.ledger.prefix
-        with self.client.pipeline(transaction=False) as pipe:
-            pipe.zrange(f"{prefix}campaigns", 0, -1)
-            pipe.smembers(f"{prefix}active")
-            ids, active = pipe.execute()
-        with self.client.pipeline(transaction=False) as pipe:
-            for one in ids:
-                self._ask(pipe, f"{prefix}c:{one.decode()}")
-            answers = pipe.execute()
-        size = len(answers) // max(1, len(ids))
-        self.seen = {
-            one.decode(): self._read(answers[at * size : (at + 1) * size], active=one in active)
-            for at, one in enumerate(ids)
-        }
+        """Read everything anew."""
+        campaigns, locks = self._look(
+            keys=[self.rig.ledger.prefix], args=[json.dumps(HASHES), json.dumps(INDEXES)]
+        )
+        self.locks = {name.decode(): whose.decode() for name, whose in locks}
+        self.seen = {one[0].decode(): self._read(one[1:]) for one in campaigns}
         return self.seen
 
     def forget(self, campaign_id: str) -> None:
@@ -115,33 +124,24 @@ class Watch:
         )
         self.look()
 
-    def _ask(self, pipe: Any, base: str) -> None:
-        pipe.hgetall(base)
-        pipe.hgetall(f"{base}:rw:0")
-        pipe.hgetall(f"{base}:past:0")
-        pipe.xrevrange(f"{base}:out", count=1)
-        for name in HASHES:
-            pipe.hgetall(f"{base}:{name}")
-        for name in INDEXES:
-            pipe.zrange(f"{base}:{name}", 0, -1, withscores=True)
-
-    def _read(self, answers: Sequence[Any], *, active: bool) -> Seen:
-        fields, rows, past, out, hand, close, unclosed, *indexes = answers
-        named = {name.decode(): value.decode() for name, value in fields.items()}
+    def _read(self, answers: Sequence[Any]) -> Seen:
+        active, fields, rows, past, out, *others = answers
+        hand, close, unclosed, *indexes = map(_pairs, others)
+        named = {name.decode(): value.decode() for name, value in _pairs(fields)}
         created = int(named["created_ms"])
         return Seen(
             named,
-            {int(at) + 1: _unpack(value, created) for at, value in rows.items()},
-            {int(at) + 1: _unpack_past(value, created) for at, value in past.items()},
+            {int(at) + 1: _unpack(value, created) for at, value in _pairs(rows)},
+            {int(at) + 1: _unpack_past(value, created) for at, value in _pairs(past)},
             {
-                name: {member.decode(): score for member, score in found}
+                name: {member.decode(): float(score) for member, score in found}
                 for name, found in zip(INDEXES, indexes, strict=True)
             },
-            {int(row): json.loads(value) for row, value in hand.items()},
-            {sid.decode(): json.loads(value) for sid, value in close.items()},
-            {sid.decode(): json.loads(value) for sid, value in unclosed.items()},
+            {int(row): json.loads(value) for row, value in hand},
+            {sid.decode(): json.loads(value) for sid, value in close},
+            {sid.decode(): json.loads(value) for sid, value in unclosed},
             out[0][0] if out else b"-",
-            active,
+            bool(active),
         )
 
     # What a script may do -----------------------------------------------------------------------------------
@@ -356,11 +356,13 @@ class Watch:
             for entry in seen.close.values():
                 if entry.get("pair"):
                     holders[entry["pair"]].append(f"{base}:{entry['row']}")
-        locks = {
-            name: self.client.get(name) for name in self.client.scan_iter(f"{self.rig.ledger.prefix}pair:*")
-        }
-        said = {name.decode(): [(value or b"").decode()] for name, value in locks.items()}
-        assert said == holders
+        assert {name: [whose] for name, whose in self.locks.items()} == holders
+
+
+def _pairs(flat: Sequence[bytes]) -> Iterator[tuple[bytes, bytes]]:
+    """Pair what Redis lists as name, value, name, value, …"""
+    each = iter(flat)
+    return zip(each, each, strict=True)
 
 
 @lru_cache(maxsize=4096)
