@@ -695,6 +695,8 @@ class LedgerMachine(RuleBasedStateMachine):
         assert not self.ledger.note_delivery(campaign, row, sid("IM", 999), delivery).ok
         reply = self.ledger.note_answer(campaign, row, self.rig.clock() - 1000)
         assert reply.ok is (record.state.is_ended and record.answered_at is None)
+        if choice % 3 == 0 and self.rig.row(campaign, row).record.delivery.is_lost:
+            self.begin_anew(campaign, row)
 
     # What always holds, beside what is watched after every script -------------------------------------------
 
@@ -817,5 +819,8 @@ def walk(machine: LedgerMachine, chance: Random) -> Iterator[None]:
         chance.choice(others)(chance.choice(IDS), chance.choice(WORKED))
         if chance.random() < 0.2:
             machine.wake_too_late(chance.randrange(10_000))
+        campaign = chance.choice(IDS)
+        for row in WORKED if chance.random() < 0.3 else ():
+            machine.hear(campaign, row, chance.randrange(10_000))
         machine.every_interaction_is_used_or_to_be_closed()
         yield
