@@ -39,10 +39,12 @@ def pass_time(rig: Rig, time: timedelta) -> datetime:
     return now(rig)
 
 
-def send_first(rig: Rig, text: str = ONE, people: Sequence[str] = (phone(1),)) -> str:
+def send_first(
+    rig: Rig, text: str = ONE, people: Sequence[str] = (phone(1),), campaign_id: str = "spring-1"
+) -> str:
     """Have the first messages of a campaign accepted; its id."""
-    campaign_id = rig.campaign(people, definition=text)
-    rig.drive()
+    rig.campaign(people, campaign_id, definition=text)
+    rig.drive(campaign_id)
     return campaign_id
 
 

@@ -351,7 +351,7 @@ def _read_nightly(bench: Workbench, campaign_id: str) -> _Nightly:
 def _begin_waves(hold: Hold) -> Night:
     """Have those followed up who are due at the planned time."""
     night, campaign_id = hold.night, hold.entry.removeprefix(follow_ups_entry(""))
-    begun = waves.begin(hold.bench, campaign_id, moment(night.planned_ms))
+    begun = waves.begin(hold.bench, campaign_id, moment(night.planned_ms), hold.go_on)
     if begun.why:
         return _not_begun(hold, campaign_id, begun.why)
     rows = "1 row" if begun.rows == 1 else f"{begun.rows:,} rows"

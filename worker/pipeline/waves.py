@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 
+from campaigns.campaign import Nightly
 from campaigns.definition import Campaign
 from worker.errors import RefusedHereError
 from worker.ledger import keys
@@ -15,10 +16,14 @@ from worker.ledger.registry import CampaignInfo, Registry
 from worker.logs import get_logger
 from worker.pipeline import cautious
 from worker.pipeline.bench import Workbench
+from worker.pipeline.cron import Cron, daily
 from worker.pipeline.follow_ups import Due, Later, Left, decide
 from worker.pipeline.wave_records import standings
 
 log = get_logger(__name__)
+
+_OFTEN = 500
+"""Rows after which it is asked whether to go on: some tenths of a second, where each of them is due."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,14 +46,14 @@ class Begun:
 
 @dataclass(slots=True)
 class Outlook:
-    """What is foreseen of one follow-up: rows due now, and rows due later, the first of them at `first_at`."""
+    """What is foreseen of one follow-up: rows due now, and rows due later, the first of them in the night at `night`."""
 
     follow_up: int
     condition: str
     after_s: float
     due: int = 0
     later: int = 0
-    first_at: datetime | None = None
+    night: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +65,7 @@ class Plan:
 
     campaign_id: str
     at: datetime
+    next_night: datetime | None
     outlooks: tuple[Outlook, ...]
     left: Counter[Left]
     why: str = ""
@@ -70,10 +76,13 @@ class Plan:
         return sum(one.due for one in self.outlooks)
 
 
-def begin(bench: Workbench, campaign_id: str, night: datetime) -> Begun:
+def begin(
+    bench: Workbench, campaign_id: str, night: datetime, go_on: Callable[[], object] = lambda: None
+) -> Begun:
     """Put every row that is due at `night`, the planned time, into its wave; to be called again where it was interrupted.
 
     The rows are sent by the workers, as those of any campaign. Nothing is begun while the campaign is paused.
+    `go_on` is called often meanwhile; what it raises leaves the rest for another time.
     Raises: NotFoundError where there is no such campaign.
     """
     cautious.heed_campaign(bench.registry, campaign_id, bench.settings.results_dir)
@@ -84,6 +93,8 @@ def begin(bench: Workbench, campaign_id: str, night: datetime) -> Begun:
     waves: Counter[str] = Counter()
     overtaken = 0
     for number, first, mine in standings(bench.ledger, info):
+        if number % _OFTEN == 1:
+            go_on()
         found = decide(campaign.follow_ups, first, mine, night)
         if not isinstance(found, Due):
             continue
@@ -112,17 +123,20 @@ def preview(ledger: Ledger, registry: Registry, campaign_id: str, now: datetime)
         Outlook(number, one.if_, one.after_s) for number, one in enumerate(campaign.follow_ups, start=1)
     )
     left: Counter[Left] = Counter()
+    first_at: dict[int, datetime] = {}
     for _, first, mine in standings(ledger, info) if outlooks else ():
         match decide(campaign.follow_ups, first, mine, now):
             case Due(wave=(number, _)):
                 outlooks[number - 1].due += 1
             case Later(follow_up=number, at=at):
-                one = outlooks[number - 1]
-                one.later += 1
-                one.first_at = at if one.first_at is None else min(at, one.first_at)
+                outlooks[number - 1].later += 1
+                first_at[number] = min(at, first_at.get(number, at))
             case Left() as why:
                 left[why] += 1
-    return Plan(campaign_id, now, outlooks, left, why_not(info, campaign))
+    for number, at in first_at.items():
+        outlooks[number - 1].night = _next_night(campaign, at)
+    next_night = _next_night(campaign, now) if outlooks else None
+    return Plan(campaign_id, now, next_night, outlooks, left, why_not(info, campaign))
 
 
 def stop(ledger: Ledger, registry: Registry, campaign_id: str, *, stopped: bool = True) -> bool:
@@ -180,6 +194,12 @@ def no_follow_ups(campaign_id: str) -> RefusedHereError:
     return RefusedHereError(
         f"{campaign_id} has no follow-ups.", "Write [[follow_up]] sections into the definition of a campaign."
     )
+
+
+def _next_night(campaign: Campaign, moment: datetime) -> datetime:
+    """Give the first nightly time of a campaign that is not before `moment`."""
+    nightly = campaign.nightly or Nightly()
+    return Cron(daily(nightly.at), nightly.timezone).next_after(moment - timedelta(microseconds=1))
 
 
 def _have_wave(bench: Workbench, wave_id: str, definition: Campaign) -> bool:

@@ -155,7 +155,11 @@ def test_preview_tells_who_is_due_and_when_the_others_will_be(rig: Rig) -> None:
     assert [(one.due, one.later) for one in plan.outlooks] == [(2, 0), (0, 1)]
     finished = rig.row(4).record.finished_at
     assert finished is not None
-    assert plan.outlooks[1].first_at == finished + 5 * DAY
+    due_at = finished + 5 * DAY
+    assert plan.outlooks[1].night is not None
+    assert due_at <= plan.outlooks[1].night < due_at + DAY
+    assert plan.next_night is not None
+    assert (plan.next_night.hour, plan.next_night.minute) == (10, 0), "where the definition does not say"
     assert plan.left == {Left.ANSWERED: 1, Left.OPTED_OUT: 1, Left.NOT_ACCEPTED: 1}
     assert (plan.due, plan.why) == (2, "")
     assert {name: rig.client.dump(name) for name in rig.client.scan_iter("*:c:*")} == before
