@@ -133,10 +133,12 @@ class _Server:
     async def _answer(self, request: web.Request, call: Call) -> web.StreamResponse:
         twin = self._twin
         self._check_limits(call)
-        pause_s = self._pause_s(call)
+        pause_s, generation = self._pause_s(call), twin.journal.generation
         if pause_s:
             await asyncio.sleep(pause_s / 2)
             call.now = twin.clock.now()
+            if twin.journal.generation != generation:  # what was asked before a reset is forgotten, too
+                raise _Cut
         self._check_allowed(call)
         fault = fault_for(twin, call)
         if fault:
