@@ -2,9 +2,10 @@
 
 import csv
 import os
-import subprocess
 import sys
 from pathlib import Path
+
+from zygote import Forked, Zygote
 
 ACCOUNT = "AC" + "a1" * 16
 _AREAS = (
@@ -59,6 +60,8 @@ class CampaignFiles:
         self, folder: Path, base_url: str, *, rows: int, per_s: float, name: str = "reminder", **more: str
     ) -> None:
         self.folder = folder
+        self._said = folder / "said.txt"
+        self._zygote = Zygote()
         self.results_dir = folder / "results"
         self.definition = folder / "campaign.toml"
         self.customers = folder / "customers.csv"
@@ -82,26 +85,18 @@ class CampaignFiles:
             **more,
         }
 
-    def start(self, *arguments: str) -> subprocess.Popen[bytes]:
-        """Start `outreach` with `arguments` in a process group of its own; its output goes to files beside."""
-        with (self.folder / "out.txt").open("ab") as out, (self.folder / "err.txt").open("ab") as err:
-            return subprocess.Popen(
-                [sys.executable, "-m", "ops.cli", *arguments],
-                cwd=self.folder,
-                env=self.environment,
-                stdin=subprocess.DEVNULL,
-                stdout=out,
-                stderr=err,
-                start_new_session=True,
-            )
+    def start(self, *arguments: str) -> Forked:
+        """Start `outreach` with `arguments` in a process group of its own; its output goes to a file beside."""
+        whole = [sys.executable, "-m", "ops.cli", *arguments]
+        return self._zygote.start(whole, self.environment, cwd=self.folder, log=self._said)
 
-    def run(self) -> subprocess.Popen[bytes]:
+    def run(self) -> Forked:
         """Start `outreach run` on this campaign."""
         return self.start("run", str(self.definition), str(self.customers))
 
     def said(self) -> str:
         """Return all that the commands have printed so far."""
-        return (self.folder / "out.txt").read_text() + (self.folder / "err.txt").read_text()
+        return self._said.read_text()
 
     def results(self) -> list[dict[str, str]]:
         """Read the one results file."""

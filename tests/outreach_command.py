@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import psutil
+from zygote import Forked, Zygote
 
 ACCOUNT = "AC" + "1" * 32
 COMMAND = [sys.executable, "-m", "ops.cli"]
@@ -58,7 +59,8 @@ class Outreach:
             "OUTREACH_SETTLE_S": "0.3,0.6",
             **environ,
         }
-        self._running: list[subprocess.Popen[Any]] = []
+        self._zygote = Zygote()
+        self._running: list[Forked | subprocess.Popen[Any]] = []
 
     def write(self, rows: int | Sequence[str] = 3, *changes: tuple[str, str]) -> None:
         """Write a definition, with `changes` in its text, and a file of so many customers, or of these numbers."""
@@ -76,13 +78,20 @@ class Outreach:
         """Give the two arguments of `check`, `run` and `load`."""
         return str(self.definition), str(self.customers)
 
-    def start(self, *arguments: str, **environ: str) -> "subprocess.Popen[str]":
-        """Start a command in a session of its own, as a terminal would."""
+    def start(self, *arguments: str, **environ: str) -> Forked:
+        """Start a command in a session of its own, as a terminal would; forked from where its imports are done."""
+        whole = [*COMMAND, *arguments]
+        process = self._zygote.start_with_pipes(whole, self.environ | environ, cwd=self.folder)
+        self._running.append(process)
+        return process
+
+    def start_cold(self, *arguments: str) -> "subprocess.Popen[str]":
+        """Start a command the usual way, which takes a second of imports."""
         pipe = subprocess.PIPE
         process = subprocess.Popen(
             [*COMMAND, *arguments],
             cwd=self.folder,
-            env=self.environ | environ,
+            env=self.environ,
             stdin=subprocess.DEVNULL,
             stdout=pipe,
             stderr=pipe,
@@ -99,7 +108,7 @@ class Outreach:
         return self.finish(self.start(*arguments, **environ), code, timeout_s)
 
     def finish(
-        self, process: "subprocess.Popen[str]", code: int = 0, timeout_s: float = 180
+        self, process: Forked, code: int = 0, timeout_s: float = 180
     ) -> "subprocess.CompletedProcess[str]":
         """Wait for a command's end, and hold its exit code against `code`."""
         try:
@@ -141,7 +150,9 @@ class Outreach:
 
     def processes(self) -> list[psutil.Process]:
         """List the processes of this installation: commands, workers, the embedded Redis."""
-        return [process for process in psutil.process_iter() if self._is_ours(process)]
+        # Only what was executed shows its environment.
+        forked = {each.pid for each in self._running if each.poll() is None}
+        return [one for one in psutil.process_iter() if one.pid in forked or self._is_ours(one)]
 
     def workers(self) -> list[psutil.Process]:
         """List the worker processes of this installation."""

@@ -1,6 +1,6 @@
 """Fixtures of tests that give the command `outreach` in processes of its own."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -9,9 +9,10 @@ from simulator_process import SimulatorProcess
 
 
 @pytest.fixture
-def twilio(start_simulator: Callable[..., SimulatorProcess]) -> SimulatorProcess:
+def twilio(simulator: SimulatorProcess) -> SimulatorProcess:
     """Return a simulator that is quick and has no limits."""
-    return start_simulator("--setup-ms", "20", "--flex-per-s", "0")
+    simulator.settings(setup_ms=20, flex_per_s=0)
+    return simulator
 
 
 @pytest.fixture

@@ -3,7 +3,6 @@
 import os
 import shutil
 import signal
-import subprocess
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing, contextmanager
@@ -15,6 +14,7 @@ from campaign_files import CampaignFiles
 from outreach_command import wait_until
 from simulator_process import SimulatorProcess
 from test_truth import judge
+from zygote import Forked
 
 from worker.redis_server import EmbeddedRedis
 
@@ -67,7 +67,7 @@ def campaign(folder: Path, simulator: SimulatorProcess, **more: str) -> Campaign
     return CampaignFiles(folder, simulator.url, rows=ROWS, per_s=PER_S, **settings)
 
 
-def kill(files: CampaignFiles, process: "subprocess.Popen[bytes]") -> None:
+def kill(files: CampaignFiles, process: Forked) -> None:
     """Kill a command, and wait until its workers have followed it."""
     os.killpg(process.pid, signal.SIGKILL)
     process.wait()
@@ -87,7 +87,7 @@ def _is_of(files: CampaignFiles) -> Callable[[psutil.Process], bool]:
     return is_ours
 
 
-def finish(files: CampaignFiles, process: "subprocess.Popen[bytes]", simulator: SimulatorProcess) -> None:
+def finish(files: CampaignFiles, process: Forked, simulator: SimulatorProcess) -> None:
     """Wait until a command is through, and judge what came of the campaign."""
     assert process.wait(timeout=150) == 0, files.said()[-3000:]
     judge(files, simulator, ROWS)

@@ -4,7 +4,6 @@ import csv
 import io
 import json
 import signal
-import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,10 +11,11 @@ from pathlib import Path
 import psutil
 from outreach_command import Outreach, command_line, number, wait_until
 from simulator_process import SimulatorProcess
+from zygote import Forked
 
 
 @contextmanager
-def worker_of(outreach: Outreach) -> Iterator["subprocess.Popen[str]"]:
+def worker_of(outreach: Outreach) -> Iterator[Forked]:
     """Run `outreach worker` meanwhile."""
     worker = outreach.start("worker")
     wait_until(lambda: outreach("status", code=0) and _workers_alive(outreach))
@@ -189,5 +189,5 @@ def test_demo_can_be_interrupted_and_leaves_nothing_behind(outreach: Outreach) -
     assert not list(temporary.iterdir())
 
 
-def _children(process: "subprocess.Popen[str]") -> list[psutil.Process]:
+def _children(process: Forked) -> list[psutil.Process]:
     return psutil.Process(process.pid).children(recursive=True)

@@ -35,7 +35,7 @@ def give(desk: Outreach, line: str, campaign_id: str, *codes: int) -> str:
     """Give a command as it stands in the README; return what it answers."""
     words = shlex.split(line.replace(STAND_IN, campaign_id))
     assert words[0] == "outreach"
-    process = desk.start(*words[1:])
+    process = desk.start_cold(*words[1:])  # with its own imports, all of them
     out, err = process.communicate(timeout=180)
     assert process.returncode in codes, f"{line}: exit code {process.returncode}\n{out}\n{err}"
     return out

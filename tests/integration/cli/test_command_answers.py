@@ -115,7 +115,7 @@ def test_reader_that_has_enough_is_no_fault(outreach: Outreach) -> None:
     process = outreach.start("simulator", "--help")
     assert process.stdout
     process.stdout.close()
-    process.wait(10)
+    process.wait(60)
 
     command = f"{' '.join(COMMAND)} --help | head -1"
     done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=True)
@@ -146,7 +146,7 @@ def on_terminal(outreach: Outreach, *arguments: str, **environ: str) -> str:
             drawn += os.read(ours, 65536)
         except OSError:  # the other end is closed
             break
-    process.wait(10)
+    process.wait(60)
     os.close(ours)
     return drawn.decode(errors="replace")
 
