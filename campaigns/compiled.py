@@ -92,7 +92,7 @@ class CompiledCampaign:
         context_sid, webhook_ttid = self._interaction.read(filling)
         message = self._message.read(filling)
         email = self._email.read(filling) if self._email else {}
-        window = self._window.read(filling, address) if self._window else None
+        window = self._window.read(filling, lambda: address) if self._window else None
         for follow_up in follow_ups:
             follow_up.judge(filling, address)
         if filling.faults or address is None:
@@ -121,7 +121,7 @@ class CompiledCampaign:
         if self._window is None:
             return None
         filling = Filling([cells[index].strip(BLANKS) for index in self._indexes])
-        return self._window.read(filling, self._address.read(filling))
+        return self._window.read(filling, lambda: self._address.read(filling))
 
     def doubts(self, cells: Sequence[str], recipient: Recipient) -> list[RowError]:
         """Find what an operator should look at in a row that is ready all the same."""

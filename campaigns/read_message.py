@@ -61,5 +61,5 @@ class FollowUpReader:
         known, before = {fault.column for fault in filling.faults}, len(filling.faults)
         self._message.read(filling)
         if self._window:
-            self._window.read(filling, address)
+            self._window.read(filling, lambda: address)
         filling.faults[before:] = [fault for fault in filling.faults[before:] if fault.column not in known]

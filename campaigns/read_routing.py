@@ -1,7 +1,7 @@
 """Reads from a row who at Flex takes the conversation, and when it may begin."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import time
 
 from campaigns.campaign import Campaign, Window
@@ -120,11 +120,14 @@ class WindowReader:
         self._days = frozenset(DAYS.index(day) for day in window.days)
         self._section = section
 
-    def read(self, filling: Filling, address: str | None) -> SendWindow | None:
-        """Give the window; None where something is wrong with it, which `filling` is told."""
+    def read(self, filling: Filling, find_address: Callable[[], str | None]) -> SendWindow | None:
+        """Give the window; None where something is wrong with it, which `filling` is told.
+
+        The address is asked for where the number decides: reading it takes far longer than all else here.
+        """
         opens, closes = self._read_clock(filling, self._from), self._read_clock(filling, self._until)
-        zones = self._read_zones(filling, address)
-        holidays = self._read_holidays(filling, address)
+        zones = self._read_zones(filling, find_address)
+        holidays = self._read_holidays(filling, find_address)
         if opens is None or closes is None or not zones or holidays is None:
             return None
         if fault := find_hours_fault(opens, closes):
@@ -141,11 +144,13 @@ class WindowReader:
             filling.blame(RowError("bad_window", sentence, "write a time of day, such as 08:00"), field)
         return clock
 
-    def _read_zones(self, filling: Filling, address: str | None) -> tuple[str, ...]:
+    def _read_zones(self, filling: Filling, find_address: Callable[[], str | None]) -> tuple[str, ...]:
         text = filling.fill(self._timezone)
-        if text is None or address is None:
+        if text is None:
             return ()
         if text == NUMBER_TIMEZONE:
+            if (address := find_address()) is None:
+                return ()
             zones = zones_of_number(_number_in(address))
             sentence = "the address does not tell the customer's time zone"
         else:
@@ -157,19 +162,22 @@ class WindowReader:
             )
         return zones
 
-    def _read_holidays(self, filling: Filling, address: str | None) -> str | None:
+    def _read_holidays(self, filling: Filling, find_address: Callable[[], str | None]) -> str | None:
         """Give the region whose holidays are kept, "" where none are."""
         if self._holidays is None:
             return ""
         text = filling.fill(self._holidays)
-        if text is None or address is None:
+        if text is None:
             return None
-        if text != NUMBER_HOLIDAYS:
-            region, fault = canonical_region(text), find_holidays_fault(text)
-        else:
+        if text == NUMBER_HOLIDAYS:
+            if (address := find_address()) is None:
+                return None
             region = country_of_number(_number_in(address))
-            fault = ("the address does not tell a country of which holidays are known", "name it in a column")
-        if region is None and fault:
+            sentence = "the address does not tell a country of which holidays are known"
+            fault = None if region else (sentence, "name it in a column")
+        else:
+            region, fault = canonical_region(text), find_holidays_fault(text)
+        if fault:
             filling.blame(RowError("bad_window", *fault), self._holidays)
         return region
 
