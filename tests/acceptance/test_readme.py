@@ -1,10 +1,13 @@
 """Tell whether every command of the README does what stands beside it, and its tables are the program's own."""
 
+import os
 import re
 import shlex
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -12,14 +15,17 @@ from outreach_command import Outreach, number, wait_until
 from quick_command import QuickCommands
 from simulator_process import SimulatorProcess
 
-from worker.settings import describe_settings
+from worker import wiring
+from worker.ledger.registry import Registry
+from worker.ledger.timetable import Timetable
+from worker.settings import describe_settings, load_settings
 
 PROJECT = Path(__file__).resolve().parents[2]
 README = (PROJECT / "README.md").read_text()
 BLOCKS = re.findall(r"^```sh\n(.*?)^```", README, re.MULTILINE | re.DOTALL)
 COMMANDS = [line for block in BLOCKS for line in block.splitlines()]
 STAND_IN = "renewal-reminder-1a2b3c4d5e"
-APART = ("outreach suppress ", "outreach webhooks ")
+APART = ("outreach suppress ", "outreach webhooks ", "outreach schedule ", "outreach beat")
 
 
 @pytest.fixture
@@ -109,6 +115,39 @@ def test_commands_of_the_do_not_contact_list_do_what_they_say(desk: Outreach) ->
     assert exported.startswith("3 addresses in do-not-contact.csv")
     assert removed == "1 address taken off the do-not-contact list.\n"
     assert hashed == "Only hashes are kept from now on; 2 addresses turned into such.\n"
+
+
+def test_commands_of_every_night_do_what_they_say(desk: Outreach) -> None:
+    lines = [line for line in COMMANDS if line.startswith(("outreach schedule ", "outreach beat"))]
+    add, listed, run_now, shown, remove, beat = (shlex.split(line)[1:] for line in lines)
+    (desk.folder / "drop").mkdir()
+    os.utime(desk.customers.rename(desk.folder / "drop" / "monday.csv"), (0, 0))
+    with QuickCommands(desk) as quickly:
+        services = [desk.start("worker"), desk.start(*beat)]
+
+        added = quickly(*add)
+        with _registry(desk) as registry:
+            wait_until(lambda: registry.workers() and Timetable(registry).has_beat())
+        assert "A beat and 1 worker are running." in quickly(*listed)
+        ran, nights, removed = quickly(*run_now), quickly(*shown), quickly(*remove)
+
+        for service in services:
+            service.terminate()
+            desk.finish(service)
+    assert "renewals: next on " in added
+    assert "18:00 Europe/Berlin (" in added
+    assert "renewals: Took in monday.csv: 30 pending." in ran
+    assert "monday.csv" in nights.partition("SHA-256")[2]
+    assert "by hand" in nights
+    assert removed == "The schedule renewals is removed.\n"
+
+
+@contextmanager
+def _registry(desk: Outreach) -> Iterator[Registry]:
+    """Look into the ledger beside the commands, which would each cost a process."""
+    settings = load_settings(desk.environ, None)
+    with wiring.redis_url(settings) as url:
+        yield wiring.build(settings, wiring.connect(url)).registry
 
 
 def test_plain_celery_is_a_worker(desk: Outreach) -> None:

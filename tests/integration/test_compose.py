@@ -128,10 +128,13 @@ def test_services_commands_carry_a_campaign(tmp_path: Path) -> None:
         arguments = _at(services["simulator"]["command"], twilio_port)
         stack.enter_context(_running([*COMMAND, *arguments], outreach.environ))
         wait_until(lambda: _listens(twilio_port))
-        stack.enter_context(_running([*COMMAND, *services["worker"]["command"]], outreach.environ))
+        for name in ("worker", "beat"):
+            stack.enter_context(_running([*COMMAND, *services[name]["command"]], outreach.environ))
+        assert _environment(services["beat"], redis_port).items() <= outreach.environ.items()
 
         campaign_id = outreach("load", *outreach.files).stdout.strip()
         watched = outreach("watch", campaign_id)
+        wait_until(lambda: outreach.json("schedule", "list")["beat"])
 
     assert f"{campaign_id}: finished, 5 accepted" in watched.stdout
 

@@ -5,11 +5,12 @@ from typer.testing import CliRunner
 
 from ops.cli.app import app
 
-COMMANDS = "check run load status watch explain results retry review pause resume cancel worker simulator doctor demo"
+COMMANDS = "check run load status watch explain results retry review pause resume cancel worker beat simulator doctor demo"
 
 
 GROUPS = {
     "suppress": ("add", "remove", "import", "export", "list", "hash"),
+    "schedule": ("add", "list", "remove", "run-now"),
 }
 
 

@@ -1,0 +1,61 @@
+"""Tell whether `outreach schedule` says how nights stand, and ends with the exit code that goes with it."""
+
+import json
+import os
+from collections.abc import Iterator
+
+import pytest
+from outreach_command import Outreach
+from quick_command import QuickCommands
+
+from worker import wiring
+from worker.settings import load_settings
+
+DAILY = ("--cron", "0 18 * * *")
+
+
+@pytest.fixture
+def give(outreach: Outreach) -> Iterator[QuickCommands]:
+    """Give commands of the installation."""
+    with QuickCommands(outreach) as commands:
+        yield commands
+
+
+def show_a_worker(outreach: Outreach) -> None:
+    """Have it look as if a worker ran."""
+    settings = load_settings(outreach.environ, None)
+    with wiring.redis_url(settings) as url:
+        bench = wiring.build(settings, wiring.connect(url))
+        bench.registry.see_worker(wiring.owner_name(), {"pid": 1, "host": "here", "concurrency": 1})
+
+
+def test_schedule_says_what_is_missing_and_how_its_nights_went(
+    give: QuickCommands, outreach: Outreach
+) -> None:
+    drop = outreach.folder / "drop"
+    added = give("schedule", "add", "evening", str(outreach.definition), "drop/*.csv", *DAILY)
+    again = give("schedule", "add", "evening", *outreach.files, *DAILY, code=2)
+    unserved = give("schedule", "run-now", "evening", code=2)
+    show_a_worker(outreach)
+    drop.mkdir()
+
+    outreach.customers.rename(drop / "a.csv").write_text("telephone\n1\n")
+    os.utime(drop / "a.csv", (0, 0))
+    refused = give("schedule", "run-now", "evening", code=2)
+    outreach.write(2)
+    os.utime(outreach.customers.rename(drop / "a.csv"), (0, 0))
+    away = json.loads(give("schedule", "run-now", "evening", "--json", code=4))
+
+    assert f"nothing matches {drop / '*.csv'} now" in added
+    assert "start `outreach beat`" in added
+    assert "start `outreach worker`" in added
+    assert "There is a schedule evening already." in again
+    assert "No worker is running" in unserved
+    assert "evening: a.csv was refused." in refused
+    assert "phone" in refused.splitlines()[0]
+    assert (away["state"], away["campaigns"]) == ("waiting", [])
+    listed = give("schedule", "list")
+    assert "It is tried again until the next night." in listed
+    assert "start `outreach worker`" not in listed
+    doctor = {one["name"]: one for one in json.loads(give("doctor", "--json", code=4))}
+    assert doctor["beat"]["advice"] == "Start `outreach beat`."
