@@ -120,9 +120,7 @@ REASONS: dict[Reason, ReasonEntry] = {
         "The ledger was older than what had been sent, and it could not be found out whether this row was sent.",
         "Look in Twilio's console, then say what you found with `outreach review`.",
     ),
-    Reason.WINDOW: ReasonEntry(
-        "window", "The customer's window for first messages is closed.", _NOTHING, retry=True
-    ),
+    Reason.WINDOW: ReasonEntry("window", "The customer's window is closed.", _NOTHING, retry=True),
     Reason.ANSWERED: ReasonEntry(
         "answered",
         "The customer answered before the follow-up was sent.",
