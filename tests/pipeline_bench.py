@@ -3,6 +3,7 @@
 import time
 from collections import Counter
 from collections.abc import Callable, Collection, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
@@ -12,10 +13,11 @@ import redis
 from pydantic import SecretStr
 from redis.backoff import NoBackoff
 from redis.retry import Retry
-from simulator_calls import Calls
+from simulator_calls import Calls, messages_path
 from simulator_process import SimulatorProcess
 
 from campaigns.definition import parse_definition
+from campaigns.identity import address_hash
 from worker.errors import OutreachError
 from worker.gateway.caller import Credentials
 from worker.gateway.http import HttpOptions, PooledHttpClient
@@ -28,6 +30,7 @@ from worker.ledger.row import Record, Row, pack_new
 from worker.ledger.scripts import source
 from worker.ledger.states import Event, State
 from worker.pacing.pacer import Pacer
+from worker.pipeline import receipts
 from worker.pipeline.bench import Workbench
 from worker.pipeline.closing import close_some
 from worker.pipeline.dispatch import dispatch
@@ -219,7 +222,10 @@ class Rig:
         assert self.registry.create(campaign_id, fields).ok
         for first in range(0, len(people), BUCKET):
             part = people[first : first + BUCKET]
-            rows = [LoadRow((one, "Ann"), pack_new(State.PENDING, bytes(8))) for one in part]
+            prefix = "whatsapp:" if parsed.channel == "whatsapp" else ""
+            rows = [
+                LoadRow((one, "Ann"), pack_new(State.PENDING, address_hash(prefix + one))) for one in part
+            ]
             assert self.ledger.load_rows(campaign_id, first + 1, rows).ok
         assert self.registry.start(campaign_id, len(people)).ok
         return campaign_id
@@ -306,6 +312,27 @@ class Rig:
                 self._jump(names)
             else:
                 time.sleep(0.02)
+
+    def poll(self, bench: Workbench | None = None) -> int:
+        """Ask for all deliveries and replies that are due, as the workers' tick and task do; how many looks that took."""
+        worker, looked = bench or self.bench, 0
+        for name in worker.ledger.polling():
+            for taken in worker.ledger.take_polls(name, 100, 600_000):
+                looked += receipts.poll(worker, name, taken).looked
+        self.forget_pace()
+        return looked
+
+    def pass_s(self, seconds: float) -> None:
+        """Let time pass, at Twilio as here."""
+        self.clock.shift_ms += int(seconds * 1000)
+        self.simulator.settings(clock_skew_s=self.clock.shift_ms / 1000)
+
+    def writes(self, body: str, number: int = 1, author: str = "", campaign_id: str = "spring-1") -> None:
+        """Have a row's customer, or another author, write into its conversation."""
+        record, (customer, _) = self.row(number, campaign_id).record, self.row(number, campaign_id).cells
+        with closing(self.calls()) as calls:
+            path = messages_path(record.conversation_sid)
+            assert calls.post(path, Author=author or customer, Body=body).status_code == 201
 
     def _is_done(self, campaign_id: str) -> bool:
         info = self.info(campaign_id)

@@ -17,7 +17,7 @@ from simulator_process import SimulatorProcess
 from campaigns.definition import parse_definition
 from ops.cli.crew import has_live_workers
 from worker.effects import points
-from worker.ledger.states import State
+from worker.ledger.states import Delivery, State
 from worker.ledger.suppression import Suppression
 
 ROUTING = {"workspace": "WS", "workflow": "WW", "queue": "WQ", "worker": "WK"}
@@ -84,12 +84,14 @@ def closed_now() -> str:
 
 
 FORBIDDEN = {"GET conversations": 403, "GET taskrouter": 403}
+AT_ONCE = {"sent_s": 0, "delivered_s": 0}
 USUAL = Way([number(1), number(2)], ["accepted", "accepted"])
 OPENING_LOST = Way([trouble(194)], ["accepted"])
 OPENING_NOT_DONE = Way([trouble(193)], ["accepted"])
 SENDING_LOST = Way([trouble(164)], ["accepted"])
 SENDING_NOT_DONE = Way([trouble(163)], ["accepted"])
 MESSAGE_REFUSED = Way([trouble(176)], ["failed"])
+HEARD = Way([number(1), trouble(150)], ["accepted", "accepted"], simulator={**AT_ONCE, "reply_s": 0})
 LATE = Way(
     [number(at) for at in range(1, 25)],
     ["accepted"] * 24,
@@ -130,6 +132,10 @@ WAYS: dict[str, Way] = {
     "switch_interaction": Way([number(1)], ["accepted"], before=twin_of(number(1))),
     "reopen_sending": Way([number(1), number(2)], ["accepted"] * 2, rest="\n[pacing]\nmessages_per_second = 0.4\n", meanwhile=close_under_it),
     "give_up_slot": LATE,
+    "take_polls": HEARD,
+    "note_delivery": HEARD,
+    "note_answer": HEARD,
+    "poll_again": HEARD,
     "post_interaction": USUAL,
     "post_message": USUAL,
     "post_closing": MESSAGE_REFUSED,
@@ -153,10 +159,6 @@ APART = (
         "expire",
         "end_queued",
         "heed",
-        "note_delivery",
-        "note_answer",
-        "take_polls",
-        "poll_again",
         "create_wave",
         "begin_wave",
     ),
@@ -188,6 +190,22 @@ def _die_and_go_on(yard: CrashYard, point: str, way: Way, campaign_id: str) -> N
     yard.judge(way, campaign_id)
 
 
+def _hear(yard: CrashYard, campaign_id: str) -> None:
+    """Have what died in the midst of asking for deliveries asked for again: its lease, minutes, is over."""
+    client, polls = yard.ledger.client, yard.ledger.key(campaign_id, "polls")
+    client.zadd(polls, dict.fromkeys(client.zrange(polls, 0, -1), 0))
+
+    def is_heard() -> bool:
+        info = yard.registry.get(campaign_id)
+        return (info.deliveries[Delivery.DELIVERED], info.answered) == (2, 1)
+
+    yard.wait(is_heard, HEARD, campaign_id, "a delivery or an answer was not heard of")
+    yard.wait(lambda: yard.is_over(campaign_id), HEARD, campaign_id, "the results file did not follow")
+    rows = yard.installation.rows(campaign_id)
+    assert [row["delivery_status"] for row in rows] == ["delivered"] * 2
+    assert [bool(row["answered_at"]) for row in rows] == [False, True]
+
+
 @pytest.mark.parametrize("point", [point for point in points() if _effect(point) in WAYS])
 def test_rows_are_sent_once_though_their_worker_dies(yard: CrashYard, point: str) -> None:
     way = WAYS[_effect(point)]
@@ -199,6 +217,8 @@ def test_rows_are_sent_once_though_their_worker_dies(yard: CrashYard, point: str
     campaign_id = yard.load(way)
 
     _die_and_go_on(yard, point, way, campaign_id)
+    if way is HEARD:
+        _hear(yard, campaign_id)
 
 
 def test_rows_are_sent_once_though_the_worker_dies_that_took_them_from_a_dead_one(yard: CrashYard) -> None:

@@ -137,6 +137,35 @@ class LedgerReader:
                         _note(own_words) if own_words else None,
                     )
 
+    def read_bucket(self, campaign_id: str, bucket: int) -> Iterator[tuple[int, Record]]:
+        """Read the records of one bucket of rows, in order: number, record without the events before its end."""
+
+        def look(pipe: Any) -> None:
+            pipe.hgetall(self.key(campaign_id, f"rw:{bucket}"))
+            pipe.hget(self.key(campaign_id), "created_ms")
+
+        records, created = self._together(look)
+        for at in range(keys.BUCKET):
+            value = records.get(str(at).encode())
+            if value is not None:
+                yield bucket * keys.BUCKET + at + 1, unpack(value, int(created), whole_story=False)
+
+    def read_rows(self, campaign_id: str, numbers: Sequence[int]) -> list[tuple[Record, tuple[str, ...]]]:
+        """Read some rows, which are there, together: the record, without the events before its end, and the cells of each."""
+
+        def look(pipe: Any) -> None:
+            for number in numbers:
+                bucket, at = keys.place(number)
+                pipe.hget(self.key(campaign_id, f"rw:{bucket}"), str(at))
+                pipe.hget(self.key(keys.parent_of(campaign_id), f"in:{bucket}"), str(at))
+            pipe.hget(self.key(campaign_id), "created_ms")
+
+        *found, created = self._together(look)
+        return [
+            (unpack(record, int(created), whole_story=False), tuple(json.loads(cells)))
+            for record, cells in zip(found[::2], found[1::2], strict=True)
+        ]
+
     def address_hashes(self, campaign_id: str, rows: int, state: State) -> Iterator[bytes]:
         """Read the address hashes of all rows in `state`, without their cells."""
         for _, record, _, _ in self.iter_rows(campaign_id, rows, cells=False, whole_story=False):

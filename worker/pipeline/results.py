@@ -39,10 +39,14 @@ OUTREACH_COLUMNS = (
 
 REFRESH_S = 10.0
 _REST = 10.0
+_ENDED_REFRESH_S, _ENDED_REST = 1.0, 50.0
 
 
 class RefreshSchedule:
-    """Say when a running campaign's file is due again: every 10 s, or ten times as long as the last writing took."""
+    """Say when a campaign's file is due again: every 10 s, or ten times as long as the last writing took.
+
+    When all its rows have ended, deliveries and answers come in for days: then every second, or fifty times as long.
+    """
 
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
@@ -140,9 +144,9 @@ def outcome_cells(
         record.interaction_sid,
         record.conversation_sid,
         record.message_sid,
-        "",
+        record.delivery.word,
         record.delivery_code or "",
-        "",
+        say_moment(record.answered_at),
         follow_ups,
         record.attempts,
         say_moment(record.finished_at),

@@ -58,8 +58,10 @@ class Parts:
         with self._lock:
             if self._bench is None:
                 threads = int(app.conf.worker_concurrency or wiring.DEFAULT_CONCURRENCY)
-                client = wiring.connect(self.url(), connections=threads + 8)
-                bench = wiring.build(self.settings, client, connections=threads + 8)
+                # The tick's threads, and those that ask for deliveries, need some beside those of the rows.
+                connections = threads + 16
+                client = wiring.connect(self.url(), connections=connections)
+                bench = wiring.build(self.settings, client, connections=connections)
                 if self.settings.results_dir is not None:
                     heed_results(bench.registry, self.settings.results_dir)
                 self._bench = bench
@@ -99,7 +101,12 @@ def _make() -> tuple[Celery, Parts]:
     made = Celery(
         "outreach",
         broker=broker,
-        include=["worker.tasks.send", "worker.tasks.upkeep", "worker.tasks.timetable"],
+        include=[
+            "worker.tasks.send",
+            "worker.tasks.receipts",
+            "worker.tasks.upkeep",
+            "worker.tasks.timetable",
+        ],
     )
     made.amqp.Connection = BrokerConnection
     made.conf.update(

@@ -23,6 +23,7 @@ from worker.pipeline.dispatch import dispatch
 from worker.pipeline.refresh import ResultsRefresher
 from worker.tasks.app import app
 from worker.tasks.command import OPEN_NO_MORE
+from worker.tasks.receipts import BEHIND, read_receipts
 from worker.tasks.send import reconcile_rows, send_rows
 from worker.tasks.stopping import Stopping, open_no_more, watch
 
@@ -33,6 +34,11 @@ SEEN_S = 2.0
 RESCUE_S = 1.0
 CLOSING_S = 0.5
 RESULTS_S = 1.0
+POLL_S = 0.5
+POLL_LEASE_S = 150.0
+"""How long a bucket of rows is left to whom it was given to be asked for: its 64 look-ups at the pace, and slow ones among them."""
+POLLS_AHEAD = 8
+"""How many buckets are given out at once, and may wait in the broker."""
 STALE_WORKER_S = 3600
 WAITING_S = 0.5
 FAILED_S = 2.0
@@ -52,6 +58,7 @@ class Upkeep:
     bench: Workbench
     stopped: threading.Event = field(default_factory=threading.Event)
     turn: int = 0
+    polls: int = 0
     seen_at: float = 0.0
     rescued_at: float = 0.0
     opens_from: float = 0.0
@@ -64,7 +71,7 @@ class Upkeep:
     def start(self) -> None:
         """Start the threads."""
         self.ticking.start()
-        loops = [self._closing_loop]
+        loops = [self._closing_loop, self._polling_loop]
         if self.bench.settings.results_dir is not None:
             loops.append(self._results_loop)
         for target in loops:
@@ -75,6 +82,9 @@ class Upkeep:
 
     def _closing_loop(self) -> None:
         self._loop(CLOSING_S, self._close)
+
+    def _polling_loop(self) -> None:
+        self._loop(POLL_S, self._poll)
 
     def _results_loop(self) -> None:
         assert self.bench.settings.results_dir is not None, "only workers with a folder write results"
@@ -162,6 +172,27 @@ class Upkeep:
         if bench.registry.take_duty("closing", bench.owner, int(CLOSING_S * 900)):
             self._for_each_campaign(lambda campaign_id: closing.close_some(bench, campaign_id))
 
+    def _poll(self) -> None:
+        """Give out what is to be asked for of deliveries and replies, the campaigns in turn."""
+        bench = self.bench
+        if Stopping.opens and bench.registry.take_duty("receipts", bench.owner, int(POLL_S * 900)):
+            names = bench.ledger.polling()
+            if names and (room := POLLS_AHEAD - _polls_waiting()) > 0:
+                self.polls += 1
+                first = self.polls % len(names)
+                self._give_out([*names[first:], *names[:first]], room)
+
+    def _give_out(self, names: Sequence[str], room: int) -> None:
+        for name in names:
+            taken = self.bench.ledger.take_polls(name, room, int(POLL_LEASE_S * 1000))
+            room -= len(taken)
+            for poll in taken:
+                asked = (name, poll.bucket, poll.last_ms, poll.until_ms)
+                with effect("publish"):
+                    read_receipts.apply_async(asked, retry=False, argsrepr="", kwargsrepr="")
+            if room <= 0:
+                return
+
     def _for_each_campaign(self, act: Callable[[str], object]) -> None:
         """Do a duty for every active campaign; what is wrong with one of them costs the others nothing."""
         for campaign_id in self.bench.registry.active():
@@ -222,6 +253,13 @@ def _broker_lag_ms(now_ms: int) -> int | None:
         return max(0, now_ms - int(json.loads(oldest)["headers"][QUEUED_MS]))
     except (ValueError, LookupError, TypeError):  # another version's
         return None
+
+
+def _polls_waiting() -> int:
+    """Count the buckets in the broker that nobody has begun to ask for."""
+    with app.connection_for_read() as connection:
+        channel = connection.default_channel
+        return int(channel.client.llen(channel._q_for_pri(app.conf.task_default_queue, BEHIND)))
 
 
 _running: list[Upkeep] = []

@@ -1,0 +1,54 @@
+"""The task that asks for deliveries and replies: few at a time, behind the rows, so that sending never waits for it."""
+
+from __future__ import annotations
+
+from threading import BoundedSemaphore, Lock
+
+from worker.errors import NotFoundError, OutreachError
+from worker.ledger.ledger import Poll
+from worker.logs import get_logger
+from worker.pipeline import receipts
+from worker.tasks.app import app, parts
+from worker.tasks.stopping import Stopping
+
+log = get_logger(__name__)
+
+MOST, SHARE = 2, 8
+"""So many threads of a process, and one in so many, but one at least, may ask for deliveries: the others are there for rows."""
+BEHIND = 9
+"""The last of the priorities that kombu has with Redis: a message is taken only where no row's is waiting."""
+
+_threads = BoundedSemaphore(max(1, min(MOST, int(app.conf.worker_concurrency or 1) // SHARE)))
+_in_hand: set[tuple[str, int]] = set()
+_lock = Lock()
+
+
+@app.task(name="read_receipts", priority=BEHIND)  # type: ignore[untyped-decorator]
+def read_receipts(campaign_id: str, bucket: int, last_ms: int, until_ms: int) -> None:
+    """Ask for the deliveries and replies of a bucket of rows, or give it back where enough threads are at it."""
+    ledger, mine, taken = parts.bench().ledger, (campaign_id, bucket), Poll(bucket, last_ms, until_ms)
+    try:
+        with _lock:
+            # A message that was accepted meanwhile makes its bucket due again, while it is still being asked for here.
+            is_free = mine not in _in_hand and _threads.acquire(blocking=False)
+            if is_free:
+                _in_hand.add(mine)
+        if not is_free:
+            ledger.poll_again(campaign_id, taken, last_ms, receipts.SOONEST_MS)
+            return
+        try:
+            receipts.poll(parts.bench(), campaign_id, taken, _goes_on)
+        finally:
+            with _lock:
+                _in_hand.discard(mine)
+            _threads.release()
+    except NotFoundError:  # the campaign is gone
+        ledger.poll_again(campaign_id, taken, last_ms, None)
+    except OutreachError as error:
+        log.warning("receipts.stopped", campaign=campaign_id, error=error.sentence)
+    except Exception:
+        log.exception("receipts.failed", campaign=campaign_id)
+
+
+def _goes_on() -> bool:
+    return Stopping.opens
