@@ -72,6 +72,7 @@ def line(snapshot: Mapping[str, Any]) -> str:
         f"{snapshot['id']}: {snapshot['state']}",
         f"{words.number(words.ended(snapshot))} of {words.rows(snapshot['rows'])} done",
         words.counts({name: n for name, n in snapshot["counts"].items() if name != "pending"}),
+        words.deliveries(snapshot),
         words.pace(snapshot["rate_per_s"]) if snapshot["rate_per_s"] else "",
         f"about {words.duration(snapshot['eta_s'])} left" if snapshot["eta_s"] else "",
         _hands(snapshot),
@@ -86,7 +87,12 @@ def picture(snapshot: Mapping[str, Any], notes: Sequence[str] = ()) -> "Renderab
     from rich.text import Text
 
     parts: list[RenderableType] = [_headline(snapshot), _bar(snapshot), _counts(snapshot)]
-    for label, text in (("waiting for", waiting(snapshot)), ("in hand", _hands(snapshot))):
+    said = (
+        ("deliveries", words.deliveries(snapshot)),
+        ("waiting for", waiting(snapshot)),
+        ("in hand", _hands(snapshot)),
+    )
+    for label, text in said:
         if text:
             parts.append(_labelled(label, text))
     if snapshot.get("to_close"):

@@ -35,6 +35,9 @@ def _as_dict(story: "RowStory") -> dict[str, Any]:
         "outreach_key": story.key,
         "attempts": record.attempts,
         **_sids(story),
+        "delivery_status": story.delivery.word,
+        "delivery": {**asdict(story.delivery.words), "page": story.delivery.page},
+        "answered_at": story.answered_at,
         "cells": dict(zip(story.columns, story.cells, strict=True)),
         "story": [{"at": line.at.isoformat(), "send": line.send, "text": line.text} for line in story.lines],
     }
@@ -49,6 +52,11 @@ def _print(story: "RowStory") -> None:
         **{name.replace("_", " "): sid for name, sid in _sids(story).items()},
         "outreach key": story.key,
         "attempts": story.record.attempts,
+        "delivery": " ".join(filter(None, (story.delivery.word, story.delivery.words.code))),
+        "why not": story.delivery.words.sentence,
+        "then": story.delivery.words.advice,
+        "page": story.delivery.page,
+        "answered at": story.answered_at,
     }
     screen.answer(f"Row {story.row} of {story.campaign_id}")
     for name, value in facts.items():

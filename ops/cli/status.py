@@ -18,6 +18,10 @@ _LOOK_EVERY_S = 0.5
 _JSON_EVERY_S = 1.0
 _WIDTH_BESIDE_IDS = 62
 _LEFT_OPEN = 10
+_UNDELIVERED = 10
+NOT_POLLED = (
+    "no worker runs, so Twilio is not asked for the deliveries that are still to come; `outreach worker` asks"
+)
 
 
 def status(campaign_id: options.MaybeCampaignId = None, as_json: options.Json = False) -> None:
@@ -38,7 +42,7 @@ def status(campaign_id: options.MaybeCampaignId = None, as_json: options.Json = 
 def watch(campaign_id: options.MaybeCampaignId = None, as_json: options.Json = False) -> None:
     """Show live how a campaign stands, by default the latest one, until it ends, is paused, or Ctrl-C.
 
-    With --json: one object a line, every second. Exits with the campaign's exit code.
+    While workers run it goes on after the last row, until every message is known to be delivered, or not to be. With --json: one object a line, every second. Exits with the campaign's exit code.
 
     Example: outreach watch
     """
@@ -48,7 +52,10 @@ def watch(campaign_id: options.MaybeCampaignId = None, as_json: options.Json = F
         chosen = desk.choose(campaign_id).id
         seen = _watch_json(desk, chosen, interrupts) if as_json else _watch(desk, chosen, interrupts)
         if not as_json:
-            screen.answer(f"{chosen}: {seen['state']}, {words.counts(seen['counts'])}")
+            said = (f"{chosen}: {seen['state']}", words.counts(seen["counts"]), words.deliveries(seen))
+            screen.answer(", ".join(part for part in said if part))
+            if seen["deliveries_awaited"] and not seen["workers"]:
+                screen.say(NOT_POLLED)
     raise typer.Exit(words.exit_code(seen))
 
 
@@ -89,7 +96,14 @@ def _is_still(seen: Mapping[str, Any]) -> bool:
     """Tell whether nothing more happens by itself."""
     if seen["state"] == "paused":
         return not seen["in_flight"] + seen["in_doubt"]
-    return seen["state"] == "finished" or (seen["state"] == "cancelled" and not seen["counts"]["pending"])
+    if seen["state"] == "cancelled":
+        return not seen["counts"]["pending"]
+    return seen["state"] == "finished" and not is_heard_of(seen)
+
+
+def is_heard_of(seen: Mapping[str, Any]) -> bool:
+    """Tell whether deliveries are still to come, and somebody asks for them."""
+    return bool(seen["deliveries_awaited"] and seen["is_polled"] and seen["workers"])
 
 
 def _print_all(campaigns: list[dict[str, Any]]) -> None:
@@ -118,6 +132,7 @@ def _print(seen: Mapping[str, Any]) -> None:
         "state": words.paused(seen) if seen["state"] == "paused" else seen["state"],
         "rows done": f"{done}: {words.counts(seen['counts'])}",
         "under way": f"{seen['in_flight']}, and {seen['in_doubt']} in doubt",
+        "deliveries": words.deliveries(seen),
         "rate": words.pace(seen["rate_per_s"]),
         "left": "" if seen["state"] in ("finished", "cancelled") else left,
         "waiting for": seen["waiting_for"] or "",
@@ -129,6 +144,21 @@ def _print(seen: Mapping[str, Any]) -> None:
     for name, value in facts.items():
         if value != "":
             screen.answer(f"  {name + ':':13}{value}")
+    for one in seen["undelivered"][:_UNDELIVERED]:
+        screen.answer(
+            f"  {'undelivered:':13}{words.number(one['rows'])}: {one['code']} {one['sentence']}".replace(
+                ":  ", ": "
+            )
+        )
+    if len(seen["undelivered"]) > _UNDELIVERED:
+        screen.answer(
+            f"  {'':13}… and {len(seen['undelivered']) - _UNDELIVERED} more reasons; --json lists all of them"
+        )
+    if seen["deliveries_blocked_s"]:
+        wait = words.duration(seen["deliveries_blocked_s"])
+        screen.answer(
+            f"  {'':13}Twilio does not let deliveries be asked for now; they are asked for again in {wait}"
+        )
     for one in seen["left_open"][:_LEFT_OPEN]:
         refused = f"Twilio refuses to close it ({one['code']}); end its task in Flex by hand"
         screen.answer(f"  {'left open:':13}row {one['row']}, Interaction {one['interaction_sid']}: {refused}")

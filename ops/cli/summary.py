@@ -39,6 +39,7 @@ def _print(seen: Mapping[str, Any], reasons: Sequence[ReasonCount]) -> None:
     screen.print_table(table, title)
     if reasons:
         _print_reasons(reasons)
+    _print_deliveries(seen)
 
 
 def _print_reasons(reasons: Sequence[ReasonCount]) -> None:
@@ -52,6 +53,24 @@ def _print_reasons(reasons: Sequence[ReasonCount]) -> None:
         screen.answer(f"… and {more} more reason{'s' if more > 1 else ''}; the results file has them all.")
 
 
+def _print_deliveries(seen: Mapping[str, Any]) -> None:
+    told = {word: n for word, n in seen["deliveries"].items() if n}
+    if not told.keys() - {"unknown"} and not seen["answered"]:
+        return
+    table = screen.new_table(["delivery", "messages"], right=["messages"])
+    for word, n in told.items():
+        name = "not known yet" if word == "unknown" else word
+        screen.add_row(table, name, words.number(n), style=words.status_style(word))
+    if seen["answered"]:
+        screen.add_row(table, "answered", words.number(seen["answered"]), style="green")
+    screen.print_table(table, "What became of the accepted messages")
+    if seen["undelivered"]:
+        table = screen.new_table(["messages", "code", "reason"], right=["messages"])
+        for one in seen["undelivered"][:_MOST_REASONS]:
+            screen.add_row(table, words.number(one["rows"]), one["code"], one["sentence"])
+        screen.print_table(table, "Why, where not delivered")
+
+
 def say_how_to_go_on(seen: Mapping[str, Any], *, interrupted: bool) -> None:
     """Say which command comes next."""
     counts, campaign_id = seen["counts"], seen["id"]
@@ -62,5 +81,12 @@ def say_how_to_go_on(seen: Mapping[str, Any], *, interrupted: bool) -> None:
         screen.say("interrupted; the same command again goes on where it was.")
     if counts["failed"] and seen["state"] == "finished":
         screen.say(f"`outreach retry {campaign_id}` sends those again that are worth it.")
+    if seen["state"] == "finished" and seen["is_polled"]:
+        awaited = seen["deliveries_awaited"]
+        whose = f"{words.number(awaited)} deliveries and" if awaited else "The"
+        screen.say(
+            f"{whose} answers are still to come: a worker (`outreach worker`) asks Twilio for them, up to 72 h, or "
+            f"Twilio tells them (`outreach webhooks`); `outreach watch {campaign_id}` and `status` show them."
+        )
     if counts["needs_review"]:
         screen.say(f"`outreach review {campaign_id}` lists the rows that need a person's look.")

@@ -5,6 +5,9 @@ from pathlib import Path
 from typing import Any
 
 _STYLES = {
+    "delivered": "green",
+    "read": "green",
+    "undelivered": "red",
     "accepted": "green",
     "failed": "red",
     "invalid": "red",
@@ -47,6 +50,13 @@ def pace(per_s: float) -> str:
 def counts(by_status: Mapping[str, int]) -> str:
     """List the statuses that there are rows of."""
     return ", ".join(f"{number(n)} {status_name(word)}" for word, n in by_status.items() if n)
+
+
+def deliveries(snapshot: Mapping[str, Any]) -> str:
+    """Say what is known of the accepted messages' deliveries and of answers; empty where nothing is."""
+    told = counts({word: n for word, n in snapshot.get("deliveries", {}).items() if word != "unknown"})
+    answered = f"{number(snapshot['answered'])} answered" if snapshot.get("answered") else ""
+    return ", ".join(part for part in (told, answered) if part)
 
 
 def status_name(word: str) -> str:

@@ -18,6 +18,8 @@ _LOOK_EVERY_S = 0.25
 # Rows in hand when a campaign was paused or cancelled are settled first, and owed closings are made; not for ever.
 _SETTLE_AT_MOST_S = 120.0
 _CLOSE_AT_MOST_S = 20.0
+# Most messages are delivered within a second or two; for the others nobody waits who has other things to do.
+_DELIVERIES_AT_MOST_S = 60.0
 _GRACE_S = 60.0
 # Who sends SIGTERM often kills after 30 s: by then the workers are gone and the results file is written.
 _INTERRUPTED_GRACE_S = 27.0
@@ -25,6 +27,7 @@ _INTERRUPTED_GRACE_S = 27.0
 _FINISH_AT_MOST_S = 12.0
 # A row that waits for its slot is not in flight yet, and opens when the slot comes.
 _QUIET_S = 0.75
+_AWAITING = "every row has ended; waiting up to a minute for the deliveries of what was sent last (Ctrl-C leaves at once)"
 _STOPPING = "stopping: rows in hand are finished first; Ctrl-C again stops at once"
 
 
@@ -86,7 +89,7 @@ class _Foreground:
             while not self.interrupts.count and not self._is_over():
                 if not self.trouble:  # a worker that was started now would end at once
                     self.note = self.crew.tend() or self.note
-                self._look(shown, "")
+                self._look(shown, _AWAITING if self._awaits_deliveries() else "")
                 self.interrupts.wait(_LOOK_EVERY_S)
         finally:
             self._take_down(shown)
@@ -134,9 +137,17 @@ class _Foreground:
         if seen["state"] == "cancelled" and seen["counts"]["pending"]:
             return self._has_lasted("cancelled", _SETTLE_AT_MOST_S)
         if seen["state"] in ("finished", "cancelled"):
-            return not seen["to_close"] or self._has_lasted("closing", _CLOSE_AT_MOST_S)
+            is_closed = not seen["to_close"] or self._has_lasted("closing", _CLOSE_AT_MOST_S)
+            has_heard = not self._awaits_deliveries() or self._has_lasted("deliveries", _DELIVERIES_AT_MOST_S)
+            return is_closed and has_heard
         self.still_since.clear()
         return False
+
+    def _awaits_deliveries(self) -> bool:
+        seen = self.snapshot
+        if seen is None or seen["state"] != "finished" or seen["deliveries_blocked_s"]:
+            return False
+        return bool(seen["deliveries_awaited"] and seen["is_polled"])
 
     def _has_lasted(self, what: str, at_most_s: float) -> bool:
         return time.monotonic() - self.still_since.setdefault(what, time.monotonic()) > at_most_s

@@ -212,6 +212,20 @@ def code_words(code: int, arg: int = 0) -> Words:
     return words
 
 
+_UNEXPLAINED = Words(
+    "", "Twilio does not say why.", "`outreach retry ID --row N` sends it again, if you choose."
+)
+
+
+def delivery_words(code: int) -> Words:
+    """Say why an accepted message was not delivered; receipts have no reasons of our own."""
+    if not code:
+        return _UNEXPLAINED
+    words = code_words(code)
+    # Of an answer it would be made good for by itself; a receipt is the last that is heard of a message.
+    return replace(words, advice=_RETRY) if lookup(code).kind in ("transient", "ambiguous") else words
+
+
 def reason_entry(code: int) -> ReasonEntry:
     """Find a reason of our own; a code that this version does not know is `unknown`."""
     return REASONS[Reason(code)] if code in Reason._value2member_map_ else REASONS[Reason.NONE]

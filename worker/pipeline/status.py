@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from math import ceil
 from typing import Any
 
 from worker.ledger.registry import CampaignInfo
-from worker.ledger.states import State
+from worker.ledger.states import Delivery, State
 from worker.pacing.pacer import BucketState
-from worker.pipeline import pace
+from worker.pipeline import pace, receipts
 from worker.pipeline.bench import Workbench
-from worker.pipeline.reasons import code_words
+from worker.pipeline.reasons import code_words, delivery_words
 from worker.pipeline.results import say_moment
 from worker.pipeline.waiting import caution, waiting_for
 
 RATE_WINDOW_S = 10.0
 WORKER_ALIVE_S = 15
+_BLOCKED_MS = 5_000
 
 
 def snapshot(bench: Workbench, campaign_id: str) -> dict[str, Any]:
@@ -43,6 +45,7 @@ def snapshot(bench: Workbench, campaign_id: str) -> dict[str, Any]:
             first_due=bench.ledger.first_due(campaign_id) if info.is_idle else None,
             first_later=bench.ledger.first_due(campaign_id, opened=True),
         ),
+        **_deliveries(bench, info),
         "paused": _paused(info),
         "pace": [_describe(state) for state in paces],
         "to_close": bench.ledger.to_close_count(campaign_id),
@@ -68,6 +71,27 @@ def _standing(info: CampaignInfo) -> dict[str, Any]:
         "left": info.left,
         "in_flight": info.in_flight,
         "in_doubt": info.in_doubt,
+    }
+
+
+def _deliveries(bench: Workbench, info: CampaignInfo) -> dict[str, Any]:
+    """Say what became of the accepted messages: by Twilio's words, why not delivered, and who has answered."""
+    known = {delivery.word: info.deliveries.get(delivery, 0) for delivery in Delivery if delivery}
+    unknown = max(0, info.counts.get(State.ACCEPTED, 0) - sum(known.values()))
+    channel = bench.campaign(info.id).campaign.channel
+    awaited = unknown + known[Delivery.SENT.word] if channel not in receipts.WITHOUT_RECEIPTS else 0
+    (looks,) = bench.pacer.peek([receipts.bucket_of_looks(bench)])
+    return {
+        "deliveries": {"unknown": unknown, **known},
+        "undelivered": [
+            {**asdict(delivery_words(code)), "rows": rows}
+            for code, rows in sorted(info.undelivered.items(), key=lambda item: (-item[1], item[0]))
+        ],
+        "answered": info.answered,
+        "opted_out": info.opted_out,
+        "deliveries_awaited": awaited,
+        "is_polled": info.id in bench.ledger.polling(),
+        "deliveries_blocked_s": round(looks.blocked_ms / 1000) if looks.blocked_ms > _BLOCKED_MS else 0,
     }
 
 

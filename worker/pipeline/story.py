@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from worker.errors import NotFoundError
+from worker.gateway.codes import page_of
 from worker.ledger.ledger import Ledger
 from worker.ledger.registry import Registry
 from worker.ledger.row import Record, Row, Story
-from worker.ledger.states import Event, Reason, status_word
+from worker.ledger.states import AFTER_END, Event, Reason, status_word
 from worker.pipeline.hours import Openings
-from worker.pipeline.reasons import Words, code_words, outreach_key, words_of
+from worker.pipeline.reasons import Words, code_words, delivery_words, outreach_key, words_of
+from worker.pipeline.results import say_moment
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +24,15 @@ class StoryLine:
     at: datetime
     send: int
     text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Delivered:
+    """What became of a row's accepted message: Twilio's word, why it was not delivered, and Twilio's page about that."""
+
+    word: str
+    words: Words = field(default_factory=Words)
+    page: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +48,8 @@ class RowStory:
     columns: tuple[str, ...]
     cells: tuple[str, ...]
     lines: tuple[StoryLine, ...]
+    delivery: Delivered
+    answered_at: str
 
 
 _TEXTS: dict[Event, str] = {
@@ -64,6 +77,12 @@ _TEXTS: dict[Event, str] = {
     Event.REOPENED: "Begun anew: its conversation could not carry the message",
     Event.USED: "Goes into the conversation that the customer has open already",
     Event.LOOKING_FIRST: "Looked up before anything is asked for: the ledger may be older than what was sent",
+    Event.DELIVERED: "Delivered to the customer",
+    Event.READ: "The customer has read it",
+    Event.UNDELIVERED: "Not delivered",
+    Event.DELIVERY_FAILED: "The delivery failed",
+    Event.ANSWERED: "The customer answered",
+    Event.OPTED_OUT: "The customer asked for no more messages, and is on the do-not-contact list",
     Event.LEASE_OVER: "The worker that had it in hand was lost: in doubt, to be looked up",
 }
 _UNANSWERED = (Event.OPENING_UNANSWERED, Event.SENDING_UNANSWERED)
@@ -86,7 +105,17 @@ def explain(ledger: Ledger, registry: Registry, campaign_id: str, number: int) -
         columns=info.columns,
         cells=row.cells,
         lines=tuple(tell_story([*ledger.get_past(campaign_id, number), row.record])),
+        delivery=delivered(row.record),
+        answered_at=say_moment(row.record.answered_at),
     )
+
+
+def delivered(record: Record) -> Delivered:
+    """Say what became of a message."""
+    if not record.delivery.is_lost:
+        return Delivered(record.delivery.word)
+    code = record.delivery_code
+    return Delivered(record.delivery.word, delivery_words(code), page_of(code) if code else "")
 
 
 def get_row(ledger: Ledger, campaign_id: str, number: int, rows: int) -> Row:
@@ -103,7 +132,12 @@ def get_row(ledger: Ledger, campaign_id: str, number: int, rows: int) -> Row:
 def tell_story(records: list[Record]) -> Iterator[StoryLine]:
     """Put the events of a row's sends into words, the oldest first."""
     for record in records:
-        for event in record.story:
+        heard = [event for event in record.story if event.event in AFTER_END]
+        # News comes in any order; an answer has the time at which the customer wrote.
+        for event in (
+            *(event for event in record.story if event.event not in AFTER_END),
+            *sorted(heard, key=lambda event: event.at),
+        ):
             yield StoryLine(event.at, record.send, _say(event))
 
 
