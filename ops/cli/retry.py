@@ -1,6 +1,7 @@
-"""The command `retry`: send failed rows again, the plan first."""
+"""The command `retry`: send failed and undelivered rows again, the plan first."""
 
 from dataclasses import asdict
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -24,20 +25,34 @@ def retry(
     rows: Annotated[
         list[int] | None, typer.Option("--row", metavar="N", min=1, help="Only this row; repeatable.")
     ] = None,
+    results: Annotated[
+        Path | None,
+        typer.Option(
+            "--from-results",
+            metavar="FILE",
+            help="Only the rows left in this results file, edited by hand. Nothing but their numbers is taken from it.",
+        ),
+    ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show the plan, change nothing.")] = False,
     yes: options.Yes = False,
     as_json: options.Json = False,
     verbose: options.Verbose = False,
 ) -> None:
-    """Send failed rows again where the reason makes it worth it; accepted ones are never touched.
+    """Send rows again that failed, or were accepted and not delivered, where the reason makes it worth it.
+
+    Template and variables are as they were: the definition and the customers' cells that the ledger has.
 
     Example: outreach retry renewal-reminder-1a2b3c4d5e --code 30008 --dry-run
     """
     from worker.pipeline.retry import begin, plan
 
+    if rows and results:
+        raise RefusedHereError("--row and --from-results both say which rows.", "Give one of them.")
     with open_desk() as desk:
         desk.heed_results()
-        found = plan(desk.ledger, desk.registry, campaign_id, codes=codes or [], rows=rows or [])
+        found = plan(
+            desk.ledger, desk.registry, campaign_id, codes=codes or [], rows=rows or [], results=results
+        )
         if dry_run or not len(found):
             _show(found, as_json=as_json)
             return
@@ -78,7 +93,10 @@ def _show(found: "RetryPlan", *, as_json: bool) -> None:
     if as_json:
         screen.answer_json(_as_dict(found))
         return
-    title = f"{found.campaign_id}: {words.rows(len(found))} to send again"
+    accepted = f", {words.number(found.undelivered)} of them accepted but not delivered" * bool(
+        found.undelivered
+    )
+    title = f"{found.campaign_id}: {words.rows(len(found))} to send again{accepted}"
     table = screen.new_table(["rows", "code", "reason"], right=["rows"])
     for why, n in found.reasons.most_common():
         screen.add_row(table, words.number(n), why.code, why.sentence)
@@ -99,6 +117,7 @@ def _as_dict(found: "RetryPlan") -> dict[str, Any]:
     return {
         "id": found.campaign_id,
         "rows": len(found),
+        "undelivered": found.undelivered,
         "reasons": [{**asdict(why), "rows": n} for why, n in found.reasons.most_common()],
         "left_out": [
             {"status": one.status, "code": one.words.code, "why": one.why, "rows": n}

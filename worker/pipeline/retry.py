@@ -1,4 +1,4 @@
-"""Send failed rows again: first the plan, how many and why, and what is left out; then a new send of each."""
+"""Send failed and undelivered rows again: first the plan, how many and why, and what is left out; then a new send of each."""
 
 from __future__ import annotations
 
@@ -6,13 +6,16 @@ from array import array
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from worker.errors import RefusedHereError
 from worker.ledger.ledger import Ledger
 from worker.ledger.registry import CampaignInfo, Registry
 from worker.ledger.row import Record
 from worker.ledger.states import WAITING, State, status_word
-from worker.pipeline.reasons import Words, code_words, is_worth_retrying
+from worker.pipeline.hearing import OPT_OUT_CODES
+from worker.pipeline.reasons import Words, code_words, delivery_words, is_worth_retrying
+from worker.pipeline.retry_file import read_rows
 from worker.pipeline.story import get_row
 
 
@@ -25,11 +28,15 @@ class LeftOut:
     why: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class RetryPlan:
-    """What a retry would do: `reasons` and `left_out` count rows; `rows` and `sends` name them."""
+    """What a retry would do: `reasons` and `left_out` count rows; `rows` and `sends` name them.
+
+    `undelivered`: rows among them that were accepted, and whose message did not reach the customer.
+    """
 
     campaign_id: str
+    undelivered: int = 0
     reasons: Counter[Words] = field(default_factory=Counter)
     left_out: Counter[LeftOut] = field(default_factory=Counter)
     warnings: list[str] = field(default_factory=list)
@@ -55,13 +62,16 @@ def plan(
     *,
     codes: Sequence[str] = (),
     rows: Sequence[int] = (),
+    results: Path | None = None,
 ) -> RetryPlan:
-    """Find the failed rows that a retry would send again; changes nothing.
+    """Find the failed and undelivered rows that a retry would send again; changes nothing.
 
-    Without `codes` and `rows` these are the ones whose reason is worth it. Whoever names codes or rows has decided for
-    himself: any failed row among them is sent again. Accepted rows and those in need of review never are.
+    Without `codes`, `rows` and `results` (a results file that was edited by hand) these are the ones whose reason is worth
+    it. Whoever names them has decided for himself: any failed row among them is sent again. Rows that were delivered, may
+    have been sent, or whose customer wants no messages never are.
 
-    Raises: NotFoundError for a campaign or row that is not there; RefusedHereError while the campaign is being cancelled.
+    Raises: NotFoundError for a campaign or row that is not there; RefusedHereError while the campaign is being cancelled;
+    RefusedError for a results file that is not this campaign's.
     """
     info = registry.get(campaign_id)
     if info.state == "cancelled" and any(info.counts.get(state, 0) for state in WAITING):
@@ -71,8 +81,9 @@ def plan(
         )
     found = RetryPlan(campaign_id)
     wanted = {code.strip().lower() for code in codes}
-    for number, record in _chosen(ledger, info, rows):
-        _sort_in(found, number, record, wanted, is_named=bool(rows))
+    chosen = _chosen(ledger, info, rows) if results is None else read_rows(ledger, info, results)
+    for number, record in chosen:
+        _sort_in(found, number, record, wanted, is_named=bool(rows) or results is not None)
     if info.state == "paused":
         found.warnings.append(
             f"{campaign_id} is paused: nothing is sent until `outreach resume {campaign_id}`."
@@ -112,29 +123,41 @@ def _chosen(ledger: Ledger, info: CampaignInfo, rows: Sequence[int]) -> Iterator
 
 
 def _sort_in(found: RetryPlan, number: int, record: Record, wanted: set[str], *, is_named: bool) -> None:
-    words = code_words(record.code) if record.state is State.FAILED else Words()
-    why = _why_not(record, words, wanted, is_named=is_named)
+    is_undelivered = record.state is State.ACCEPTED and record.delivery.is_lost
+    words, code = Words(), record.code
+    if is_undelivered:
+        words, code = delivery_words(record.delivery_code), record.delivery_code
+    elif record.state is State.FAILED:
+        words = code_words(record.code)
+    why = _why_not(record, code, words, wanted, is_named=is_named, is_undelivered=is_undelivered)
     if why:
         found.left_out[LeftOut(status_word(record.state), words, why)] += 1
         return
     found.reasons[words] += 1
+    found.undelivered += is_undelivered
     found.rows.append(number)
     found.sends.append(record.send)
 
 
-def _why_not(record: Record, words: Words, wanted: set[str], *, is_named: bool) -> str:
-    if record.state is not State.FAILED:
+def _why_not(
+    record: Record, code: int, words: Words, wanted: set[str], *, is_named: bool, is_undelivered: bool
+) -> str:
+    if record.state is not State.FAILED and not is_undelivered:
         return _WHY_NOT.get(record.state, "it is on its way")
+    if is_undelivered and (record.has_opted_out or code in OPT_OUT_CODES):
+        return "the customer wants no messages from this sender"
     if wanted and words.code.lower() not in wanted:
         return "it failed for another reason than those asked for"
-    if not wanted and not is_named and not is_worth_retrying(record.code):
+    if not wanted and not is_named and is_undelivered and record.answered_at:
+        return "the customer has answered all the same"
+    if not wanted and not is_named and not (code and is_worth_retrying(code)):
         return "it would fail again; name it with --code or --row to send it all the same"
     # One byte holds a send's number, here and in the ledger.
     return "it was sent 255 times" if record.send == 255 else ""
 
 
 _WHY_NOT = {
-    State.ACCEPTED: "it was accepted",
+    State.ACCEPTED: "it was accepted, and is not known to be undelivered",
     State.INVALID: "the row itself is wrong: correct it and send it in a file of its own",
     State.SKIPPED: "a rule leaves it out",
     State.NEEDS_REVIEW: "it may have been sent: `outreach review` decides",
