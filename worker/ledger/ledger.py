@@ -77,10 +77,11 @@ class Ledger(Receipts, Waves):
 
     # Loading ------------------------------------------------------------------------------------------------
 
-    def load_rows(self, campaign_id: str, first: int, rows: Sequence[LoadRow]) -> Reply:
+    def load_rows(self, campaign_id: str, first: int, rows: Sequence[LoadRow], *, in_all: int = 0) -> Reply:
         """Load rows `first`… of one bucket; refused, with the rows loaded so far as `why`, where another loader was here.
 
-        `first` begins a bucket, and only the last bucket may be short.
+        `first` begins a bucket, and only the last bucket may be short. `in_all`: how many rows the campaign will have, where
+        some were accepted before: their deliveries and replies are asked for.
         """
         counts: dict[str, int] = {}
         rest: list[bytes | str | int] = [len(rows)]
@@ -89,7 +90,8 @@ class Ledger(Receipts, Waves):
             counts[state] = counts.get(state, 0) + 1
             note = json.dumps(row.note, ensure_ascii=False) if row.note else ""
             rest += (at, json.dumps(row.cells, ensure_ascii=False, separators=(",", ":")), row.record, note)
-        return self.scripts.run("load_rows", (self.key(campaign_id),), rest, first=first, counts=counts)
+        args = {"first": first, "counts": counts, "in_all": in_all or None}
+        return self.scripts.run("load_rows", (self.key(campaign_id),), rest, **args)
 
     # The window ---------------------------------------------------------------------------------------------
 

@@ -134,17 +134,25 @@ def pack_ended(
     attempts: int,
     sids: Sequence[str],
     ended: tuple[Event, int] | None,
+    delivery: Delivery = Delivery.NONE,
+    delivery_code: int = 0,
+    answered_ms: int | None = None,
 ) -> bytes:
     """Pack the record of a row that ended before: `sids` of Interaction, conversation and message (empty: none).
 
-    `ended`: by which event, and how long after the campaign's creation, in ms.
+    `ended`: by which event, and how long after the campaign's creation, in ms; `answered_ms`: so long after it the customer
+    wrote back.
     """
     head = bytes((state, 1, attempts, 0)) + code.to_bytes(3) + arg.to_bytes(4)
     raw = b"".join(bytes.fromhex(sid[2:]) if sid else _NONE for sid in sids)
-    story = (
-        struct.pack(">BI3s", ended[0], min(0xFFFFFFFF, ended[1] // 10), code.to_bytes(3)) if ended else b""
-    )
-    return head + raw + address_hash + b"\0" * 4 + story
+    story = _event(*ended, code) if ended else b""
+    if answered_ms is not None:
+        story += _event(Event.ANSWERED, answered_ms, 0)
+    return head + raw + address_hash + bytes((delivery,)) + delivery_code.to_bytes(3) + story
+
+
+def _event(event: Event, since_ms: int, code: int) -> bytes:
+    return struct.pack(">BI3s", event, min(0xFFFFFFFF, since_ms // 10), code.to_bytes(3))
 
 
 def unpack(value: bytes, created_ms: int, *, whole_story: bool = True) -> Record:

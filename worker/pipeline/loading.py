@@ -115,7 +115,7 @@ def load_file(
                 if earlier is not None:
                     rows = [earlier.take(row, checked) for row, checked in zip(bucket, rows, strict=True)]
                 if loaded.rows > there:
-                    there = _load_bucket(ledger, campaign_id, first, rows)
+                    there = _load_bucket(ledger, campaign_id, first, rows, earlier.rows if earlier else 0)
                 if progress is not None:
                     progress(loaded.rows, loaded.size)
             _refuse_changed(path, before)
@@ -151,9 +151,9 @@ def _buckets(rows: Iterator[CheckedRow]) -> Iterator[list[CheckedRow]]:
         yield bucket
 
 
-def _load_bucket(ledger: Ledger, campaign_id: str, first: int, rows: list[LoadRow]) -> int:
+def _load_bucket(ledger: Ledger, campaign_id: str, first: int, rows: list[LoadRow], in_all: int) -> int:
     """Load a bucket; give how many rows are in the ledger now, by whomever."""
-    reply = ledger.load_rows(campaign_id, first, rows)
+    reply = ledger.load_rows(campaign_id, first, rows, in_all=in_all)
     there = int(reply.values[0] if reply.ok else reply.why or 0)
     if there < first - 1 + len(rows):
         raise RefusedHereError(

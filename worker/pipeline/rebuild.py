@@ -16,12 +16,13 @@ from campaigns.problems import Problem, RefusedError
 from campaigns.results_cells import escape_cell, unescape_cell
 from worker.ledger.ledger import LoadRow
 from worker.ledger.row import NO_HASH, pack_ended
-from worker.ledger.states import OUTREACH_STATUS, Event, Reason, State
+from worker.ledger.states import OUTREACH_STATUS, Delivery, Event, Reason, State
 from worker.pipeline.reasons import FIRST_TWILIO_CODE, REASONS
 from worker.pipeline.results import OUTREACH_COLUMNS, kept_columns
 from worker.pipeline.results_files import ResultsFile
 
 _LONGEST_CELL = 2**31 - 1
+_DELIVERIES = {delivery.word: delivery for delivery in Delivery}
 _STATES = {word: state for state, word in OUTREACH_STATUS.items()}
 _REASONS = {entry.code: int(reason) for reason, entry in REASONS.items()}
 _EVENTS = {
@@ -47,6 +48,7 @@ class EarlierResults:
         self._kept = kept_columns(columns)
         self._lines: Iterator[list[str]] = iter(())
         self._line = 0
+        self.rows = 0
 
     @contextmanager
     def reading(self) -> Iterator[None]:
@@ -58,6 +60,8 @@ class EarlierResults:
             raise self._refuse("what stood hidden beside it, ending in .seq, is gone", at_line=False)
         try:
             with self.path.open(encoding="utf-8", newline="") as stream:
+                self.rows = sum(1 for _ in self._read(stream)) - 1
+                stream.seek(0)
                 self._lines = self._read(stream)
                 header = [*(escape_cell(self._columns[at]) for at in self._kept), *OUTREACH_COLUMNS]
                 if next(self._lines, None) != header:
@@ -105,6 +109,10 @@ class EarlierResults:
         code = self._code(state, found["outreach_code"])
         is_duplicate = state is State.SKIPPED and code == Reason.DUPLICATE
         in_doubt = State.DOUBT_SENDING if found["conversation_sid"] else State.DOUBT_OPENING
+        delivery = _DELIVERIES.get(found["delivery_status"])
+        if delivery is None:
+            raise self._refuse("delivery_status is none of Twilio's words")
+        answered_ms = self._since(found["answered_at"], "answered_at")
         record = pack_ended(
             state,
             address_hash(row.recipient.address) if row.recipient else NO_HASH,
@@ -115,6 +123,9 @@ class EarlierResults:
                 self._sid(found[name]) for name in ("interaction_sid", "conversation_sid", "message_sid")
             ),
             ended=self._ended(state, found["finished_at"]),
+            delivery=delivery,
+            delivery_code=self._delivery_code(found["delivery_code"]),
+            answered_ms=answered_ms,
         )
         if state is State.ACCEPTED and not found["message_sid"]:
             raise self._refuse("an accepted row has a message SID")
@@ -137,13 +148,23 @@ class EarlierResults:
         return _REASONS.get(text, int(Reason.NONE))
 
     def _ended(self, state: State, text: str) -> tuple[Event, int] | None:
-        if not text or state not in _EVENTS:
+        since_ms = self._since(text, "finished_at") if state in _EVENTS else None
+        return None if since_ms is None else (_EVENTS[state], since_ms)
+
+    def _since(self, text: str, column: str) -> int | None:
+        """Read a moment as so many ms after the campaign's creation; None where there is none."""
+        if not text:
             return None
         try:
             at_ms = round(datetime.fromisoformat(text).timestamp() * 1000)
         except ValueError:
-            raise self._refuse("finished_at is not a moment") from None
-        return _EVENTS[state], max(0, at_ms - self.created_ms)
+            raise self._refuse(f"{column} is not a moment") from None
+        return max(0, at_ms - self.created_ms)
+
+    def _delivery_code(self, text: str) -> int:
+        if text and not (text.isascii() and text.isdecimal() and int(text) < 1 << 24):
+            raise self._refuse("delivery_code is none of Twilio's codes")
+        return int(text or 0)
 
     def _number(self, text: str) -> int:
         if not (text.isascii() and text.isdecimal() and int(text) < 256):

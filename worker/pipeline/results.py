@@ -57,9 +57,10 @@ class RefreshSchedule:
         """Tell whether it is time."""
         return self._clock() >= self._next
 
-    def wrote(self, took_s: float) -> None:
-        """Note that the file was written just now, and how long that took."""
-        self._next = self._clock() + max(REFRESH_S, _REST * took_s)
+    def wrote(self, took_s: float, *, has_ended: bool = False) -> None:
+        """Note that the file was written just now, how long that took, and whether all rows in it have ended."""
+        rest_s = max(_ENDED_REFRESH_S, _ENDED_REST * took_s) if has_ended else max(REFRESH_S, _REST * took_s)
+        self._next = self._clock() + rest_s
 
 
 def results_path(settings: Settings, campaign_id: str) -> Path:

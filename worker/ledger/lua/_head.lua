@@ -156,7 +156,8 @@ end
 -- Rows are found by their conversation: a bucket for 64 rows, and there the last four bytes of the SID.
 local function place_of_conversation(conversation)
   local high, low = struct.unpack('>I4c4', string.sub(conversation, 9))
-  return key('cv:' .. int(high % math.max(1, math.ceil(number('rows') / BUCKET)))), low
+  local rows = math.max(number('rows'), A.in_all or 0) -- a campaign that is being loaded anew has no number of rows yet
+  return key('cv:' .. int(high % math.max(1, math.ceil(rows / BUCKET)))), low
 end
 -- From now on its delivery is asked for, and a reply is looked for in its conversation.
 local function listen(r)

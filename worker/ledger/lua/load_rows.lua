@@ -1,6 +1,6 @@
--- Load up to one bucket of rows: each is PENDING, INVALID or SKIPPED as its checks said.
--- from - to PENDING | INVALID | SKIPPED
--- ARGV[1] first (row number); counts {state: n}; ARGV[2] n, then n times: field, cells, record, note ('' = none)
+-- Load up to one bucket of rows: each is PENDING, INVALID or SKIPPED as its checks said, or has ended before.
+-- from - to PENDING | INVALID | SKIPPED | ACCEPTED | FAILED | NEEDS_REVIEW | CANCELLED
+-- ARGV[1] first (row number); counts {state: n}, in_all (rows of the campaign, where some have ended before); ARGV[2] n, then n times: field, cells, record, note ('' = none)
 -- Returns {'ok', rows loaded so far} | {'refused', rows loaded so far}: another loader was here, or the campaign has started.
 local loaded = number('loaded')
 local bucket, field = place(A.first)
@@ -11,6 +11,14 @@ for i = 0, n - 1 do
   redis.call('HSET', key('in:' .. bucket), ARGV[at], ARGV[at + 1])
   redis.call('HSET', key('rw:' .. bucket), ARGV[at], ARGV[at + 2])
   if ARGV[at + 3] ~= '' then redis.call('HSET', key('nt:' .. bucket), ARGV[at], ARGV[at + 3]) end
+end
+for i = 0, A.in_all and n - 1 or -1 do
+  local r = unpack_row(A.first + i, ARGV[3 + i * 4 + 2])
+  count_delivery(r, 1)
+  for at = 1, #r.story, 8 do
+    if string.byte(r.story, at) == EVENT.ANSWERED then redis.call('HINCRBY', BASE, 'answered', 1) end
+  end
+  if r.state == STATE.ACCEPTED then listen(r) end
 end
 for state, count in pairs(A.counts) do redis.call('HINCRBY', BASE, 'n' .. state, count) end
 step()
