@@ -2,10 +2,11 @@
 
 import csv
 import io
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, time, timedelta
 
 from pipeline_bench import ROUTING, SENDER, Rig, phone
 
+from campaigns.schedule import get_zone
 from worker.gateway.outcome import Accepted
 from worker.ledger.states import Reason, State
 from worker.pipeline.hours import say_opening
@@ -39,6 +40,20 @@ def test_row_waits_for_its_window_and_is_sent_in_it(rig: Rig) -> None:
     assert rig.states() == {"ACCEPTED": 1}
     assert rig.clock.shift_ms > 58 * 60_000
     rig.judge()
+
+
+def test_no_row_is_opened_whose_message_would_arrive_after_the_end(rig: Rig) -> None:
+    rig.campaign([phone(1)], definition=definition(-1, 1))
+    window = rig.bench.campaign("spring-1").campaign.window
+    assert window is not None
+    now = datetime.now(get_zone(window.timezone))
+    closes_at = datetime.combine(now.date(), time.fromisoformat(window.until), now.tzinfo)
+
+    rig.clock.shift_ms += round((closes_at - now).total_seconds() * 1000) - 59_000
+    rig.step()
+
+    assert rig.row().record.code == Reason.WINDOW
+    assert rig.simulator.journal("interaction") == []
 
 
 def test_opened_row_whose_window_closes_is_closed_and_begins_anew(rig: Rig) -> None:
