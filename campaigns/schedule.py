@@ -44,7 +44,7 @@ class SendWindow:
     @property
     def length(self) -> timedelta:
         """Return for how long it is open on a day of 24 hours."""
-        return datetime.combine(date.min, self.until) - datetime.combine(date.min, self.from_) - ARRIVAL
+        return datetime.combine(date.min, self.until) - datetime.combine(date.min, self.from_)
 
     def opens_in(self, now: datetime) -> timedelta:
         """Say how long it is closed from `now` (aware) on; nothing where it is open.
@@ -127,7 +127,7 @@ def find_hours_fault(from_: time, until: time) -> tuple[str, str] | None:
     if from_ > until:
         advice = "write an until that is later than from; hours over midnight are not offered"
         return "closes before it opens", advice
-    if SendWindow(from_, until, ()).length <= timedelta():
+    if SendWindow(from_, until, ()).length <= ARRIVAL:
         what = "is not longer than the minute that is kept for a message to arrive"
         return what, "write a later until"
     return None

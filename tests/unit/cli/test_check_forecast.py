@@ -50,23 +50,23 @@ def forecast(folder: Path, window: str, opens: list[str]) -> str:
         (
             WINDOW,
             ["08:00"] * 2,
-            "; the window is open 13 h 00 min a day: begun now, about 1 h 33 min, until 2026-11-23 08:33 UTC",
+            "; the window is open 13 h 01 min a day: begun now, about 1 h 33 min, until 2026-11-23 08:33 UTC",
         ),
         (
             WINDOW,
             ["08:00"] * 108,
-            "; the window is open 13 h 00 min a day: begun now, about 3 days, until 2026-11-25 12:00 UTC",
+            "; the window is open 13 h 01 min a day: begun now, about 3 days, until 2026-11-25 12:00 UTC",
         ),
         (
             WINDOW,
             ["08:00", "20:00"],
-            "; their windows are open 1 h 00 min to 13 h 00 min a day: begun now, about 13 h 16 min, "
+            "; their windows are open 1 h 01 min to 13 h 01 min a day: begun now, about 13 h 16 min, "
             "until 2026-11-23 20:16 UTC",
         ),
         (
             WINDOW + 'days = ["mon"]\n',
             ["20:00"] * 100,
-            "; the window is open 1 h 00 min a day, and 90 days are not enough for all",
+            "; the window is open 1 h 01 min a day, and 90 days are not enough for all",
         ),
     ],
 )
