@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from contextlib import ExitStack
 from types import TracebackType
 
 from outreach_command import COMMAND, Outreach
@@ -12,23 +13,26 @@ from worker.redis_server import EmbeddedRedis
 
 
 class QuickCommands:
-    """The command `outreach` of one installation, whose Redis runs meanwhile: else each would start and stop it."""
+    """The command `outreach` of one installation, whose Redis runs meanwhile: else each would start and stop it.
 
-    def __init__(self, outreach: Outreach) -> None:
+    `zygote`: one that several of these share; without it this one has its own.
+    """
+
+    def __init__(self, outreach: Outreach, zygote: Zygote | None = None) -> None:
         self._outreach = outreach
-        self._zygote = Zygote()
-        self._redis = EmbeddedRedis(outreach.home).hold()
+        self._stack = ExitStack()
+        self._shared = zygote
         self._numbers = itertools.count(1)
 
     def __enter__(self) -> QuickCommands:
-        self._redis.__enter__()
+        self._zygote = self._shared or self._stack.enter_context(Zygote())
+        self._stack.enter_context(EmbeddedRedis(self._outreach.home).hold())
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._zygote.close()
-        self._redis.__exit__(kind, error, trace)
+        self._stack.close()
 
     def __call__(self, *arguments: str, code: int = 0) -> str:
         """Give a command, and hold its exit code against `code`; all that it said, on stdout and stderr."""

@@ -130,5 +130,6 @@ def _secrets(settings: Settings) -> list[str]:
     return [
         settings.auth_token.get_secret_value(),
         settings.api_secret.get_secret_value(),
+        *settings.webhook_secrets.values(),
         *(url.password for url in urls if url.password),
     ]

@@ -87,6 +87,31 @@ def url(*schemes: str, example: str) -> Callable[[str], str]:
     return read
 
 
+def address_of_webhooks(text: str) -> str:
+    example = "https://outreach.example/twilio"
+    # As it stands, a slash at its end too: Twilio signs the very text.
+    url("http", "https", example=example)(text)
+    found = urlsplit(text)
+    if found.username or found.password or found.fragment or not text.isprintable() or " " in text:
+        raise UnusableError(
+            "holds what Twilio can't call: a user, a fragment or a space", f"Write like {example}."
+        )
+    return text
+
+
+def read_pairs(text: str) -> dict[str, str]:
+    """Read id=secret,id=secret."""
+    pairs = (part.strip().partition("=") for part in text.split(",") if part.strip())
+    return {name.strip(): value.strip() for name, _, value in pairs}
+
+
+def secret_pairs(text: str) -> SecretStr:
+    found = read_pairs(text)
+    if not found or not all(name and value for name, value in found.items()):
+        raise UnusableError("is not a list of id=secret", "Write like webhooks_sharedkey_1=secret.")
+    return SecretStr(text)
+
+
 def secret_url(*schemes: str, example: str) -> Callable[[str], SecretStr]:
     read = url(*schemes, example=example)
     return lambda text: SecretStr(read(text))

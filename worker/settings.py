@@ -35,6 +35,8 @@ class Settings:
     results_dir: Path | None = None
     settle_s: tuple[float, ...] = (2.0, 5.0, 15.0, 45.0)
     cautious: bool = False
+    webhook_url: str = ""
+    webhook_keys: SecretStr = NO_SECRET
     concurrency: int | None = None
     log_level: str = "INFO"
     log_format: LogFormat = "console"
@@ -68,6 +70,11 @@ class Settings:
     def results_dir_or_default(self) -> Path:
         """Give the folder of the results files for a command; workers write only where it is set."""
         return self.results_dir or Path("results").resolve()
+
+    @property
+    def webhook_secrets(self) -> dict[str, str]:
+        """Give the shared keys that Twilio signs webhooks with, by their ids."""
+        return values.read_pairs(self.webhook_keys.get_secret_value())
 
     def require_credentials(self) -> None:
         """Raise SettingsError, saying which half is missing, unless Twilio can be asked."""
@@ -116,6 +123,8 @@ _TABLE = (
     Setting("OUTREACH_RESULTS_DIR", "results_dir", "The folder of the results files; a worker writes them only where it is set.", "results", values.folder, "./results"),
     Setting("OUTREACH_SETTLE_S", "settle_s", "When a row in doubt is looked up, in seconds after the doubt arose.", "2,5,15,45", values.settle_times_s, "2,5,15,45"),
     Setting("OUTREACH_CAUTIOUS", "cautious", "Whether each row is looked up at Twilio before anything is sent for it: yes or no. An older ledger brings this about by itself.", "yes", values.yes_or_no, "no"),
+    Setting("OUTREACH_WEBHOOK_URL", "webhook_url", "Where Twilio finds `outreach webhooks serve`, as it is seen from outside.", "https://outreach.example/twilio", values.address_of_webhooks, "none: only polled"),
+    Setting("OUTREACH_WEBHOOK_KEYS", "webhook_keys", "Shared keys of webhooks that Twilio signs with SHA-256, as id=secret, several with commas between; others are signed with the account's token.", "webhooks_sharedkey_1=…", values.secret_pairs, "none", is_secret=True),
     Setting("OUTREACH_CONCURRENCY", "concurrency", "Threads of a worker.", "64", values.thread_count, "what the pace asks for"),
     Setting("OUTREACH_LOG_LEVEL", "log_level", "The least of what is logged: DEBUG, INFO, WARNING or ERROR.", "INFO", values.one_of(*_LEVELS, fold=str.upper), "INFO"),
     Setting("OUTREACH_LOG_FORMAT", "log_format", "How logs are written: console or json.", "console", values.one_of("console", "json", fold=str.lower), "console"),

@@ -66,8 +66,8 @@ def revive_redis(settings: Settings) -> str:
     return EmbeddedRedis(settings.home).revive() if settings.redis_url is None else ""
 
 
-def connect(url: str, connections: int = DEFAULT_CONCURRENCY) -> redis.Redis:
-    """Connect to Redis; threads wait for one of `connections` rather than fail.
+def connect(url: str, connections: int = DEFAULT_CONCURRENCY, answer_s: float = 15.0) -> redis.Redis:
+    """Connect to Redis; threads wait for one of `connections` rather than fail, and `answer_s` for an answer.
 
     Raises: RedisUnavailableError if it does not answer.
     """
@@ -75,7 +75,7 @@ def connect(url: str, connections: int = DEFAULT_CONCURRENCY) -> redis.Redis:
         url,
         max_connections=connections,
         timeout=20,
-        socket_timeout=15,
+        socket_timeout=answer_s,
         socket_connect_timeout=5,
         retry=Retry(NoBackoff(), 0),
     )
@@ -158,6 +158,8 @@ def _started(pid: int) -> str:
 
 def build_gateway(settings: Settings, connections: int = DEFAULT_CONCURRENCY) -> TwilioGateway:
     """Build the way to Twilio."""
+    if settings.base_url:  # never on the way to Twilio itself
+        arm(os.environ.get(CRASH_AT))
     secret = settings.https_proxy.get_secret_value() if settings.https_proxy else ""
     options = HttpOptions(
         pool_size=connections,
@@ -199,8 +201,6 @@ def waiting_for_redis(
 def build(settings: Settings, client: redis.Redis, connections: int = DEFAULT_CONCURRENCY) -> Workbench:
     """Put the workbench together."""
     tag, floors = settings.account_tag, Floors()
-    if settings.base_url:  # never on the way to Twilio itself
-        arm(os.environ.get(CRASH_AT))
     return Workbench(
         settings=settings,
         ledger=Ledger(client, tag, floors=floors),

@@ -19,6 +19,7 @@ from ops.cli import (
     services,
     status,
     suppress,
+    webhooks,
 )
 from ops.cli.failures import in_words
 
@@ -69,6 +70,7 @@ app.add_typer(schedule.app, name="schedule", rich_help_panel=_CAMPAIGN)
 app.add_typer(suppress.app, name="suppress", rich_help_panel=_CAMPAIGN)
 _add("worker", services.worker, _SERVICE)
 _add("beat", services.beat, _SERVICE)
+app.add_typer(webhooks.app, name="webhooks", rich_help_panel=_SERVICE)
 _add(
     "simulator",
     services.simulator,

@@ -4,41 +4,17 @@ import platform
 import shutil
 import stat
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from ops.cli.finding import Finding
 from ops.cli.session import Desk, open_desk, read_settings
+from ops.cli.webhook_findings import registration, webhooks
 from worker.errors import OutreachError, RedisUnavailableError, SettingsError
 from worker.settings import Settings, make_home
 
 _LITTLE_DISK_BYTES, _NO_DISK_BYTES = 1_000_000_000, 50_000_000
 _MUCH_SKEW_S = 30.0
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """What was found about one thing; `advice` says what to do where it isn't as it should be."""
-
-    name: str
-    verdict: Literal["well", "doubtful", "wrong"]
-    sentence: str
-    advice: str = ""
-    is_unreachable: bool = False
-
-    @property
-    def mark(self) -> str:
-        """Return the verdict as a word of two letters or so."""
-        return {"well": "ok", "doubtful": "!", "wrong": "WRONG"}[self.verdict]
-
-    @property
-    def style(self) -> str:
-        """Return the verdict's colour."""
-        return {"well": "default", "doubtful": "yellow", "wrong": "red"}[self.verdict]
-
-    def as_dict(self) -> dict[str, Any]:
-        """Return the finding for a program."""
-        return {"name": self.name, "verdict": self.verdict, "sentence": self.sentence, "advice": self.advice}
 
 
 def examine() -> list[Finding]:
@@ -97,6 +73,7 @@ def _behind_the_ledger(settings: Settings) -> Iterator[Finding]:
             yield from _redis(desk)
             yield _workers(desk)
             yield from _beat(desk)
+            yield from webhooks(desk.settings)
             yield from _twilio(desk)
     except RedisUnavailableError as error:
         yield Finding("redis", "wrong", error.sentence, error.advice, is_unreachable=True)
@@ -185,3 +162,5 @@ def _twilio(desk: Desk) -> Iterator[Finding]:
     if abs(gateway.clock_skew_s) > _MUCH_SKEW_S:
         skew = f"This machine's clock is {abs(gateway.clock_skew_s):.0f} s off Twilio's."
         yield Finding("twilio", "doubtful", skew, "Set it, with NTP for example.")
+    if settings.webhook_url:
+        yield registration(gateway, settings)

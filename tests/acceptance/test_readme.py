@@ -150,6 +150,20 @@ def _registry(desk: Outreach) -> Iterator[Registry]:
         yield wiring.build(settings, wiring.connect(url)).registry
 
 
+def test_commands_of_webhooks_do_what_they_say(desk: Outreach) -> None:
+    serving, setting_up, status = (line for line in COMMANDS if line.startswith("outreach webhooks "))
+    desk.environ["OUTREACH_WEBHOOK_URL"] = url = "https://127.0.0.1:9/twilio"
+    process = desk.start(*shlex.split(serving)[1:-1], "0")
+    assert process.stdout
+    assert process.stdout.readline().startswith("listening on http://127.0.0.1:")
+
+    assert f"PostWebhookUrl: nothing -> {url}" in give(desk, setting_up, "", 0)
+    assert give(desk, status, "", 0).startswith("address: none\n")
+
+    process.terminate()
+    assert process.wait(60) == 0
+
+
 def test_plain_celery_is_a_worker(desk: Outreach) -> None:
     (line,) = (line for line in COMMANDS if line.startswith("celery "))
     command = [sys.executable, "-m", *shlex.split(line)]

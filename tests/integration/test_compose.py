@@ -130,11 +130,17 @@ def test_services_commands_carry_a_campaign(tmp_path: Path) -> None:
         wait_until(lambda: _listens(twilio_port))
         for name in ("worker", "beat"):
             stack.enter_context(_running([*COMMAND, *services[name]["command"]], outreach.environ))
-        assert _environment(services["beat"], redis_port).items() <= outreach.environ.items()
+        webhook_port = _free_port()
+        arguments = _at(services["webhooks"]["command"], webhook_port)
+        hearing = outreach.environ | {"OUTREACH_WEBHOOK_URL": "https://outreach.example"}
+        stack.enter_context(_running([*COMMAND, *arguments], hearing))
+        for name in ("beat", "webhooks"):
+            assert _environment(services[name], redis_port).items() <= outreach.environ.items()
 
         campaign_id = outreach("load", *outreach.files).stdout.strip()
         watched = outreach("watch", campaign_id)
         wait_until(lambda: outreach.json("schedule", "list")["beat"])
+        wait_until(lambda: _listens(webhook_port))
 
     assert f"{campaign_id}: finished, 5 accepted" in watched.stdout
 
@@ -174,7 +180,7 @@ def _interpolate(text: str) -> str:
 
 def _at(arguments: list[str], port: int) -> list[str]:
     """Give a service's arguments with this machine's own address and a free port in place of the container's."""
-    assert arguments[-4:] == ["--host", "0.0.0.0", "--port", "8080"]
+    assert arguments[-4:-1] == ["--host", "0.0.0.0", "--port"]
     return [*arguments[:-4], "--host", "127.0.0.1", "--port", str(port)]
 
 

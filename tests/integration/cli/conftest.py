@@ -5,6 +5,8 @@ from pathlib import Path
 
 import pytest
 from outreach_command import Outreach
+from quick_command import QuickCommands
+from zygote import Zygote
 
 
 @pytest.fixture
@@ -17,3 +19,17 @@ def outreach(tmp_path: Path) -> Iterator[Outreach]:
     installation.write()
     yield installation
     installation.close()
+
+
+@pytest.fixture(scope="session")
+def zygote() -> Iterator[Zygote]:
+    """Hold the process that commands are forked from."""
+    with Zygote() as process:
+        yield process
+
+
+@pytest.fixture
+def give(outreach: Outreach, zygote: Zygote) -> Iterator[QuickCommands]:
+    """Give commands of the installation, one after the other."""
+    with QuickCommands(outreach, zygote) as commands:
+        yield commands

@@ -1,18 +1,9 @@
 """Tell whether `outreach suppress` says what it did, leaves nothing half done, and tells nobody else."""
 
 import json
-from collections.abc import Iterator
 
-import pytest
 from outreach_command import Outreach
 from quick_command import QuickCommands
-
-
-@pytest.fixture
-def give(outreach: Outreach) -> Iterator[QuickCommands]:
-    """Give commands of the installation."""
-    with QuickCommands(outreach) as commands:
-        yield commands
 
 
 def test_list_that_is_imported_with_bad_lines_names_them_and_changes_nothing_the_second_time(

@@ -11,6 +11,7 @@ COMMANDS = "check run load status watch explain results retry review pause resum
 GROUPS = {
     "suppress": ("add", "remove", "import", "export", "list", "hash"),
     "schedule": ("add", "list", "remove", "run-now"),
+    "webhooks": ("serve", "set-up", "status"),
 }
 
 

@@ -1,0 +1,125 @@
+"""Answer Twilio's webhooks: whoever isn't Twilio is refused, and whatever Redis does, an answer comes within a second."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+
+from aiohttp import web
+
+from worker.errors import OutreachError
+from worker.gateway.webhooks import Event, SignatureChecker, read_event, read_form
+from worker.logs import get_logger
+
+log = get_logger(__name__)
+
+THREADS = 16
+ANSWER_S = 0.8
+"""Twilio gives up after some seconds, and asks no second time: polling finds what was not heard."""
+MOST_BYTES = 64 * 1024
+"""A message of 4,096 characters, each of four bytes and every byte percent-encoded, is 48 KB."""
+_MOST_READING = 128
+_READ_S = 5.0
+_SAID_EVERY_S = 60.0
+
+Hear = Callable[[Event], None]
+
+
+def make_webhook_app(
+    url: str, checker: SignatureChecker, hear: Hear, account_sid: str = "", answer_s: float = ANSWER_S
+) -> web.Application:
+    """Make the application that takes Twilio's webhooks, at any path: to be served alone or inside another.
+
+    `url`: the public address that is registered at Twilio, which is what it signs, whatever a proxy makes of it.
+    `account_sid`: events of other accounts are none of ours.
+    `hear`: is called in threads, with what Twilio has said; harmless for what was heard before.
+    """
+    app = web.Application(client_max_size=MOST_BYTES)
+    endpoint = _Endpoint(url, checker, hear, account_sid, answer_s)
+    app.router.add_get("/{rest:.*}", _say_what_this_is)
+    app.router.add_post("/{rest:.*}", endpoint.take)
+    app.on_cleanup.append(endpoint.close)
+    return app
+
+
+async def _say_what_this_is(_: web.Request) -> web.Response:
+    return web.Response(text="outreach webhooks\n")
+
+
+class _Endpoint:
+    def __init__(
+        self, url: str, checker: SignatureChecker, hear: Hear, account_sid: str, answer_s: float
+    ) -> None:
+        self._url, self._checker, self._hear = url, checker, hear
+        self._account_sid, self._answer_s = account_sid, answer_s
+        self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="hearing")
+        self._reading = self._hearing = 0
+        self._says = _Sparingly()
+
+    async def take(self, request: web.Request) -> web.Response:
+        """Take one webhook."""
+        if self._reading >= _MOST_READING:
+            return self._busy("readers")
+        self._reading += 1
+        try:
+            async with asyncio.timeout(_READ_S):
+                body = await request.read()
+        except TimeoutError:
+            return web.Response(status=408)
+        finally:
+            self._reading -= 1
+        form = read_form(body)
+        if form is None or not self._checker.is_genuine(self._url, form, request.headers):
+            self._says("webhooks.refused", is_signed="X-Twilio-Signature" in request.headers)
+            return web.Response(status=403)
+        event = read_event(form, self._account_sid)
+        # What is signed and none of ours is none of our business: another filter of the same address.
+        return web.Response() if event is None else await self._tell(event)
+
+    async def close(self, _: web.Application) -> None:
+        """Let the threads finish what they have heard."""
+        await asyncio.to_thread(self._threads.shutdown)
+
+    async def _tell(self, event: Event) -> web.Response:
+        if self._hearing >= THREADS:
+            return self._busy("threads")
+        self._hearing += 1
+        told = asyncio.get_running_loop().run_in_executor(self._threads, self._hear, event)
+        told.add_done_callback(self._done)
+        try:
+            # The thread goes on where this gives up: what it writes then is as good.
+            await asyncio.wait_for(asyncio.shield(told), self._answer_s)
+        except (TimeoutError, OutreachError):
+            return web.Response(status=503)
+        except Exception:  # noqa: BLE001  told in _done, for it may come after the answer
+            return web.Response(status=500)
+        return web.Response()
+
+    def _done(self, told: asyncio.Future[None]) -> None:
+        self._hearing -= 1
+        error = None if told.cancelled() else told.exception()
+        if isinstance(error, OutreachError):
+            self._says("webhooks.not_heard", error=str(error))
+        elif error is not None:
+            log.error("webhooks.failed", exc_info=error)
+
+    def _busy(self, with_what: str) -> web.Response:
+        self._says("webhooks.busy", all_taken=with_what)
+        return web.Response(status=503)
+
+
+class _Sparingly:
+    """Says each thing once a minute, and how often it was so since: anybody can send what is refused."""
+
+    def __init__(self) -> None:
+        self._said_at: dict[str, float] = {}
+        self._times: dict[str, int] = {}
+
+    def __call__(self, event: str, **facts: object) -> None:
+        self._times[event] = self._times.get(event, 0) + 1
+        now = time.monotonic()
+        if now - self._said_at.get(event, float("-inf")) >= _SAID_EVERY_S:
+            self._said_at[event] = now
+            log.warning(event, times=self._times.pop(event), **facts)
