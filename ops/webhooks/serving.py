@@ -10,7 +10,6 @@ from datetime import UTC, datetime
 from threading import Lock
 
 from aiohttp import web
-from worker.pipeline.hearing import hear_delivery, hear_message
 
 from ops.webhooks.endpoint import THREADS, make_webhook_app
 from worker import wiring
@@ -18,6 +17,7 @@ from worker.errors import RedisUnavailableError, RefusedHereError, SettingsError
 from worker.gateway.webhooks import DeliveryEvent, Event, SignatureChecker
 from worker.logs import configure_logs, get_logger
 from worker.pipeline.bench import Workbench
+from worker.pipeline.hearing import hear_delivery, hear_message
 from worker.settings import Settings
 
 log = get_logger(__name__)
