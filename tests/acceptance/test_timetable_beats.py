@@ -99,6 +99,9 @@ def test_each_night_is_acted_on_once_and_a_killed_beat_is_replaced(
     told = Counter(message["address"] for message in twilio.journal("message"))
     assert set(told.values()) == {1}
     assert len(told) == 10
+    evening.client.delete(lock)
+    wait_until(lambda: any("beat.lost_its_lock" in evening.log(at).read_text() for at in range(3)))
+    wait_until(evening.table.has_beat)
     left = [beat for at, beat in enumerate(beats) if at != acting]
     for process in (*left, *workers):
         process.send_signal(signal.SIGTERM)

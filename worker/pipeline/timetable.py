@@ -13,7 +13,13 @@ from typing import TypeAlias
 from uuid import uuid4
 
 from campaigns.campaign import Campaign, Nightly
-from worker.errors import NotFoundError, OutreachError, RedisUnavailableError, TwilioUnavailableError
+from worker.errors import (
+    NotFoundError,
+    OutreachError,
+    RedisUnavailableError,
+    RefusedHereError,
+    TwilioUnavailableError,
+)
 from worker.ledger.scripts import Reply
 from worker.ledger.timetable import (
     EntryState,
@@ -135,12 +141,17 @@ def run_now(
     entry = _of_schedule(schedule)
     state, now_ms = table.state(entry.key), bench.ledger.now_ms()
     fresh = Night(planned_ms=now_ms, began_ms=now_ms, by_hand=True)
-    # What was refused is tried again: whoever gives this command has mended something.
-    night = replace(state.night, problems=(), seen={}) if state.night else fresh
+    night = _mended(state.night) if state.night else fresh
     try:
         return _carry_out(bench, table, entry, night, state, is_dead, goes_on, at_once=True)
     except LeftError:
         return None
+
+
+def _mended(night: Night) -> Night:
+    """Have what was refused tried again: whoever goes on with a night by hand has mended something."""
+    seen = {key: file for key, file in night.seen.items() if "refused" not in file}
+    return replace(night, problems=(), seen=seen)
 
 
 def entries(bench: Workbench, table: Timetable) -> Iterator[Entry]:
@@ -148,15 +159,13 @@ def entries(bench: Workbench, table: Timetable) -> Iterator[Entry]:
     for schedule in table.schedules():
         try:
             yield _of_schedule(schedule)
-        except OutreachError as error:  # a zone that this machine does not know
+        except RefusedHereError as error:  # a zone that this machine does not know
             log.warning("timetable.entry_unusable", entry=files_entry(schedule.name), error=error.sentence)
     for campaign_id, version in table.versions().items():
         try:
             entry = _of_campaign(bench, campaign_id, version)
-        except RedisUnavailableError:
-            raise
-        except Exception:  # the definition of another version of ours
-            log.exception("timetable.entry_unusable", entry=follow_ups_entry(campaign_id))
+        except (ValueError, RefusedHereError):  # a definition of another version of ours, an unknown zone
+            log.warning("timetable.entry_unusable", entry=follow_ups_entry(campaign_id))
         else:
             if entry is not None:
                 yield entry
@@ -337,9 +346,8 @@ def _of_campaign(bench: Workbench, campaign_id: str, version: str) -> Entry | No
 
 
 def _read_nightly(bench: Workbench, campaign_id: str) -> _Nightly:
-    info = bench.registry.find(campaign_id)
-    if info is None or info.started_at is None:
-        return None
+    info = bench.registry.get(campaign_id)
+    assert info.started_at is not None, "only those that have started are asked about"
     campaign = Campaign.from_canonical_json(info.definition)
     if not campaign.follow_ups:
         return None

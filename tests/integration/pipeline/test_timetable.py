@@ -10,11 +10,12 @@ from typing import Any
 import pytest
 from pipeline_bench import BODY, ROUTING, SENDER, KilledError, Rig, phone
 
-from worker.errors import NotFoundError
+from worker.errors import NotFoundError, RedisUnavailableError
+from worker.ledger.keys import entry as entry_key
 from worker.ledger.timetable import Night, Schedule, Timetable, files_entry, follow_ups_entry
 from worker.pipeline import timetable
 from worker.pipeline.bench import Workbench
-from worker.pipeline.nights import history, overview
+from worker.pipeline.nights import has_entries, history, overview
 
 BERLIN = "Europe/Berlin"
 EVENING = "0 18 * * *"
@@ -132,6 +133,7 @@ def test_first_night_is_the_first_after_the_schedule_was_added(nights: Nights) -
     nights.run()
 
     assert nights.planned() == ["21 17:00"]
+    assert has_entries(nights.rig.bench)
 
 
 @pytest.mark.parametrize(
@@ -156,6 +158,15 @@ def test_night_comes_once_where_clocks_change(
         nights.run()
 
     assert nights.planned() == planned
+
+
+def test_outage_of_days_says_how_late_its_night_is(nights: Nights) -> None:
+    nights.add(cron="0 18 20 * *")
+
+    nights.at("2026-11-23T19:00:00")
+    nights.run()
+
+    assert nights.ended[0].outcome.endswith("It began 3 d 2 h late.")
 
 
 def test_outage_is_caught_up_with_the_latest_night_only(nights: Nights) -> None:
@@ -431,14 +442,21 @@ _MOMENTS = [
 ]
 
 
-def _kill(nights: Nights, where: str) -> None:
-    """Have the worker die at a moment of its night."""
+def _strike(nights: Nights, where: str) -> None:
+    """Look at the timetable, with trouble at a moment of the night."""
     points = nights.rig.points
     points.passed.clear()
     points.counts, points.strike_at = where.__eq__, 0
-    with pytest.raises(KilledError):
+    try:
         nights.run()
-    points.strike_at = None
+    finally:
+        points.strike_at = None
+
+
+def _kill(nights: Nights, where: str) -> None:
+    """Have the worker die at a moment of its night."""
+    with pytest.raises(KilledError):
+        _strike(nights, where)
 
 
 @pytest.mark.parametrize("where", _MOMENTS)
@@ -565,6 +583,145 @@ def test_fault_that_nobody_foresaw_is_tried_again_and_said(
     assert nights.ended[0].state == "done"
 
 
+# What stands in the way ------------------------------------------------------------------------------------
+
+
+def test_entry_that_is_broken_costs_the_others_nothing(nights: Nights, rig: Rig) -> None:
+    campaign, customers = str(nights.definition), str(nights.drop / "*.csv")
+    for name, zone in (("broken", BERLIN), ("elsewhere", "Mars/Base")):
+        assert nights.table.put_schedule(Schedule(name, campaign, customers, EVENING, zone)).ok
+    where = entry_key(rig.registry.prefix, files_entry("broken"))
+    rig.client.hset(where, mapping={"night": "{", "night_ms": 1})
+    rig.campaign([phone(9)], "later-1", definition=_FOLLOWED_UP.replace("renewals", "later"))
+    rig.client.hset(rig.ledger.key("later-1"), "definition", "{")
+    nights.add()
+    nights.file("a.csv", 1)
+
+    _evening(nights, 20)
+
+    assert nights.ended[0].state == "done"
+
+
+def test_redis_that_is_away_ends_the_run(nights: Nights, rig: Rig) -> None:
+    nights.add()
+    nights.at("2026-11-20T17:00:01")
+    rig.points.trouble = lambda: RedisUnavailableError("Redis cannot be reached.")
+
+    with pytest.raises(RedisUnavailableError):
+        _strike(nights, "before take_night")
+    nights.run()
+
+    assert len(nights.ended) == 1
+
+
+def test_worker_that_is_to_stop_begins_no_night(nights: Nights, rig: Rig) -> None:
+    nights.add()
+    nights.at("2026-11-20T17:00:01")
+
+    timetable.run(rig.bench, nights.dead.__contains__, lambda: False)
+
+    assert nights.table.state(nights.entry).night is None
+    nights.file("a.csv", 1)
+    assert timetable.run_now(rig.bench, "nightly", nights.dead.__contains__, lambda: False) is None
+    assert nights.open.state == "running"
+
+
+def test_night_that_another_worker_ends_first_is_not_begun_again(nights: Nights, rig: Rig) -> None:
+    nights.add()
+    nights.at("2026-11-20T17:00:01")
+    other = rig.worker("worker-2")
+
+    def meanwhile(where: str) -> None:
+        if where == "before take_night":
+            rig.points.meanwhile = lambda _: None
+            nights.run(other)
+
+    rig.points.meanwhile = meanwhile
+    nights.run()
+
+    assert len(nights.ended) == 1
+
+
+def test_night_that_another_worker_gives_up_first_is_given_up_once(nights: Nights, rig: Rig) -> None:
+    nights.add()
+    nights.at("2026-11-20T17:00:01")
+    nights.file("a.csv", 1, age_s=1)
+    nights.run()
+    nights.at("2026-11-21T17:00:01")
+    other = rig.worker("worker-2")
+
+    def meanwhile(where: str) -> None:
+        if where == "before take_night":
+            rig.points.meanwhile = lambda _: None
+            nights.run(other)
+
+    rig.points.meanwhile = meanwhile
+    nights.run()
+
+    assert [night.state for night in nights.ended] == ["done", "given_up"]
+
+
+def test_file_that_changes_while_it_is_read_is_still_being_written(nights: Nights, rig: Rig) -> None:
+    nights.add()
+    path = nights.file("a.csv", *range(1, 131))
+    nights.at("2026-11-20T17:00:01")
+
+    def meanwhile(where: str) -> None:
+        if where == "after load_rows":
+            rig.points.meanwhile = lambda _: None
+            nights.file("a.csv", *range(1, 140))
+
+    rig.points.meanwhile = meanwhile
+    nights.run()
+    assert nights.open.outcome.startswith("a.csv is still being written.")
+    assert rig.registry.ids() == []
+    nights.touch(path)
+    nights.pass_(seconds=20)
+    nights.run()
+
+    assert nights.ended[0].counts["pending"] == 139
+
+
+def test_file_that_cannot_be_read_is_refused_and_one_that_is_gone_is_none(
+    nights: Nights, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    nights.add()
+    for name in ("a.csv", "b.csv"):
+        nights.file(name, 1)
+
+    def deny(path: Path) -> str:
+        (nights.drop / "b.csv").unlink()
+        raise PermissionError(13, "Permission denied", str(path))
+
+    # Whoever runs the tests may be allowed to read everything.
+    monkeypatch.setattr("worker.pipeline.new_files.file_sha256", deny)
+    _evening(nights, 20)
+
+    assert nights.ended[0].outcome == "a.csv was refused."
+    assert nights.ended[0].problems == (
+        "a.csv: it can't be read: permission denied, see that workers may read it",
+    )
+
+
+def test_load_that_another_command_has_taken_away_is_tried_again(nights: Nights, rig: Rig) -> None:
+    nights.add()
+    nights.file("a.csv", *range(1, 131))
+    nights.at("2026-11-20T17:00:01")
+
+    def meanwhile(where: str) -> None:
+        if where == "after load_rows":
+            rig.points.meanwhile = lambda _: None
+            rig.registry.discard(rig.registry.ids()[0])
+
+    rig.points.meanwhile = meanwhile
+    nights.run()
+    assert "was taken away by another command. It is tried again" in nights.open.outcome
+    nights.pass_(seconds=61)
+    nights.run()
+
+    assert nights.ended[0].counts["pending"] == 130
+
+
 # By hand ----------------------------------------------------------------------------------------------------
 
 
@@ -583,13 +740,29 @@ def test_schedule_that_is_run_by_hand_counts_as_a_night_and_the_planned_one_come
     assert [one.state for one in nights.ended] == ["nothing", "done"]
 
 
+def test_file_that_was_just_written_is_quiet_at_a_later_look_by_hand(nights: Nights) -> None:
+    nights.add()
+    nights.file("a.csv", 1, age_s=1)
+
+    looks = []
+    for _ in range(3):
+        night = nights.run_now()
+        assert night is not None
+        looks.append(night.state)
+        nights.pass_(seconds=6)
+
+    assert looks == ["waiting", "waiting", "done"]
+
+
 def test_night_that_waits_is_gone_on_with_by_hand_and_what_was_refused_is_tried_again(nights: Nights) -> None:
     nights.add()
     nights.at("2026-11-20T17:00:01")
     bad = nights.file("a.csv", 1, header="telephone,name")
     nights.file("b.csv", 1, age_s=1)
     nights.run()
-    assert nights.open.problems
+    nights.pass_(seconds=6)
+    nights.run()
+    assert len(nights.open.problems) == 1, "it is not tried again by itself"
     nights.definition.write_text(DEFINITION.replace("{{ phone }}", "{{ telephone }}"))
     old = bad.stat().st_mtime
     os.utime(nights.drop / "b.csv", (old, old))
@@ -697,3 +870,35 @@ def test_follow_ups_that_were_interrupted_go_on_and_begin_once(nights: Nights, r
     messages = Counter(one["address"] for one in rig.simulator.journal("message"))
     assert messages == {phone(number): 2 for number in range(1, 4)}
     assert nights.table.nights(follow_ups_entry("spring-1"))[0].state in ("done", "nothing")
+
+
+def test_who_answers_while_the_follow_ups_begin_gets_none_and_is_counted(nights: Nights, rig: Rig) -> None:
+    rig.campaign([phone(1), phone(2)], definition=_FOLLOWED_UP)
+    rig.drive()
+
+    def meanwhile(where: str) -> None:
+        if where == "before begin_wave":
+            rig.points.meanwhile = lambda _: None
+            rig.ledger.note_answer("spring-1", 1, rig.clock.now_ms())
+
+    rig.points.meanwhile = meanwhile
+    _evening(nights, 23)
+
+    night = nights.table.nights(follow_ups_entry("spring-1"))[0]
+    assert night.outcome.startswith(
+        "Follow-ups began for 1 row. 1 had answered, or were followed up, meanwhile."
+    )
+
+
+def test_follow_ups_that_are_stopped_as_their_night_comes_do_not_begin(nights: Nights, rig: Rig) -> None:
+    rig.campaign([phone(1)], definition=_FOLLOWED_UP)
+    rig.drive()
+    rig.points.meanwhile = lambda where: (
+        where == "after take_night" and rig.ledger.stop_follow_ups("spring-1", stopped=True)
+    )
+
+    _evening(nights, 23)
+
+    night = nights.table.nights(follow_ups_entry("spring-1"))[0]
+    assert night.state == "nothing"
+    assert night.outcome.startswith("No follow-up began: its follow-ups were stopped.")

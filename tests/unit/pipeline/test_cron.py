@@ -79,6 +79,12 @@ def test_outage_of_years_is_looked_through_at_once() -> None:
     assert found == at("2026-05-05T12:00:00")
 
 
+def test_day_that_comes_every_four_years_is_found() -> None:
+    found = Cron("0 0 29 2 *", "UTC").latest(at("2020-01-01"), at("2026-05-05"))
+
+    assert found == at("2024-02-29")
+
+
 @pytest.mark.parametrize(
     ("expression", "words"),
     [
