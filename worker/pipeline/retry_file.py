@@ -57,7 +57,7 @@ class _Reader:
             what = f"the column {missing[0]} is missing"
             advice = f"keep all columns of the results file of {info.id}; only rows may be taken out"
             raise RefusedError([Problem(table.file, table.header_line, None, what, advice)])
-        self._number_at = places["outreach_row"]
+        self._number_at = places[fold_name("outreach_row")]
         self._places = [(at, name, places[fold_name(name)]) for at, name in self._own]
 
     def number_of(self, row: Row) -> int | None:

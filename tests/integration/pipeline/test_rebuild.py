@@ -5,10 +5,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from builders import sid
 from intake_desk import Desk, phone
 
 from campaigns.problems import RefusedError
-from worker.ledger.states import Reason, State
+from worker.ledger.states import Delivery, Reason, State
 from worker.pipeline.results import write_results
 from worker.pipeline.results_files import ResultsFile
 
@@ -120,6 +121,64 @@ def test_finished_campaign_is_rebuilt_as_finished(desk: Desk) -> None:
 
     assert desk.registry.get(campaign_id).stands == "finished"
     assert desk.results(campaign_id) == before
+
+
+def heard(desk: Desk) -> str:
+    """Begin a campaign whose rows were accepted; of three the delivery is known, of one an answer."""
+    campaign_id = desk.begin(70)
+    desk.accept_all(campaign_id)
+    for number, delivery, code in (
+        (1, Delivery.READ, 0),
+        (2, Delivery.UNDELIVERED, 30003),
+        (66, Delivery.SENT, 0),
+    ):
+        assert desk.ledger.note_delivery(campaign_id, number, sid("IM", number), delivery, code).ok
+    assert desk.ledger.note_answer(campaign_id, 66, desk.rig.clock()).ok
+    return campaign_id
+
+
+def test_deliveries_and_answers_are_taken_back_and_counted(desk: Desk) -> None:
+    campaign_id = heard(desk)
+    before, known = desk.results(campaign_id), desk.registry.get(campaign_id)
+    lose(desk)
+
+    desk.take_in(*files(desk), rebuild=True)
+
+    assert desk.results(campaign_id) == before
+    info = desk.registry.get(campaign_id)
+    assert (info.deliveries, info.undelivered, info.answered) == (known.deliveries, {30003: 1}, 1)
+
+
+def test_rebuilt_rows_are_polled_and_found_by_their_conversations(desk: Desk) -> None:
+    campaign_id = heard(desk)
+    desk.results(campaign_id)
+    lose(desk)
+
+    desk.take_in(*files(desk), rebuild=True)
+
+    assert desk.ledger.polling() == [campaign_id]
+    desk.rig.clock.pass_ms(2_000)
+    assert [poll.bucket for poll in desk.ledger.take_polls(campaign_id, 10, 60_000)] == [0, 1]
+    for number in (1, 2, 66, 70):
+        assert desk.ledger.find_by_conversation(sid("CH", number)) == [(campaign_id, number)]
+
+
+@pytest.mark.parametrize(
+    ("column", "cell", "said"),
+    [
+        ("delivery_status", "arrived", "none of Twilio's words"),
+        ("delivery_code", "30003x", "none of Twilio's codes"),
+        ("answered_at", "yesterday", "answered_at is not a moment"),
+    ],
+)
+def test_delivery_that_was_edited_is_refused(desk: Desk, column: str, cell: str, said: str) -> None:
+    campaign_id = heard(desk)
+    desk.results(campaign_id)
+    edit(desk, campaign_id, lambda lines: lines[1].update({column: cell}))
+    lose(desk)
+
+    with pytest.raises(RefusedError, match=said):
+        desk.take_in(*files(desk), rebuild=True)
 
 
 def test_row_that_the_file_calls_invalid_stays_so_though_it_would_pass_now(desk: Desk) -> None:

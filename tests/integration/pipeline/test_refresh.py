@@ -4,10 +4,11 @@ import csv
 from pathlib import Path
 
 import pytest
-from builders import LedgerRig
+from builders import LedgerRig, sid
 from intake_desk import Desk
 from older_ledger import Backup
 
+from worker.ledger.states import Delivery
 from worker.pipeline.bench import Workbench
 from worker.pipeline.cautious import heed_results
 from worker.pipeline.refresh import ResultsRefresher
@@ -68,6 +69,22 @@ def test_end_is_written_at_once_and_once(desk: Desk, refresher: ResultsRefresher
 
     assert refresher.tick() == 1
     assert statuses(desk, campaign_id) == ["accepted", "accepted"]
+    assert [refresher.tick(), refresher.tick()] == [0, 0]
+
+
+def test_what_is_heard_after_the_end_is_written_in_its_own_rhythm(
+    desk: Desk, bench: Workbench, refresher: ResultsRefresher
+) -> None:
+    campaign_id = desk.begin(2)
+    desk.accept_all(campaign_id)
+    assert refresher.tick() == 1
+
+    assert desk.ledger.note_delivery(campaign_id, 1, sid("IM", 1), Delivery.DELIVERED).ok
+    assert refresher.tick() == 0
+    bench.sleep(1.0)
+    assert refresher.tick() == 1
+
+    assert [row["delivery_status"] for row in desk.results(campaign_id)] == ["delivered", ""]
     assert [refresher.tick(), refresher.tick()] == [0, 0]
 
 

@@ -4,11 +4,12 @@ from pathlib import Path
 
 import pytest
 import redis
+from builders import sid
 from intake_desk import Desk, phone
 
 from worker.errors import NotFoundError
-from worker.ledger.states import Reason, State
-from worker.pipeline import pace
+from worker.ledger.states import Delivery, Reason, State
+from worker.pipeline import pace, receipts
 from worker.pipeline.status import overview, snapshot
 from worker.pipeline.story import explain
 from worker.pipeline.waiting import say_clock
@@ -41,6 +42,75 @@ def test_counts_add_up_and_all_keys_are_there(desk: Desk) -> None:
     assert seen["rows"] == sum(seen["counts"].values()) == 4
     assert seen["counts"]["accepted"] == seen["counts"]["invalid"] == seen["counts"]["skipped"] == 1
     assert seen["workers"][0]["host"] == "host"
+
+
+def test_deliveries_are_counted_by_word_and_reason_and_what_is_awaited(desk: Desk) -> None:
+    campaign_id = desk.begin(5)
+    desk.accept_all(campaign_id)
+    for number, delivery, code in (
+        (1, Delivery.DELIVERED, 0),
+        (2, Delivery.FAILED, 21611),
+        (3, Delivery.SENT, 0),
+    ):
+        assert desk.ledger.note_delivery(campaign_id, number, sid("IM", number), delivery, code).ok
+    assert desk.ledger.note_answer(campaign_id, 1, desk.rig.clock()).ok
+
+    seen = snapshot(desk.bench(), campaign_id)
+
+    assert seen["deliveries"] == {
+        "unknown": 2,
+        "sent": 1,
+        "delivered": 1,
+        "undelivered": 0,
+        "failed": 1,
+        "read": 0,
+    }
+    assert (seen["answered"], seen["opted_out"], seen["deliveries_awaited"]) == (1, 0, 3)
+    (why,) = seen["undelivered"]
+    assert (why["code"], why["rows"]) == ("21611", 1)
+    assert "outreach retry" in why["advice"], "by itself nothing is sent again any more"
+    assert seen["is_polled"]
+
+
+def test_looks_that_twilio_forbids_are_told_of(desk: Desk) -> None:
+    campaign_id, bench = desk.begin(1), desk.bench()
+    assert snapshot(bench, campaign_id)["deliveries_blocked_s"] == 0
+
+    bench.pacer.slow_down(receipts.bucket_of_looks(bench), 300.0)
+
+    assert 290 < snapshot(bench, campaign_id)["deliveries_blocked_s"] <= 300
+
+
+def test_story_goes_on_with_what_was_heard_in_the_order_in_which_it_happened(desk: Desk) -> None:
+    campaign_id = desk.begin(1)
+    desk.rig.accept(campaign_id, 1)
+    wrote_ms = desk.rig.clock() + 5_000
+    desk.rig.clock.pass_ms(60_000)
+    assert desk.ledger.note_delivery(campaign_id, 1, sid("IM", 1), Delivery.DELIVERED).ok
+    assert desk.ledger.note_answer(campaign_id, 1, wrote_ms).ok
+    assert desk.ledger.note_delivery(campaign_id, 1, sid("IM", 1), Delivery.FAILED, 63024).ok
+
+    story = explain(desk.ledger, desk.registry, campaign_id, 1)
+
+    assert [line.text.split(".")[0] for line in story.lines[-3:]] == [
+        "The customer answered",
+        "Delivered to the customer",
+        "The delivery failed (63024)",
+    ]
+    assert (story.delivery.word, story.delivery.words.code) == ("failed", "63024")
+    assert story.delivery.page.endswith("/63024")
+    assert story.answered_at.endswith("Z")
+
+
+def test_delivery_without_a_reason_says_that_there_is_none(desk: Desk) -> None:
+    campaign_id = desk.begin(1)
+    desk.rig.accept(campaign_id, 1)
+    assert desk.ledger.note_delivery(campaign_id, 1, sid("IM", 1), Delivery.UNDELIVERED).ok
+
+    delivery = explain(desk.ledger, desk.registry, campaign_id, 1).delivery
+
+    assert (delivery.words.code, delivery.page) == ("", "")
+    assert delivery.words.sentence == "Twilio does not say why."
 
 
 def test_rate_counts_sends_that_ended_of_late(desk: Desk) -> None:
