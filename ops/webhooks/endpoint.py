@@ -16,6 +16,8 @@ from worker.logs import get_logger
 log = get_logger(__name__)
 
 THREADS = 16
+MOST_IN_HAND = 128
+"""Events that wait for a thread or have one: more than are heard within ANSWER_S by far would only wait in vain."""
 ANSWER_S = 0.8
 """Twilio gives up after some seconds, and asks no second time: polling finds what was not heard."""
 MOST_BYTES = 64 * 1024
@@ -79,11 +81,11 @@ class _Endpoint:
         return web.Response() if event is None else await self._tell(event)
 
     async def close(self, _: web.Application) -> None:
-        """Let the threads finish what they have heard."""
-        await asyncio.to_thread(self._threads.shutdown)
+        """Let the threads finish what they are at; what waits for one is found by polling."""
+        await asyncio.to_thread(self._threads.shutdown, cancel_futures=True)
 
     async def _tell(self, event: Event) -> web.Response:
-        if self._hearing >= THREADS:
+        if self._hearing >= MOST_IN_HAND:
             return self._busy("threads")
         self._hearing += 1
         told = asyncio.get_running_loop().run_in_executor(self._threads, self._hear, event)

@@ -14,7 +14,7 @@ import pytest
 from aiohttp.test_utils import TestServer
 from structlog.testing import capture_logs
 
-from ops.webhooks.endpoint import MOST_BYTES, THREADS, make_webhook_app
+from ops.webhooks.endpoint import MOST_BYTES, MOST_IN_HAND, make_webhook_app
 from worker.errors import RedisUnavailableError
 from worker.gateway.webhooks import DeliveryEvent, Event, ReplyEvent, SignatureChecker
 
@@ -158,29 +158,28 @@ def test_answer_comes_though_the_ledger_gives_none_and_what_was_said_is_still_he
     assert heard.is_set()
 
 
-def test_more_than_can_be_told_at_a_time_are_turned_away_at_once() -> None:
-    full, release = threading.Semaphore(0), threading.Event()
+def test_burst_waits_for_a_thread_and_only_what_is_beyond_bounds_is_turned_away() -> None:
+    release = threading.Event()
 
     def wait(_: Event) -> None:
-        full.release()
         assert release.wait(60)
 
     async def call() -> list[int]:
         app = make_webhook_app(URL, SignatureChecker(TOKEN), wait, answer_s=60)
-        async with TestServer(app) as server, aiohttp.ClientSession() as session:
+        connector = aiohttp.TCPConnector(limit=0)
+        async with TestServer(app) as server, aiohttp.ClientSession(connector=connector) as session:
 
             async def one() -> int:
                 async with session.post(server.make_url("/"), **signed(DELIVERED)) as answer:
                     return answer.status
 
-            first = [asyncio.create_task(one()) for _ in range(THREADS)]
-            for _ in first:
-                assert await asyncio.to_thread(full.acquire, timeout=60)
-            refused = await one()
+            asked = [asyncio.create_task(one()) for _ in range(MOST_IN_HAND + 1)]
+            # The one that nobody has room for is the only one that is answered now.
+            refused, _ = await asyncio.wait(asked, return_when=asyncio.FIRST_COMPLETED)
             release.set()
-            return [refused, *await asyncio.gather(*first)]
+            return [*(each.result() for each in refused), *sorted(await asyncio.gather(*asked))]
 
-    assert asyncio.run(call()) == [503] + [200] * THREADS
+    assert asyncio.run(call()) == [503, *[200] * MOST_IN_HAND, 503]
 
 
 def test_redis_away_is_told_as_such_and_a_fault_of_ours_as_ours() -> None:

@@ -2,11 +2,13 @@
 
 import hashlib
 import hmac
+import os
 import signal
 import socket
 import subprocess
 from base64 import b64encode
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,10 +19,13 @@ from pipeline_bench import ACCOUNT, Rig, phone, trouble
 from redis_process import RedisProcess
 from simulator_process import SimulatorProcess
 
-from ops.webhooks.serving import serve
-from worker.errors import SettingsError
+from ops.webhooks.serving import make_hear, serve
+from worker import wiring
+from worker.errors import RedisUnavailableError, SettingsError
+from worker.gateway.webhooks import DeliveryEvent
 from worker.ledger.states import Delivery, Event, Reason, State
 from worker.ledger.suppression import Suppression
+from worker.redis_server import EmbeddedRedis
 from worker.settings import load_settings
 
 TOKEN = "token"
@@ -149,3 +154,19 @@ def test_endpoint_that_could_not_tell_who_speaks_does_not_start(environ: dict[st
 
     with pytest.raises(SettingsError, match=said):
         serve(load_settings(key | environ, None), "127.0.0.1", 0)
+
+
+def test_embedded_redis_that_died_is_started_again_by_what_could_not_be_heard(tmp_path: Path) -> None:
+    settings = load_settings({"OUTREACH_HOME": str(tmp_path), "TWILIO_ACCOUNT_SID": ACCOUNT}, None)
+    with wiring.redis_url(settings) as url, closing(wiring.connect(url)) as client:
+        hear = make_hear(wiring.build(settings, client))
+        event = DeliveryEvent("CH" + "a" * 32, "IM" + "b" * 32, "delivered", 0)
+        hear(event)
+        status = EmbeddedRedis(tmp_path).status()
+        assert status
+        os.kill(status.pid, signal.SIGKILL)
+
+        with pytest.raises(RedisUnavailableError):
+            hear(event)
+
+        hear(event)
