@@ -17,6 +17,7 @@ from ops.cli.crew import has_live_workers
 from worker.effects import points
 from worker.ledger.states import Delivery, State
 from worker.ledger.suppression import Suppression
+from worker.ledger.timetable import Schedule, Timetable, files_entry
 
 ROUTING = {"workspace": "WS", "workflow": "WW", "queue": "WQ", "worker": "WK"}
 
@@ -389,50 +390,47 @@ def test_do_not_contact_list_is_as_it_was_told_to_be_though_the_commands_die(yar
     assert [each.address for each in listed.entries()] == [""]
 
 
-def _schedule(yard: CrashYard, name: str) -> tuple[str, ...]:
-    """Write a campaign whose file is quiet; the command that has it sent every night."""
+def _schedule(yard: CrashYard) -> Schedule:
+    """Write a campaign whose file is quiet, to be sent every night."""
     yard.have_worker()
     yard.write(USUAL)
     os.utime(yard.installation.customers, (0, 0))
-    return ("schedule", "add", name, *yard.installation.files, "--cron", "0 18 * * *")
+    return Schedule("evening", *yard.installation.files, "0 18 * * *", "UTC")
 
 
 @pytest.mark.parametrize("effect", ["take_night", "take_file", "note_night"])
 def test_night_whose_command_dies_is_gone_on_with_by_the_next(yard: CrashYard, effect: str) -> None:
-    name = effect.replace("_", "-")
-    yard.installation(*_schedule(yard, name))
-    _die(yard, f"after {effect}", "schedule", "run-now", name)
+    timetable = Timetable(yard.registry)
+    timetable.put_schedule(_schedule(yard))
+    wait_until(lambda: has_live_workers(yard.registry))
+    _die(yard, f"after {effect}", "schedule", "run-now", "evening")
 
-    yard.installation("schedule", "run-now", name)
+    yard.installation("schedule", "run-now", "evening")
 
-    nights = yard.installation.json("schedule", "list", name)
-    done = [night for night in nights["nights"] if night["campaigns"]]
-    assert [night["state"] for night in done] == ["done"]
-    _finish(yard, USUAL, done[0]["campaigns"][0])
+    done = [night for night in timetable.nights(files_entry("evening")) if night.campaigns]
+    assert [night.state for night in done] == ["done"]
+    _finish(yard, USUAL, done[0].campaigns[0])
+    timetable.drop_schedule("evening")
 
 
 def test_schedule_is_there_or_gone_though_the_commands_die(yard: CrashYard) -> None:
-    _die(yard, "after put_schedule", *_schedule(yard, "evening"))
-    assert "evening" in yard.installation("schedule", "list").stdout
+    timetable = Timetable(yard.registry)
+    schedule = _schedule(yard)
+    _die(
+        yard,
+        "after put_schedule",
+        "schedule",
+        "add",
+        "evening",
+        *yard.installation.files,
+        "--cron",
+        schedule.cron,
+    )
+    assert timetable.find_schedule("evening")
 
     _die(yard, "after drop_schedule", "schedule", "remove", "evening")
 
-    assert "evening" not in yard.installation("schedule", "list").stdout
-
-
-@pytest.mark.parametrize("when", ["sent", "after"])
-def test_webhooks_are_registered_by_the_next_command_though_the_first_died(
-    yard: CrashYard, when: str
-) -> None:
-    yard.simulator.reset(settings=True)
-    yard.installation.environ["OUTREACH_WEBHOOK_URL"] = url = "https://127.0.0.1:9/twilio"
-    _die(yard, f"{when} post_webhooks", "webhooks", "set-up")
-
-    yard.installation("webhooks", "set-up")
-
-    configured = yard.simulator.journal("webhooks_configured")
-    assert [one["url"] for one in configured] in ([url], [url] * 2)
-    assert len(configured) == 1 or when == "sent", "what was answered had been done"
+    assert timetable.schedules() == []
 
 
 def test_every_crash_point_is_died_at() -> None:
