@@ -3,6 +3,7 @@
 import os
 import re
 import shlex
+import shutil
 import signal
 import subprocess
 import sys
@@ -76,6 +77,8 @@ def test_commands_of_a_working_day_do_what_they_say(desk: Outreach, twilio: Simu
     stops = [next_line("pause"), next_line("resume"), next_line("cancel")]
     assert "Left out" in give(desk, next_line("retry"), ran, 0)
     assert "1 row to send again" in give(desk, next_line("retry"), ran, 1)
+    shutil.copy(desk.results / f"{ran}.csv", desk.folder / "edited.csv")
+    assert "1 row to send again" in give(desk, next_line("retry"), ran, 0)
     assert "No row" in give(desk, next_line("review"), ran, 0)
     assert "results file: results.csv" in give(desk, next_line("results"), ran, 0)
     assert give(desk, next_line("results"), ran, 0).startswith("phone,name,outreach_row")

@@ -26,6 +26,8 @@ def test_run_sends_every_customer_one_message(outreach: Outreach, twilio: Simula
     assert messages(twilio) == sorted(number(row) for row in range(1, 31))
     rows = outreach.rows(summary["id"])
     assert [row["outreach_status"] for row in rows] == ["accepted"] * 30
+    assert [row["delivery_status"] for row in rows] == ["delivered"] * 30, "it waits for the last deliveries"
+    assert summary["deliveries"]["delivered"] == 30
     assert {row["message_sid"] for row in rows} == {one["message_sid"] for one in twilio.journal("message")}
     assert not outreach.processes()
 
@@ -44,6 +46,25 @@ def test_run_with_rows_that_fail_exits_with_1_and_says_why(outreach: Outreach) -
         "invalid",
         "skipped",
     ]
+
+
+def test_run_waits_for_deliveries_no_longer_than_asked_and_says_how_to_hear_of_them(
+    outreach: Outreach, twilio: SimulatorProcess
+) -> None:
+    outreach.write([number(1), "+12025550188"])  # the second stays `sent`
+    running = outreach.start("run", *outreach.files)
+    assert running.stderr
+    lines = iter(running.stderr.readline, "")
+    assert any("waiting up to a minute for the deliveries" in line for line in lines)
+    running.send_signal(signal.SIGINT)
+
+    done = outreach.finish(running, 0)
+
+    assert "`outreach worker`" in done.stderr
+    (results,) = outreach.results.glob("*.csv")
+    watched = outreach("watch", results.stem)
+    assert "finished" in watched.stdout
+    assert "no worker runs" in watched.stderr
 
 
 def test_finished_campaign_run_again_sums_up_and_sends_nothing(

@@ -34,7 +34,7 @@ SEEN_S = 2.0
 RESCUE_S = 1.0
 CLOSING_S = 0.5
 RESULTS_S = 1.0
-POLL_S = 0.5
+POLL_S = 0.25
 POLL_LEASE_S = 150.0
 """How long a bucket of rows is left to whom it was given to be asked for: its 64 look-ups at the pace, and slow ones among them."""
 POLLS_AHEAD = 8
