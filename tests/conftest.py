@@ -7,18 +7,20 @@ So a test
 - waits for conditions, with deadlines that a machine five times slower keeps (they cost nothing where all is well), and
   asserts no time that the machine has a share in: how fast we are is asked in ops/bench;
 - has its parameters in an order that is the same in every process: no sets, nothing random;
+- leaves what it takes turns with as it found it; where it fails, the next one gets another (turns.py);
 - finds fixtures of the whole session once in each of the three processes, not once in all;
 - tries the same examples every time, however long they take: `--hypothesis-profile=default` tries others.
 """
 
 import itertools
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
 from simulator_process import SimulatorProcess
+from turns import FAILED
 
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     # A shell's background job ignores Ctrl-C, and so would every command that a test starts and interrupts.
@@ -28,6 +30,17 @@ settings.register_profile(
     "steady", deadline=None, derandomize=True, database=None, suppress_health_check=[HealthCheck.too_slow]
 )
 settings.load_profile("steady")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item,
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Note on a test that it failed, for the fixtures that are torn down after it."""
+    report = yield
+    if report.failed:
+        item.stash[FAILED] = True
+    return report
 
 
 @pytest.fixture

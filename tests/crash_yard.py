@@ -24,7 +24,7 @@ from worker.settings import load_settings
 from worker.tasks.command import worker_command
 
 SENDER = "+14155550199"
-DEADLINE_S = 60.0
+DEADLINE_S = 120.0
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,7 @@ import json
 import os
 import signal
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 
 import pytest
@@ -11,6 +12,7 @@ from crash_yard import SENDER, CrashYard, Way, stop_with_slots_ahead
 from outreach_command import number, wait_until
 from simulator_calls import INTERACTIONS
 from simulator_process import SimulatorProcess
+from turns import Turns
 
 from campaigns.definition import parse_definition
 from ops.cli.crew import has_live_workers
@@ -89,6 +91,8 @@ OPENING_LOST = Way([trouble(194)], ["accepted"])
 OPENING_NOT_DONE = Way([trouble(193)], ["accepted"])
 SENDING_LOST = Way([trouble(164)], ["accepted"])
 SENDING_NOT_DONE = Way([trouble(163)], ["accepted"])
+# Longer than a worker may take from the Interaction to its look at who is there, on a machine that is busy.
+NOT_READY = Way([number(1)], ["accepted"], simulator={"setup_ms": 2_500})
 MESSAGE_REFUSED = Way([trouble(176)], ["failed"])
 HEARD = Way([number(1), trouble(150)], ["accepted", "accepted"], simulator={**AT_ONCE, "reply_s": 0})
 LATE = Way(
@@ -102,8 +106,8 @@ WAYS: dict[str, Way] = {
     "dispatch": USUAL,
     "claim_opening": USUAL,
     "opened": USUAL,
-    "take": Way([number(1)], ["accepted"], simulator={"setup_ms": 600}),
-    "wait_open": Way([number(1)], ["accepted"], simulator={"setup_ms": 600}),
+    "take": NOT_READY,
+    "wait_open": NOT_READY,
     "claim_sending": USUAL,
     "accepted": USUAL,
     "deactivate": USUAL,
@@ -129,7 +133,7 @@ WAYS: dict[str, Way] = {
     "review": Way([trouble(194)], ["needs_review"], simulator={"forbidden": FORBIDDEN}),
     "owe_close": Way([number(1)], ["accepted"], before=closed_twin_and_no_answers),
     "switch_interaction": Way([number(1)], ["accepted"], before=twin_of(number(1))),
-    "reopen_sending": Way([number(1), number(2)], ["accepted"] * 2, rest="\n[pacing]\nmessages_per_second = 0.4\n", meanwhile=close_under_it),
+    "reopen_sending": Way([number(1), number(2)], ["accepted"] * 2, rest="\n[pacing]\nmessages_per_second = 0.25\n", meanwhile=close_under_it),
     "give_up_slot": LATE,
     "take_polls": HEARD,
     "note_delivery": HEARD,
@@ -167,13 +171,25 @@ APART = (
 
 
 @pytest.fixture(scope="module")
-def yard(tmp_path_factory: pytest.TempPathFactory) -> Iterator[CrashYard]:
-    folder = tmp_path_factory.mktemp("yard")
-    simulator = SimulatorProcess(folder)
-    yard = CrashYard(folder, simulator)
-    yield yard
-    yard.close()
-    simulator.stop()
+def yards(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Turns[CrashYard]]:
+    @contextmanager
+    def make() -> Iterator[CrashYard]:
+        folder = tmp_path_factory.mktemp("yard")
+        simulator = SimulatorProcess(folder)
+        yard = CrashYard(folder, simulator)
+        yield yard
+        yard.close()
+        simulator.stop()
+
+    turns = Turns(make)
+    yield turns
+    turns.close()
+
+
+@pytest.fixture
+def yard(yards: Turns[CrashYard], request: pytest.FixtureRequest) -> Iterator[CrashYard]:
+    with yards.turn(request.node) as yard:
+        yield yard
 
 
 def _effect(point: str) -> str:
@@ -315,8 +331,10 @@ def _waiting(yard: CrashYard) -> tuple[Way, str]:
 @pytest.mark.parametrize("effect", ["cancel", "cancel_rows"])
 def test_cancelling_goes_on_though_the_command_dies(yard: CrashYard, effect: str) -> None:
     way, campaign_id = _waiting(yard)
+    yard.stop_worker()  # it cancels rows, too, and would die in the command's place
 
     _die(yard, f"after {effect}", "cancel", campaign_id, "--yes")
+    yard.have_worker()
 
     _finish(yard, way, campaign_id)
 

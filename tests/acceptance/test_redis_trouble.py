@@ -3,37 +3,43 @@
 import os
 import time
 from collections.abc import Iterator
+from contextlib import closing
 
 import pytest
 import redis
 from installation import elapsed, longest_gap, report, times
 from outreach_command import wait_until
 from redis_scene import RESUMED_S, Scene
+from turns import Turns
 
 from worker.ledger.states import Event
 from worker.pipeline.rescue import QUEUED_MS
 from worker.tasks.command import worker_command
 from worker.wiring import broker_url
 
+PER_S = 10
 SILENT_S = float(os.environ.get("OUTREACH_TEST_REDIS_SILENT_S", "18"))
 """Longer than any time-out of ours. The issue's minute is `OUTREACH_TEST_REDIS_SILENT_S=60`."""
 
 
 @pytest.fixture(scope="module")
-def whole_scene(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
+def scenes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Turns[Scene]]:
     """Start the server, the workers and the simulator once; whatever trouble there was, it is over after each test."""
-    scene = Scene(tmp_path_factory.mktemp("redis-trouble"))
-    yield scene
-    scene.close()
+    turns = Turns(lambda: closing(Scene(tmp_path_factory.mktemp("redis-trouble"))))
+    yield turns
+    turns.close()
 
 
 @pytest.fixture
-def scene(whole_scene: Scene) -> Iterator[Scene]:
+def scene(scenes: Turns[Scene], request: pytest.FixtureRequest) -> Iterator[Scene]:
     """See that the same workers are alive afterwards."""
-    yield whole_scene
-    assert all(worker.poll() is None for worker in whole_scene.workers), whole_scene.said()[-3000:]
-    for noise in ("Traceback", "DeprecationWarning"):
-        assert noise not in whole_scene.said(), whole_scene.said()
+    with scenes.turn(request.node) as scene:
+        before = len(scene.said())
+        yield scene
+        said = scene.said(before)
+        assert all(worker.poll() is None for worker in scene.workers), said[-3000:]
+        for noise in ("Traceback", "DeprecationWarning"):
+            assert noise not in said, said
 
 
 @pytest.mark.timeout(240)
@@ -130,7 +136,8 @@ def test_replica_is_named_and_waited_for_until_it_is_the_primary_again(scene: Sc
 
 @pytest.mark.timeout(240)
 def test_slow_server_costs_time_and_nothing_else(scene: Scene) -> None:
-    campaign_id = scene.begin(60)
+    ceiling = ("[message]", f"[pacing]\ninteractions_per_second = {PER_S}\n\n[message]")
+    campaign_id = scene.begin(45, 8, ceiling)
 
     for _ in range(3):
         scene.redis.suspend()
@@ -138,11 +145,12 @@ def test_slow_server_costs_time_and_nothing_else(scene: Scene) -> None:
         scene.redis.resume()
         time.sleep(0.3)
 
-    scene.judge(campaign_id, 60)
+    scene.judge(campaign_id, 45)
     assert scene.stories(campaign_id)[Event.LEASE_OVER] == 0
     moments = sorted(one["at"] for one in scene.effects(campaign_id, "interaction"))
     most = max(sum(begin <= at < begin + 1 for at in moments) for begin in moments)
-    assert most <= 30 + 3, "slots of the pace were bunched"
+    # Some calls the machine may bunch on their way to Twilio.
+    assert most <= 1.5 * PER_S, "the time that was lost was made up for"
 
 
 @pytest.mark.timeout(300)

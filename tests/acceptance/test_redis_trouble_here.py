@@ -183,7 +183,8 @@ def test_after_everything_was_killed_at_once_run_goes_on_at_once(
 
 @pytest.mark.timeout(240)
 def test_workers_whose_clocks_are_an_hour_wrong_do_as_all_others(tmp_path: Path, stack: ExitStack) -> None:
-    scene = Scene(tmp_path / "scene", workers=0, OUTREACH_SETTLE_S="0.3,0.6")
+    pace = {"OUTREACH_ACCOUNT_INTERACTIONS_PER_S": "10"}
+    scene = Scene(tmp_path / "scene", workers=0, OUTREACH_SETTLE_S="0.3,0.6", **pace)
     launcher = tmp_path / "shifted_worker.py"
     launcher.write_text(SHIFTED_WORKER)
     scene.twilio.settings(fault={"cut_after": 0.1, "cut_before": 0.1})
@@ -204,7 +205,8 @@ def test_workers_whose_clocks_are_an_hour_wrong_do_as_all_others(tmp_path: Path,
     assert all(f"\n{hour}" in scene.said() for hour in hours_said), "nobody's clock was wrong"
     assert "Traceback" not in scene.said()
     moments = sorted(one["at"] for one in scene.effects(campaign_id, "interaction"))
-    assert max(sum(begin <= at < begin + 1 for at in moments) for begin in moments) <= 30
+    # Twice the pace where each kept its own time; some calls the machine may bunch on their way to Twilio.
+    assert max(sum(begin <= at < begin + 1 for at in moments) for begin in moments) <= 15
 
 
 def _start_shifted(stack: ExitStack, scene: Scene, launcher: Path, shift_s: int) -> None:
