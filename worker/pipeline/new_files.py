@@ -212,8 +212,7 @@ def _sum_up(night: Night, look: _Round, pattern: str, *, matches: int) -> Night:
     if refused:
         words.append(f"{_names(refused)} {'was' if len(refused) == 1 else 'were'} refused.")
     if look.arriving:
-        are = "is" if len(look.arriving) == 1 else "are"
-        words.append(f"{_names(look.arriving)} {are} still being written.")
+        words.append(f"{_names(look.arriving)} may still be growing.")
     if look.waits:
         words.append(look.waits)
     if look.waits or look.arriving:

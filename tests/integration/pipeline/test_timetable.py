@@ -257,7 +257,7 @@ def test_file_that_is_being_written_is_taken_by_a_later_run_of_the_same_night(ni
     nights.at("2026-11-20T17:00:01")
     nights.file("a.csv", 1, age_s=2)
     nights.run()
-    assert nights.open.outcome == "a.csv is still being written. It is tried again until the next night."
+    assert nights.open.outcome == "a.csv may still be growing. It is tried again until the next night."
     nights.pass_(seconds=20)
     nights.file("a.csv", 1, 2, age_s=0)
     nights.run()
@@ -323,7 +323,7 @@ def test_file_that_stays_unfinished_is_given_up_when_the_next_night_has_come_and
     assert [night.state for night in nights.ended] == ["done", "given_up"]
     assert (
         nights.ended[1].outcome
-        == "a.csv is still being written. The next night has come, so this one has ended."
+        == "a.csv may still be growing. The next night has come, so this one has ended."
     )
 
 
@@ -673,7 +673,7 @@ def test_file_that_changes_while_it_is_read_is_still_being_written(nights: Night
 
     rig.points.meanwhile = meanwhile
     nights.run()
-    assert nights.open.outcome.startswith("a.csv is still being written.")
+    assert nights.open.outcome.startswith("a.csv may still be growing.")
     assert rig.registry.ids() == []
     nights.touch(path)
     nights.pass_(seconds=20)
