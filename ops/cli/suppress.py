@@ -117,7 +117,11 @@ def import_(
     taking = _Taking(reason)
     with failures.stopped_softly(_INTERRUPTED), open_desk() as desk:
         _take(file, channel, region, taking, _list(desk))
-    failures.show_problems(taking.problems, total=len(taking.problems), most=_SHOWN_LINES)
+    failures.show_problems(taking.problems)
+    if taking.left_out > len(taking.problems):
+        screen.say(
+            f"… and {words.number(taking.left_out - len(taking.problems))} more lines that can't be read"
+        )
     if as_json:
         screen.answer_json(
             {"new": taking.new, "known": taking.taken - taking.new, "left_out": taking.left_out}
@@ -229,6 +233,12 @@ class _Taking:
         self.taken = self.new = self.left_out = 0
         self.problems: list[Problem] = []
 
+    def see(self, problem: "Problem") -> None:
+        """Count a line that is left out; keep the first problems."""
+        self.left_out += problem.severity == "error"
+        if len(self.problems) < _SHOWN_LINES:
+            self.problems.append(problem)
+
     def sentence(self) -> str:
         """Say what was taken."""
         left = f"; {words.number(self.left_out)} lines left out, see above" if self.left_out > 1 else ""
@@ -253,8 +263,7 @@ def _take(file: Path, channel: str, region: str | None, taking: _Taking, listed:
     with reading(file, "importing") as progress, Interrupts() as interrupts:
         for each in read_entries(file, channel, region, progress):
             if isinstance(each, Problem):
-                taking.problems.append(each)
-                taking.left_out += each.severity == "error"
+                taking.see(each)
             else:
                 piece.append(_put(each, taking.reason))
             if len(piece) == _PIECE or interrupts.count:

@@ -108,6 +108,11 @@ def test_secret_given_in_two_ways_is_refused(tmp_path: Path) -> None:
         ("OUTREACH_SETTLE_S", "2,,5"),
         ("OUTREACH_SETTLE_S", "2,inf"),
         ("OUTREACH_CAUTIOUS", "perhaps"),
+        ("OUTREACH_WEBHOOK_URL", "outreach.example/twilio"),
+        ("OUTREACH_WEBHOOK_URL", "https://ann:secret@outreach.example/"),
+        ("OUTREACH_WEBHOOK_URL", "https://outreach.example/#twilio"),
+        ("OUTREACH_WEBHOOK_KEYS", "key-1"),
+        ("OUTREACH_WEBHOOK_KEYS", "key-1=,"),
         ("OUTREACH_CONCURRENCY", "0"),
         ("OUTREACH_CONCURRENCY", "1.5"),
         ("OUTREACH_LOG_LEVEL", "loud"),
@@ -133,6 +138,19 @@ def test_secrets_show_neither_in_errors_nor_in_the_representation() -> None:
     assert "hush" not in str(refused.value)
     assert "hush" not in repr(settings)
     assert "a-token" not in repr(settings)
+
+
+def test_shared_keys_of_webhooks_are_told_apart_and_secret() -> None:
+    settings = load_settings({"OUTREACH_WEBHOOK_KEYS": "key-1=hush=, key-2=quiet"}, None)
+
+    assert settings.webhook_secrets == {"key-1": "hush=", "key-2": "quiet"}
+    assert "hush" not in repr(settings)
+
+
+def test_address_of_webhooks_is_kept_to_the_letter() -> None:
+    url = "https://outreach.example/twilio/?a=1"
+
+    assert load_settings({"OUTREACH_WEBHOOK_URL": url}, None).webhook_url == url
 
 
 def test_api_key_stands_for_the_account() -> None:

@@ -21,6 +21,10 @@ def test_list_that_is_imported_with_bad_lines_names_them_and_changes_nothing_the
     assert bad == [f"{file}:3:1", f"{file}:4:2"]
     assert first.endswith("2 addresses put on the do-not-contact list; 2 lines left out, see above.\n")
     assert "0 addresses put on the do-not-contact list, 2 on it before; 2 lines left out" in again
+    file.write_text("phone\n" + "12\n" * 25)
+    bad = give("suppress", "import", str(file), code=1)
+    assert bad.count(f"{file}:") == 20
+    assert "… and 5 more lines that can't be read\n" in bad
     listed = json.loads(give("suppress", "list", "--json"))["entries"]
     assert [(one["channel"], one["address"]) for one in listed] == [("chat", "Ann"), ("sms", "+447900900123")]
     assert listed[1]["date"] == "2026-06-01T00:00:00+00:00"
