@@ -157,6 +157,9 @@ def carry_out(
     still being sent; nothing of it is left then.
     """
     loaded = Loaded()
+    suppression = Suppression(ledger.client, settings.account_tag)
+    if decision.what == "rebuilt" and not suppression.count():
+        decision = _warn_of_lost_list(decision)
     warnings = list(decision.warnings)
     if decision.begins:
         others = find_others(registry, decision.campaign.name, decision.campaign_id)
@@ -181,7 +184,7 @@ def carry_out(
             decision.file_stamp,
             decision.results,
             None if spared is None else [other.id for other in others],
-            Suppression(ledger.client, settings.account_tag),
+            suppression,
         )
         if loaded.joined:
             decision = replace(decision, what="loading")
@@ -299,6 +302,11 @@ def _warn_of_again(decision: Decision) -> Decision:
 def _warn_of_rebuild(decision: Decision) -> Decision:
     what = f"the ledger knows the campaign {decision.campaign_id}, so nothing is rebuilt"
     return _warned(decision, what, "leave `--rebuild` out")
+
+
+def _warn_of_lost_list(decision: Decision) -> Decision:
+    what = "the do-not-contact list is empty; where it was lost with the ledger, those on it are contacted as everybody is"
+    return _warned(decision, what, "`outreach suppress import` brings a copy of it back")
 
 
 def _warned(decision: Decision, what: str, advice: str) -> Decision:

@@ -83,6 +83,19 @@ def test_ledger_made_anew_leaves_them_to_the_look_before_the_message(desk: Desk)
 
     states = [state for state, _ in codes(desk, done.campaign_id)]
     assert states == [State.ACCEPTED, State.PENDING, State.PENDING]
+    assert not done.warnings
+
+
+def test_ledger_made_anew_warns_that_the_list_may_be_lost_as_well(desk: Desk) -> None:
+    definition, customers = desk.definition(), desk.customers(3)
+    desk.results(desk.take_in(definition, customers).campaign_id)
+    desk.client.flushall()
+
+    done = desk.take_in(definition, customers, rebuild=True)
+
+    assert [str(each).partition(": ")[2][:33] for each in done.warnings] == [
+        "the do-not-contact list is empty;"
+    ]
 
 
 # Sending ----------------------------------------------------------------------------------------------------
