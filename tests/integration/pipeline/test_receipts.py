@@ -3,11 +3,12 @@
 from contextlib import closing
 
 import pytest
-from pipeline_bench import Rig, phone, sms, trouble, whatsapp
+from pipeline_bench import SENDER, Rig, phone, sms, trouble, whatsapp
 
 from worker.ledger.states import Delivery, Event
 from worker.pipeline import receipts
 from worker.pipeline.receipts import STEPS_S
+from worker.pipeline.status import snapshot
 
 H = 3600
 
@@ -233,3 +234,72 @@ def test_poll_that_is_cut_short_leaves_the_rest_due(prompt: Rig) -> None:
     prompt.pass_s(1)
     prompt.poll()
     assert prompt.info().deliveries[Delivery.DELIVERED] == 3
+
+
+RECEIPTS = "GET conversations/v1/Conversations/{conversation}/Messages/{message}/Receipts"
+
+
+def test_code_that_cannot_be_had_now_is_asked_for_again_before_anything_is_noted(prompt: Rig) -> None:
+    accepted(prompt, [trouble(187)])
+    prompt.simulator.settings(forbidden={RECEIPTS: 503})
+    prompt.pass_s(1.1)
+    prompt.poll()
+    assert prompt.row().record.delivery is Delivery.NONE
+
+    prompt.simulator.settings(forbidden={})
+    prompt.pass_s(3)
+    prompt.poll()
+
+    assert prompt.row().record.delivery_code == 30003
+
+
+def test_code_that_twilio_does_not_give_away_costs_only_the_code(prompt: Rig) -> None:
+    accepted(prompt, [trouble(187), phone(1)])
+    prompt.simulator.settings(forbidden={RECEIPTS: 403})
+
+    prompt.pass_s(1.1)
+    prompt.poll()
+
+    record = prompt.row().record
+    assert (record.delivery, record.delivery_code) == (Delivery.UNDELIVERED, 0)
+    assert prompt.row(2).record.delivery is Delivery.DELIVERED
+
+
+def test_code_that_there_was_no_time_for_stays_due(prompt: Rig) -> None:
+    accepted(prompt, [trouble(187)])
+    prompt.pass_s(1.1)
+    (taken,) = prompt.ledger.take_polls("spring-1", 10, 600_000)
+    goes_on = iter([True, False, False])
+
+    assert receipts.poll(prompt.bench, "spring-1", taken, lambda: next(goes_on)).cut_short
+
+    prompt.pass_s(1)
+    prompt.poll()
+    assert prompt.row().record.delivery_code == 30003
+
+
+@pytest.mark.parametrize(("blocked_s", "looked"), [(1.0, 1), (20.0, 0)])
+def test_pace_that_is_held_back_is_waited_for_unless_it_is_long(
+    prompt: Rig, blocked_s: float, looked: int
+) -> None:
+    accepted(prompt, [phone(1)])
+    prompt.pass_s(1.1)
+    prompt.bench.pacer.slow_down(receipts.bucket_of_looks(prompt.bench), blocked_s)
+
+    assert prompt.poll() == looked
+
+    prompt.pass_s(25)
+    assert prompt.poll() == 1 - looked
+
+
+def test_on_chat_only_replies_are_looked_for(rig: Rig) -> None:
+    accepted(rig, ["ann-1"], sms().replace('"sms"', '"chat"').replace(f'from = "{SENDER}"\n', ""))
+    rig.pass_s(30)
+    assert rig.poll() == 0
+    assert snapshot(rig.bench, "spring-1")["deliveries_awaited"] == 0
+
+    rig.writes("Hello")
+    rig.pass_s(600)
+    rig.poll()
+
+    assert rig.info().answered == 1
