@@ -11,6 +11,7 @@ from ops.cli import (
     demo,
     doctor,
     explain,
+    follow_up,
     results,
     retry,
     review,
@@ -66,6 +67,7 @@ _add("review", review.review, _CAMPAIGN)
 _add("pause", control.pause, _CAMPAIGN)
 _add("resume", control.resume, _CAMPAIGN)
 _add("cancel", control.cancel, _CAMPAIGN)
+app.add_typer(follow_up.app, name="follow-up", rich_help_panel=_CAMPAIGN)
 app.add_typer(schedule.app, name="schedule", rich_help_panel=_CAMPAIGN)
 app.add_typer(suppress.app, name="suppress", rich_help_panel=_CAMPAIGN)
 _add("worker", services.worker, _SERVICE)

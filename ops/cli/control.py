@@ -17,14 +17,14 @@ _CANCEL_WITHIN_S = 60.0
 
 
 def pause(campaign_id: options.CampaignId, as_json: options.Json = False) -> None:
-    """Stop opening rows; those in hand are finished, never cut.
+    """Stop opening rows, of follow-ups too; those in hand are finished, never cut.
 
     Example: outreach pause renewal-reminder-1a2b3c4d5e
     """
     with open_desk() as desk:
         info = desk.registry.get(campaign_id)
         if info.state != "paused":
-            _refuse_ended(info, "paused")
+            _refuse_ended(desk, info, "paused")
             reply = desk.registry.pause(campaign_id, by="operator")
             _refuse_unless(reply.ok, desk, campaign_id, "paused")
         _tell(desk, campaign_id, "is paused", as_json=as_json)
@@ -38,13 +38,17 @@ def resume(
     Example: outreach resume renewal-reminder-1a2b3c4d5e
     """
     with open_desk() as desk:
+        from worker.pipeline.waves import find_waves
+
         info = desk.registry.get(campaign_id)
-        if info.stands in ("finished", "cancelled", "loading"):
-            _refuse_ended(info, "resumed")
+        _refuse_ended(desk, info, "resumed")
         desk.settings.require_credentials()
         desk.heed_results()
         if info.state == "paused":
             _refuse_unless(desk.registry.resume(campaign_id).ok, desk, campaign_id, "resumed")
+        for wave in find_waves(desk.ledger, desk.registry, campaign_id):
+            if wave.state == "paused":  # by the breaker: each wave has its own
+                desk.registry.resume(wave.id)
         go_on(desk, campaign_id, "goes on", as_json=as_json, verbose=verbose)
 
 
@@ -54,7 +58,7 @@ def cancel(
     as_json: options.Json = False,
     verbose: options.Verbose = False,
 ) -> None:
-    """End a campaign: rows not opened yet become cancelled, those in hand are finished. It can't be undone.
+    """End a campaign and its follow-ups: rows not opened yet become cancelled, those in hand are finished. It can't be undone.
 
     A campaign whose loading was interrupted is removed.
 
@@ -71,14 +75,15 @@ def cancel(
         if info.state == "loading" and _discard(desk, info, yes=yes, as_json=as_json):
             return
         if info.state != "cancelled":
-            _refuse_ended(info, "cancelled")
-            left = words.number(info.left)
-            if not yes and not agrees(f"Cancel {campaign_id} with {left} rows left? It can't be undone."):
+            _refuse_ended(desk, info, "cancelled")
+            if not yes and not agrees(_question(desk, info)):
                 raise typer.Exit(2)
-            _refuse_unless(desk.registry.cancel(campaign_id).ok, desk, campaign_id, "cancelled")
+            # First: a campaign that has nothing left but its follow-ups stays finished.
+            desk.ledger.stop_follow_ups(campaign_id)
+            if info.left:
+                _refuse_unless(desk.registry.cancel(campaign_id).ok, desk, campaign_id, "cancelled")
         _cancel_rows(desk, campaign_id)
-        seen = desk.registry.get(campaign_id)
-        if seen.left:
+        if has_rows_left(desk, campaign_id):
             go_on(
                 desk, campaign_id, "is cancelled; rows in hand are finished", as_json=as_json, verbose=verbose
             )
@@ -96,7 +101,7 @@ def go_on(desk: Desk, campaign_id: str, what: str, *, as_json: bool, verbose: bo
 
     warn_of_other_campaigns(desk.registry, campaign_id)
     with contextlib.closing(Crew(desk.settings, desk.registry, verbose=verbose)) as crew:
-        raise typer.Exit(work(desk, campaign_id, crew, as_json=as_json))
+        raise typer.Exit(work(desk, campaign_id, crew, as_json=as_json, follow_ups=True))
 
 
 def _discard(desk: Desk, info: "CampaignInfo", *, yes: bool, as_json: bool) -> bool:
@@ -120,10 +125,11 @@ def _discard(desk: Desk, info: "CampaignInfo", *, yes: bool, as_json: bool) -> b
 def _cancel_rows(desk: Desk, campaign_id: str) -> None:
     """End the waiting rows from here, so that nobody has to wait for a worker's tick."""
     deadline = time.monotonic() + _CANCEL_WITHIN_S
-    while time.monotonic() < deadline:
-        reply = desk.ledger.cancel_rows(campaign_id)
+    ids = [campaign_id, *desk.ledger.waves(campaign_id)]
+    while ids and time.monotonic() < deadline:
+        reply = desk.ledger.cancel_rows(ids[0])
         if not reply.ok or not reply.values or not int(reply.values[0]):
-            return
+            ids.pop(0)
 
 
 def agrees(question: str) -> bool:
@@ -136,7 +142,28 @@ def agrees(question: str) -> bool:
     return screen.ask(question)
 
 
-def _refuse_ended(info: "CampaignInfo", done: str) -> None:
+def has_rows_left(desk: Desk, campaign_id: str) -> bool:
+    """Tell whether rows of a campaign, or of its waves, have not ended."""
+    from worker.pipeline.waves import find_waves
+
+    waves = find_waves(desk.ledger, desk.registry, campaign_id)
+    return any(info.left for info in (desk.registry.get(campaign_id), *waves))
+
+
+def _question(desk: Desk, info: "CampaignInfo") -> str:
+    from worker.pipeline.waves import find_waves
+
+    followed = sum(wave.left for wave in find_waves(desk.ledger, desk.registry, info.id))
+    if info.left:
+        return f"Cancel {info.id} with {words.number(info.left + followed)} rows left? It can't be undone."
+    return f"Stop the follow-ups of {info.id}, with {words.rows(followed)} under way?"
+
+
+def _refuse_ended(desk: Desk, info: "CampaignInfo", done: str) -> None:
+    from worker.pipeline.waves import has_more
+
+    if info.stands == "finished" and has_more(desk.ledger, desk.registry, info):
+        return
     if info.stands in ("finished", "cancelled", "loading"):
         advice = (
             f"Give the `run` or `load` command again to load the rest, or end it with `outreach cancel {info.id}`."

@@ -31,12 +31,14 @@ def has_live_workers(registry: "Registry") -> bool:
 
 def warn_of_other_campaigns(registry: "Registry", campaign_id: str) -> None:
     """Say which other campaigns of the account workers will go on with, for they serve all that are running."""
+    from worker.ledger.keys import parent_of
+
     for other in registry.active():
-        info = registry.find(other) if other != campaign_id else None
+        info = registry.find(other) if parent_of(other) != campaign_id else None
         if info is not None and info.state == "running" and info.left:
             screen.warn(
                 f"{other} is unfinished too: workers go on with its {words.rows(info.left)} as well; "
-                f"`outreach pause {other}` holds it back"
+                f"`outreach pause {parent_of(other)}` holds it back"
             )
 
 

@@ -39,7 +39,10 @@ def _as_dict(story: "RowStory") -> dict[str, Any]:
         "delivery": {**asdict(story.delivery.words), "page": story.delivery.page},
         "answered_at": story.answered_at,
         "cells": dict(zip(story.columns, story.cells, strict=True)),
-        "story": [{"at": line.at.isoformat(), "send": line.send, "text": line.text} for line in story.lines],
+        "story": [
+            {"at": line.at.isoformat(), "send": line.send, "follow_up": line.follow_up, "text": line.text}
+            for line in story.lines
+        ],
     }
 
 
@@ -67,9 +70,9 @@ def _print(story: "RowStory") -> None:
         screen.answer(f"  {column + ':':18}{cell}")
     screen.answer("\nWhat happened")
     for line in story.lines:
-        screen.answer(
-            f"  {line.at:%Y-%m-%d %H:%M:%S} UTC  {f'send {line.send}: ' if line.send > 1 else ''}{line.text}"
-        )
+        which = f"send {line.send}: " if line.send > 1 else ""
+        whose = f"follow-up {line.follow_up}, " if line.follow_up else ""
+        screen.answer(f"  {line.at:%Y-%m-%d %H:%M:%S} UTC  {whose}{which}{line.text}")
     if not story.lines:
         screen.answer("  Nothing yet.")
 

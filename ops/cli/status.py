@@ -125,6 +125,14 @@ def _print_all(campaigns: list[dict[str, Any]]) -> None:
     screen.print_table(table)
 
 
+def _say_wave(wave: Mapping[str, Any]) -> str:
+    state = words.paused(wave) if wave["state"] == "paused" else wave["state"]
+    waits = (
+        f"; waiting for {wave['waiting_for']}" if wave["waiting_for"] and wave["state"] != "paused" else ""
+    )
+    return f"{state}, {words.counts(wave['counts'])}{waits}"
+
+
 def _print(seen: Mapping[str, Any]) -> None:
     done = f"{words.number(words.ended(seen))} of {words.number(seen['rows'])}"
     left = words.duration(seen["eta_s"]) if seen["eta_s"] is not None else "unknown"
@@ -136,6 +144,7 @@ def _print(seen: Mapping[str, Any]) -> None:
         "rate": words.pace(seen["rate_per_s"]),
         "left": "" if seen["state"] in ("finished", "cancelled") else left,
         "waiting for": seen["waiting_for"] or "",
+        **{f"follow-up {wave['follow_up']}.{wave['time']}": _say_wave(wave) for wave in seen["follow_ups"]},
         "cautious": seen["cautious"] or "",
         "to close": f"{seen['to_close']} Interactions without a message" if seen["to_close"] else "",
         "workers": len(seen["workers"]),

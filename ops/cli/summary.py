@@ -11,9 +11,19 @@ from ops.cli.tally import ReasonCount, tally
 _MOST_REASONS = 10
 
 
-def report(seen: Mapping[str, Any], results: Path, *, complaint: str = "", as_json: bool = False) -> int:
-    """Print the summary on stdout; return the exit code that goes with it. `complaint`: of the results file."""
-    code = words.exit_code(seen)
+def report(
+    seen: Mapping[str, Any],
+    results: Path,
+    *,
+    complaint: str = "",
+    as_json: bool = False,
+    code: int | None = None,
+) -> int:
+    """Print the summary on stdout; return the exit code that goes with it: `code`, or that of the campaign's own rows.
+
+    `complaint`: of the results file.
+    """
+    code = words.exit_code(seen) if code is None else code
     reasons = tally(results) if not complaint and results.exists() else []
     if as_json:
         rows = [asdict(one) for one in reasons]
@@ -40,6 +50,20 @@ def _print(seen: Mapping[str, Any], reasons: Sequence[ReasonCount]) -> None:
     if reasons:
         _print_reasons(reasons)
     _print_deliveries(seen)
+    _print_follow_ups(seen["follow_ups"])
+
+
+def _print_follow_ups(waves: Sequence[Mapping[str, Any]]) -> None:
+    if not waves:
+        return
+    table = screen.new_table(["follow-up", "state", "rows", "status"], right=["rows"])
+    for wave in waves:
+        again = f" ({wave['time']})" if wave["time"] > 1 else ""
+        counts = words.counts(wave["counts"])
+        screen.add_row(
+            table, f"{wave['follow_up']}{again}", wave["state"], words.number(wave["rows"]), counts
+        )
+    screen.print_table(table, "Follow-ups")
 
 
 def _print_reasons(reasons: Sequence[ReasonCount]) -> None:

@@ -1,6 +1,6 @@
 """Say numbers, times and states as people do."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -81,6 +81,24 @@ def exit_code(snapshot: Mapping[str, Any]) -> int:
     by_status = snapshot["counts"]
     well = by_status["accepted"] + by_status["skipped"]
     return 0 if well == snapshot["rows"] else 1
+
+
+def is_wave_busy(wave: Mapping[str, Any]) -> bool:
+    """Tell whether something more happens in a follow-up wave by itself."""
+    if wave["state"] == "paused":
+        return bool(wave["in_flight"] + wave["in_doubt"])
+    return bool(wave["left"])
+
+
+def waves_exit_code(waves: Sequence[Mapping[str, Any]]) -> int:
+    """Return the exit code that the follow-up waves of a campaign stand for."""
+    if any(wave["left"] for wave in waves):
+        return 3
+    well = all(
+        wave["counts"]["accepted"] + wave["counts"]["skipped"] == sum(wave["counts"].values())
+        for wave in waves
+    )
+    return 0 if well else 1
 
 
 def path(of: Path) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from ops.cli import display, screen, summary
+from ops.cli import display, screen, summary, words
 from ops.cli.crew import Crew
 from ops.cli.failures import INTERRUPTED
 from ops.cli.interrupts import Interrupts
@@ -37,11 +37,23 @@ class LedgerLostError(OutreachError):
     exit_code = INTERRUPTED
 
 
-def work(desk: Desk, campaign_id: str, crew: Crew, *, as_json: bool = False, hints: bool = True) -> int:
-    """Work until the campaign has ended, is paused or this command is interrupted; return the exit code."""
+def work(
+    desk: Desk,
+    campaign_id: str,
+    crew: Crew,
+    *,
+    as_json: bool = False,
+    hints: bool = True,
+    follow_ups: bool = False,
+) -> int:
+    """Work until the campaign has ended, is paused or this command is interrupted; return the exit code.
+
+    With `follow_ups` until its waves have ended, too; of a campaign that is finished already, the code is that of its waves.
+    """
+    is_about_waves = follow_ups and not desk.registry.get(campaign_id).left
     try:
         with Interrupts() as interrupts, _keeper(desk, campaign_id) as keeper:
-            foreground = _Foreground(desk, campaign_id, crew, keeper, interrupts)
+            foreground = _Foreground(desk, campaign_id, crew, keeper, interrupts, follow_ups)
             with display.open_display() as shown:
                 foreground.run(shown)
             if interrupts.count < 2:
@@ -55,7 +67,11 @@ def work(desk: Desk, campaign_id: str, crew: Crew, *, as_json: bool = False, hin
         )
         return INTERRUPTED
     results, interrupted = desk.results_path(campaign_id), interrupts.count > 0
-    code = summary.report(seen, results, complaint=keeper.complaint, as_json=as_json)
+    code = words.exit_code(seen)
+    if follow_ups:
+        of_waves = words.waves_exit_code(seen["follow_ups"])
+        code = of_waves if is_about_waves else max(code, of_waves)
+    code = summary.report(seen, results, complaint=keeper.complaint, as_json=as_json, code=code)
     if hints:
         summary.say_how_to_go_on(seen, interrupted=interrupted)
     return code
@@ -78,6 +94,7 @@ class _Foreground:
     crew: Crew
     keeper: ResultsKeeper
     interrupts: Interrupts
+    follow_ups: bool = False
     snapshot: Mapping[str, Any] | None = None
     note: str = ""
     trouble: str = ""
@@ -136,6 +153,8 @@ class _Foreground:
             return not busy or self._has_lasted("paused", _SETTLE_AT_MOST_S)
         if seen["state"] == "cancelled" and seen["counts"]["pending"]:
             return self._has_lasted("cancelled", _SETTLE_AT_MOST_S)
+        if self.follow_ups and any(words.is_wave_busy(wave) for wave in seen["follow_ups"]):
+            return False
         if seen["state"] in ("finished", "cancelled"):
             is_closed = not seen["to_close"] or self._has_lasted("closing", _CLOSE_AT_MOST_S)
             has_heard = not self._awaits_deliveries() or self._has_lasted("deliveries", _DELIVERIES_AT_MOST_S)

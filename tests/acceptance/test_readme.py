@@ -26,7 +26,13 @@ README = (PROJECT / "README.md").read_text()
 BLOCKS = re.findall(r"^```sh\n(.*?)^```", README, re.MULTILINE | re.DOTALL)
 COMMANDS = [line for block in BLOCKS for line in block.splitlines()]
 STAND_IN = "renewal-reminder-1a2b3c4d5e"
-APART = ("outreach suppress ", "outreach webhooks ", "outreach schedule ", "outreach beat")
+APART = (
+    "outreach suppress ",
+    "outreach webhooks ",
+    "outreach schedule ",
+    "outreach beat",
+    "outreach follow-up ",
+)
 
 
 @pytest.fixture
@@ -143,6 +149,18 @@ def test_commands_of_every_night_do_what_they_say(desk: Outreach) -> None:
     assert "monday.csv" in nights.partition("SHA-256")[2]
     assert "by hand" in nights
     assert removed == "The schedule renewals is removed.\n"
+
+
+def test_commands_of_follow_ups_do_what_they_say(desk: Outreach) -> None:
+    lines = [line for line in COMMANDS if line.startswith("outreach follow-up ")]
+    with desk.definition.open("a") as definition:
+        definition.write('[[follow_up]]\nafter = "1s"\nif = "always"\nbody = "Still there?"\n')
+    ran = str(desk.run(code=1)["id"])
+    preview, run, stop = (shlex.split(line.replace(STAND_IN, ran))[1:] for line in lines)
+    wait_until(lambda: "29 rows due for a follow-up" in desk(*preview).stdout)
+
+    assert "29 accepted" in desk(*run).stdout.partition("Follow-ups")[2]
+    assert desk(*stop).stdout == f"The follow-ups of {ran} are stopped.\n"
 
 
 @contextmanager

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import islice
 from typing import Literal
@@ -11,12 +12,14 @@ from typing import Literal
 from campaigns.recipients import Recipient, RowError
 from worker.errors import RefusedHereError
 from worker.gateway.outcome import Accepted, Unknown
+from worker.ledger.keys import is_wave
 from worker.ledger.row import Record
 from worker.ledger.states import Reason, State
 from worker.pipeline import pair
 from worker.pipeline.bench import Workbench
 from worker.pipeline.reasons import Words, outreach_key, words_of
 from worker.pipeline.story import get_row
+from worker.pipeline.waves import find_waves
 
 _MESSAGE_SID = re.compile(r"IM[0-9a-fA-F]{32}")
 
@@ -52,16 +55,16 @@ class _Proof:
 
 
 def find_rows(bench: Workbench, campaign_id: str) -> Iterator[ReviewRow]:
-    """Go through the rows in need of review. Raises: NotFoundError where there is no such campaign."""
-    info = bench.registry.get(campaign_id)
-    known = info.counts.get(State.NEEDS_REVIEW, 0)
-    rows = bench.ledger.iter_rows(campaign_id, info.rows, cells=False, whole_story=False)
-    found = ((number, record) for number, record, _, _ in rows if record.state is State.NEEDS_REVIEW)
-    # No further than the last of them: most campaigns have very few.
-    for number, record in islice(found, known):
-        key = outreach_key(campaign_id, number, record.send)
-        words = words_of(record, None, campaign_id, number)
-        yield ReviewRow(number, record.send, key, words, record, _address(bench, campaign_id, number))
+    """Go through the rows in need of review, then those of the waves. Raises: NotFoundError where there is no such campaign."""
+    for info in (bench.registry.get(campaign_id), *find_waves(bench.ledger, bench.registry, campaign_id)):
+        known = info.counts.get(State.NEEDS_REVIEW, 0)
+        rows = bench.ledger.iter_rows(info.id, info.rows, cells=False, whole_story=False)
+        found = ((number, record) for number, record, _, _ in rows if record.state is State.NEEDS_REVIEW)
+        # No further than the last of them: most campaigns have very few.
+        for number, record in islice(found, known):
+            key = outreach_key(campaign_id, number, record.send)
+            words = words_of(record, None, campaign_id, number)
+            yield ReviewRow(number, record.send, key, words, record, _address(bench, campaign_id, number))
 
 
 def judge_sent(bench: Workbench, campaign_id: str, number: int, message_sid: str = "") -> Verdict:
@@ -71,12 +74,12 @@ def judge_sent(bench: Workbench, campaign_id: str, number: int, message_sid: str
     """
     if message_sid and not _MESSAGE_SID.fullmatch(message_sid):
         raise RefusedHereError("A message SID is IM and 32 hex digits.", "Copy it from Twilio's console.")
-    record = _needing_review(bench, campaign_id, number)
+    where, record = _needing_review(bench, campaign_id, number)
     key = outreach_key(campaign_id, number, record.send)
-    proof = _find_proof(bench, campaign_id, number, record)
+    proof = _find_proof(bench, where, number, record)
     if message_sid and proof.message_sid.lower() != message_sid.lower():
         raise _unproved(message_sid, key, proof)
-    _record(bench, campaign_id, number, record, "sent", proof)
+    _record(bench, where, number, record, "sent", proof)
     if proof.message_sid:
         return Verdict(
             "accepted", proof.message_sid, f"Twilio has the message {proof.message_sid}: the row is accepted."
@@ -96,26 +99,32 @@ def judge_not_sent(bench: Workbench, campaign_id: str, number: int) -> Verdict:
 
     Raises: NotFoundError; RefusedHereError where the row needs no review, or Twilio shows that it was sent after all.
     """
-    record = _needing_review(bench, campaign_id, number)
-    proof = _find_proof(bench, campaign_id, number, record)
+    where, record = _needing_review(bench, campaign_id, number)
+    proof = _find_proof(bench, where, number, record)
     if proof.message_sid:
         raise RefusedHereError(
             f"Twilio has the message {proof.message_sid} of row {number}: it was sent.",
             f"`outreach review {campaign_id} --row {number} --sent --message-sid {proof.message_sid}` says so.",
         )
-    bench.registry.set_active(campaign_id, active=True)
-    _record(bench, campaign_id, number, record, "not_sent", _Proof())
+    bench.registry.set_active(where, active=True)
+    _record(bench, where, number, record, "not_sent", _Proof())
     # And again: a tick that found nothing left just before may have noted so just after.
-    bench.registry.set_active(campaign_id, active=True)
+    bench.registry.set_active(where, active=True)
     return Verdict("pending", "", f"Row {number} is sent anew when it is its turn.")
 
 
-def _needing_review(bench: Workbench, campaign_id: str, number: int) -> Record:
+def _needing_review(bench: Workbench, campaign_id: str, number: int) -> tuple[str, Record]:
+    """Find the send that needs review: the campaign's own, or that of the one wave that no other has followed."""
     info = bench.registry.get(campaign_id)
     record = get_row(bench.ledger, campaign_id, number, info.rows).record
-    if record.state is not State.NEEDS_REVIEW:
-        raise _no_review(campaign_id, number)
-    return record
+    if record.state is State.NEEDS_REVIEW:
+        return campaign_id, record
+    for wave_id in bench.ledger.waves(campaign_id):
+        with suppress(KeyError):  # the row is not in this one
+            record = bench.ledger.get_row(wave_id, number).record
+            if record.state is State.NEEDS_REVIEW:
+                return wave_id, record
+    raise _no_review(campaign_id, number)
 
 
 def _find_proof(bench: Workbench, campaign_id: str, number: int, record: Record) -> _Proof:
@@ -140,7 +149,7 @@ def _find_proof(bench: Workbench, campaign_id: str, number: int, record: Record)
             unknown = _why(found)
         elif found.value and found.value.send == record.send:
             return _Proof(found.value.sid, sid)
-        elif found.value and is_older:
+        elif found.value and is_older and not is_wave(campaign_id):
             later = _Proof(found.value.sid, sid)
     return later if later.message_sid else _Proof(unknown=unknown)
 

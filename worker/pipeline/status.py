@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from math import ceil
 from typing import Any
 
+from worker.ledger import keys
 from worker.ledger.registry import CampaignInfo
 from worker.ledger.states import Delivery, State
 from worker.pacing.pacer import BucketState
@@ -15,6 +16,7 @@ from worker.pipeline.bench import Workbench
 from worker.pipeline.reasons import code_words, delivery_words
 from worker.pipeline.results import say_moment
 from worker.pipeline.waiting import caution, waiting_for
+from worker.pipeline.waves import find_waves
 
 RATE_WINDOW_S = 10.0
 WORKER_ALIVE_S = 15
@@ -52,6 +54,10 @@ def snapshot(bench: Workbench, campaign_id: str) -> dict[str, Any]:
         "left_open": [
             {"row": one.row, "interaction_sid": one.interaction_sid, "code": str(one.code)}
             for one in bench.ledger.left_open(campaign_id)
+        ],
+        "follow_ups": [
+            _wave(bench, wave, paces, workers=len(workers), in_doubt=in_doubt)
+            for wave in find_waves(bench.ledger, bench.registry, campaign_id)
         ],
         "workers": [_describe_worker(owner, facts) for owner, facts in workers.items()],
         "file": info.file,
@@ -92,6 +98,29 @@ def _deliveries(bench: Workbench, info: CampaignInfo) -> dict[str, Any]:
         "deliveries_awaited": awaited,
         "is_polled": info.id in bench.ledger.polling(),
         "deliveries_blocked_s": round(looks.blocked_ms / 1000) if looks.blocked_ms > _BLOCKED_MS else 0,
+    }
+
+
+def _wave(
+    bench: Workbench, info: CampaignInfo, paces: Sequence[BucketState], *, workers: int, in_doubt: int
+) -> dict[str, Any]:
+    """Describe a follow-up wave; its rows are those that were put into it so far."""
+    follow_up, time = keys.place_in_wave(info.id)
+    return {
+        **_standing(info),
+        "follow_up": follow_up,
+        "time": time,
+        "rows": sum(info.counts.values()),
+        "paused": _paused(info),
+        "waiting_for": waiting_for(
+            replace(info, id=keys.parent_of(info.id)),  # commands name the campaign
+            paces,
+            workers=workers,
+            in_doubt_overall=in_doubt,
+            first_due=bench.ledger.first_due(info.id) if info.is_idle else None,
+            first_later=bench.ledger.first_due(info.id, opened=True),
+        ),
+        "to_close": bench.ledger.to_close_count(info.id),
     }
 
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from worker.errors import NotFoundError
 from worker.gateway.codes import page_of
+from worker.ledger.keys import place_in_wave
 from worker.ledger.ledger import Ledger
 from worker.ledger.registry import Registry
 from worker.ledger.row import Record, Row, Story
@@ -19,11 +21,12 @@ from worker.pipeline.results import say_moment
 
 @dataclass(frozen=True, slots=True)
 class StoryLine:
-    """One thing that happened to a row."""
+    """One thing that happened to a row; `follow_up` is the number of the one it belongs to, 0 of none."""
 
     at: datetime
     send: int
     text: str
+    follow_up: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +107,10 @@ def explain(ledger: Ledger, registry: Registry, campaign_id: str, number: int) -
         record=row.record,
         columns=info.columns,
         cells=row.cells,
-        lines=tuple(tell_story([*ledger.get_past(campaign_id, number), row.record])),
+        lines=(
+            *tell_story(_sends(ledger, campaign_id, number, row.record)),
+            *_follow_ups(ledger, campaign_id, number),
+        ),
         delivery=delivered(row.record),
         answered_at=say_moment(row.record.answered_at),
     )
@@ -116,6 +122,20 @@ def delivered(record: Record) -> Delivered:
         return Delivered(record.delivery.word)
     code = record.delivery_code
     return Delivered(record.delivery.word, delivery_words(code), page_of(code) if code else "")
+
+
+def _sends(ledger: Ledger, campaign_id: str, number: int, last: Record) -> list[Record]:
+    return [*ledger.get_past(campaign_id, number), last]
+
+
+def _follow_ups(ledger: Ledger, campaign_id: str, number: int) -> Iterator[StoryLine]:
+    """Tell of the row's follow-ups, wave by wave."""
+    for wave_id in ledger.waves(campaign_id):
+        with suppress(KeyError):  # the row is not in this one
+            record = ledger.get_row(wave_id, number).record
+            follow_up, _ = place_in_wave(wave_id)
+            for line in tell_story(_sends(ledger, wave_id, number, record)):
+                yield replace(line, follow_up=follow_up)
 
 
 def get_row(ledger: Ledger, campaign_id: str, number: int, rows: int) -> Row:

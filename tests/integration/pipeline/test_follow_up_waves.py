@@ -1,5 +1,6 @@
 """Follow-up waves: begun once whatever is interrupted, sent where the customer is, stopped when somebody says so."""
 
+import csv
 from collections import Counter
 from datetime import timedelta
 
@@ -12,6 +13,10 @@ from worker.errors import NotFoundError, RefusedHereError
 from worker.ledger.states import Delivery, Event, Reason, State
 from worker.pipeline import waves
 from worker.pipeline.follow_ups import Left
+from worker.pipeline.results import write_results
+from worker.pipeline.review import find_rows, judge_not_sent, judge_sent
+from worker.pipeline.status import snapshot
+from worker.pipeline.story import explain
 
 WAVE = "spring-1.f1-1"
 CONVERSATION = "GET conversations/v1/Conversations/{conversation}"
@@ -360,8 +365,6 @@ def test_results_file_that_is_ahead_makes_a_night_cautious(rig: Rig) -> None:
     waves.begin(rig.bench, "spring-1", night := pass_time(rig, 4 * DAY))
     rig.drive()
     folder = rig.home / "results"
-    from worker.pipeline.results import write_results
-
     assert write_results(rig.ledger, rig.registry, "spring-1", folder / "spring-1.csv")
     backup.put_back()
     fresh = rig.worker("worker-2", results_dir=folder)
@@ -466,3 +469,83 @@ def test_campaign_and_waves_share_one_ceiling(rig: Rig) -> None:
     campaigns = Counter(campaign for _, campaign, _ in found)
     assert sum(campaigns.values()) == 6, "what 10 a second can use in the next moment"
     assert set(campaigns) == {"spring-1", WAVE}
+
+
+# What people see -------------------------------------------------------------------------------------------
+
+
+def test_status_tells_of_each_wave(rig: Rig) -> None:
+    send_first(rig, definition(entry("1d"), entry("1d")), [phone(1), phone(2)])
+    waves.begin(rig.bench, "spring-1", pass_time(rig, 2 * DAY))
+    rig.drive()
+    waves.begin(rig.bench, "spring-1", pass_time(rig, 2 * DAY))
+    rig.registry.see_worker("worker-1", {})
+
+    seen = snapshot(rig.bench, "spring-1")
+
+    assert (seen["state"], seen["counts"]["accepted"]) == ("finished", 2)
+    first, second = seen["follow_ups"]
+    assert (first["follow_up"], first["time"], first["state"], first["rows"]) == (1, 1, "finished", 2)
+    assert (first["counts"]["accepted"], first["waiting_for"]) == (2, None)
+    assert (second["follow_up"], second["state"], second["counts"]["pending"]) == (2, "running", 2)
+    assert rig.registry.pause("spring-1", "operator").ok
+    paused = snapshot(rig.bench, "spring-1")["follow_ups"][1]
+    assert (paused["state"], paused["paused"]["by"]) == ("paused", "operator")
+    assert paused["waiting_for"] == "paused by the operator; `outreach resume spring-1` lets it go on"
+
+
+def test_rows_story_goes_on_with_its_follow_ups(rig: Rig) -> None:
+    send_first(rig)
+    waves.begin(rig.bench, "spring-1", pass_time(rig, 4 * DAY))
+    rig.drive()
+
+    story = explain(rig.ledger, rig.registry, "spring-1", 1)
+
+    assert story.key == key()
+    assert [(line.send, line.follow_up) for line in story.lines] == [(1, 0)] * 4 + [(2, 1)] * 5
+    assert story.lines[-1].text == "Twilio accepted the message."
+    assert story.cells == (phone(1), "Ann")
+
+
+def test_results_count_the_follow_ups_that_were_accepted(rig: Rig) -> None:
+    send_first(rig, definition(entry("1d"), entry("1d")), [phone(1), phone(2), phone(65)])
+    for row in (None, 2):
+        if row:
+            answer(rig, row)
+        waves.begin(rig.bench, "spring-1", pass_time(rig, 2 * DAY))
+        rig.drive()
+
+    path = rig.home / "spring-1.csv"
+    assert write_results(rig.ledger, rig.registry, "spring-1", path)
+
+    with path.open(newline="") as file:
+        assert [row["follow_ups"] for row in csv.DictReader(file)] == ["2", "1", "2"]
+
+
+@pytest.mark.parametrize("was_sent", [True, False])
+def test_follow_up_that_nobody_but_a_person_can_settle_is_settled_by_one(rig: Rig, was_sent: bool) -> None:
+    send_first(rig, definition(entry("1d"), entry("1d")))
+    waves.begin(rig.bench, "spring-1", pass_time(rig, 2 * DAY))
+    messages = f"{CONVERSATION}/Messages"
+    rig.simulator.settings(fault={"cut_after" if was_sent else "cut_before": 1.0}, forbidden={messages: 403})
+    rig.drive()
+    rig.simulator.settings(fault={}, forbidden={})
+    assert wave_row(rig).state is State.NEEDS_REVIEW
+    assert waves.begin(rig.bench, "spring-1", pass_time(rig, 2 * DAY)).rows == 0, "first it must be settled"
+
+    (row,) = find_rows(rig.bench, "spring-1")
+    assert (row.row, row.key) == (1, key(send=2))
+    assert "`outreach review spring-1 --row 1 --sent" in row.words.advice
+    if was_sent:
+        with pytest.raises(RefusedHereError, match="it was sent"):
+            judge_not_sent(rig.bench, "spring-1", 1)
+        assert judge_sent(rig.bench, "spring-1", 1).status == "accepted"
+    else:
+        assert judge_not_sent(rig.bench, "spring-1", 1).status == "pending"
+    rig.drive()
+
+    assert wave_row(rig).state is State.ACCEPTED
+    assert sum(rig.messages().values()) == 2
+    assert not list(find_rows(rig.bench, "spring-1"))
+    with pytest.raises(RefusedHereError, match="needs no review"):
+        judge_sent(rig.bench, "spring-1", 1)
