@@ -19,7 +19,7 @@ from pipeline_bench import ACCOUNT, Rig, phone, trouble
 from redis_process import RedisProcess
 from simulator_process import SimulatorProcess
 
-from ops.webhooks.serving import make_hear, serve
+from ops.webhooks.serving import make_checker, make_hear, serve
 from worker import wiring
 from worker.errors import RedisUnavailableError, SettingsError
 from worker.gateway.webhooks import DeliveryEvent
@@ -154,6 +154,23 @@ def test_endpoint_that_could_not_tell_who_speaks_does_not_start(environ: dict[st
 
     with pytest.raises(SettingsError, match=said):
         serve(load_settings(key | environ, None), "127.0.0.1", 0)
+
+
+def test_shared_keys_of_the_settings_check_what_is_signed_with_sha_256() -> None:
+    environ = {"OUTREACH_WEBHOOK_URL": "https://outreach.example", "OUTREACH_WEBHOOK_KEYS": "key-1=quiet"}
+    checker = make_checker(load_settings(environ, None))
+    form = {"EventType": "onDeliveryUpdated"}
+
+    def is_genuine(secret: str, key: str) -> bool:
+        text = "https://outreach.example" + "EventType" + "onDeliveryUpdated"
+        signature = b64encode(hmac.new(secret.encode(), text.encode(), hashlib.sha256).digest()).decode()
+        settings = f"key={key},algorithm=HMAC_SHA256"
+        headers = {"X-Twilio-Signature": signature, "X-Twilio-Webhooks-Signature-Settings": settings}
+        return checker.is_genuine("https://outreach.example", form, headers)
+
+    assert is_genuine("quiet", "key-1")
+    assert not is_genuine("quiet", "key-2")
+    assert not is_genuine("guessed", "key-1")
 
 
 def test_embedded_redis_that_died_is_started_again_by_what_could_not_be_heard(tmp_path: Path) -> None:
