@@ -8,10 +8,8 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 
 from campaigns.campaign import FollowUp
-from worker.ledger import keys
-from worker.ledger.row import Record, Row
+from worker.ledger.row import Record
 from worker.ledger.states import State
-from worker.pipeline.bench import LoadedCampaign, Workbench
 
 Wave = tuple[int, int]
 """A wave of a campaign: which follow-up, counted from 1, and for the how manyth time."""
@@ -100,18 +98,6 @@ def find_last(first: Record, waves: Mapping[Wave, Record]) -> Record:
     """Find our latest message to a customer: the first one, or the last follow-up that was accepted."""
     accepted = [record for record in waves.values() if record.state is State.ACCEPTED]
     return max([first, *accepted], key=lambda record: record.finished_at or first.story[0].at)
-
-
-def is_moot(bench: Workbench, loaded: LoadedCampaign, row: Row) -> bool:
-    """Tell of a row that waited in a wave whether its customer has answered since, so that nobody need remind him."""
-    if not keys.is_wave(loaded.info.id):
-        return False
-    number, _ = keys.place_in_wave(loaded.info.id)
-    entries = bench.campaign(loaded.parent_id).campaign.follow_ups
-    # An entry that an update has taken out of the definition reminds of nothing any more.
-    if number <= len(entries) and entries[number - 1].if_ != "no_reply":
-        return False
-    return bench.ledger.get_row(loaded.parent_id, row.number).record.answered_at is not None
 
 
 def _find_hindrance(first: Record, waves: Mapping[Wave, Record], night: datetime) -> Left | None:

@@ -15,7 +15,7 @@ from worker.ledger.scripts import Reply
 from worker.ledger.states import Reason, State
 from worker.ledger.suppression import contact
 from worker.pacing.pacer import Wait
-from worker.pipeline import cautious, follow_ups, hours, pace, pair
+from worker.pipeline import cautious, hours, pace, pair, reminding
 from worker.pipeline.bench import LoadedCampaign, Workbench
 
 PAIR_AGAIN_MS = 30_000
@@ -40,7 +40,11 @@ def open_row(bench: Workbench, loaded: LoadedCampaign, row: Row, recipient: Reci
             return None
     # What the row waits for may be its own.
     is_own = any(isinstance(look, Accepted) and look.value for look in (shown, found))
-    if not is_own and follow_ups.is_moot(bench, loaded, row):
+    moot = Accepted(False) if is_own else reminding.is_moot(bench, loaded, row)
+    if isinstance(moot, Unknown):
+        _put_off(bench, loaded, row, moot)
+        return None
+    if moot.value:
         bench.ledger.end_queued(campaign_id, row.number, State.SKIPPED, int(Reason.ANSWERED))
         return None
     if row.hand.waiting and not is_own and not _is_pair_free(bench, loaded, row, recipient):

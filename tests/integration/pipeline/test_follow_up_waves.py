@@ -279,6 +279,35 @@ def test_customer_who_answers_while_the_row_waits_is_not_reminded(rig: Rig, if_:
     assert sum(rig.messages().values()) == 1 + (state is State.ACCEPTED)
 
 
+@pytest.mark.parametrize("text", ["Yes please", "STOP"])
+def test_answer_that_nobody_has_heard_of_is_heard_right_before_the_follow_up(rig: Rig, text: str) -> None:
+    send_first(rig)
+    night = pass_time(rig, 4 * DAY)
+    rig.simulator.reply(phone(1), text)
+
+    assert waves.begin(rig.bench, "spring-1", night).rows == 1
+    rig.drive()
+
+    record = wave_row(rig)
+    assert (record.state, record.code) == (State.SKIPPED, Reason.ANSWERED)
+    assert rig.messages() == Counter({key(): 1})
+    assert rig.row().record.has_opted_out is (text == "STOP")
+    assert rig.info().answered == 1
+
+
+def test_who_opts_out_meanwhile_gets_no_follow_up_of_any_kind(rig: Rig) -> None:
+    send_first(rig, definition(entry(if_="always")), [phone(1), phone(2)])
+    night = pass_time(rig, 4 * DAY)
+    rig.simulator.reply(phone(1), "STOP")
+    rig.simulator.reply(phone(2), "Later")
+
+    waves.begin(rig.bench, "spring-1", night)
+    rig.drive()
+
+    assert (wave_row(rig, 1).state, wave_row(rig, 1).code) == (State.SKIPPED, Reason.SUPPRESSED)
+    assert wave_row(rig, 2).state is State.ACCEPTED
+
+
 def test_retry_of_an_undelivered_row_goes_into_its_open_conversation(rig: Rig) -> None:
     send_first(rig)
     deliver(rig, Delivery.UNDELIVERED)
