@@ -23,7 +23,7 @@ _in_hand: set[tuple[str, int]] = set()
 _lock = Lock()
 
 
-@app.task(name="read_receipts", priority=BEHIND)  # type: ignore[untyped-decorator]
+@app.task(name="read_receipts")  # type: ignore[untyped-decorator]
 def read_receipts(campaign_id: str, bucket: int, last_ms: int, until_ms: int) -> None:
     """Ask for the deliveries and replies of a bucket of rows, or give it back where enough threads are at it."""
     ledger, mine, taken = parts.bench().ledger, (campaign_id, bucket), Poll(bucket, last_ms, until_ms)

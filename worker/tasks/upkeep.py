@@ -189,7 +189,7 @@ class Upkeep:
             for poll in taken:
                 asked = (name, poll.bucket, poll.last_ms, poll.until_ms)
                 with effect("publish"):
-                    read_receipts.apply_async(asked, retry=False, argsrepr="", kwargsrepr="")
+                    read_receipts.apply_async(asked, priority=BEHIND, retry=False, argsrepr="", kwargsrepr="")
             if room <= 0:
                 return
 
@@ -257,9 +257,12 @@ def _broker_lag_ms(now_ms: int) -> int | None:
 
 def _polls_waiting() -> int:
     """Count the buckets in the broker that nobody has begun to ask for."""
-    with app.connection_for_read() as connection:
+    with app.pool.acquire(block=True) as connection:
         channel = connection.default_channel
-        return int(channel.client.llen(channel._q_for_pri(app.conf.task_default_queue, BEHIND)))
+        try:
+            return int(channel.client.llen(channel._q_for_pri(app.conf.task_default_queue, BEHIND)))
+        except (*connection.connection_errors, *connection.channel_errors) as error:
+            raise OperationalError(str(error)) from error
 
 
 _running: list[Upkeep] = []
