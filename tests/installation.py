@@ -1,6 +1,5 @@
 """An installation whose Redis outlives its workers, with the ledger open beside: what tests of several processes watch."""
 
-import subprocess
 import sys
 import time
 from collections.abc import Iterator, Sequence
@@ -68,21 +67,6 @@ class Installation(Outreach):
     def states(self, campaign_id: str) -> dict[State, int]:
         """Count the rows by state."""
         return {state: n for state, n in self.info(campaign_id).counts.items() if n}
-
-    def worker(self) -> "subprocess.Popen[Any]":
-        """Start a worker as a supervisor does, cold."""
-        with self.log.open("ab") as log:
-            worker = subprocess.Popen(
-                CELERY,
-                cwd=self.folder,
-                env=self.environ,
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                start_new_session=True,
-            )
-        self._running.append(worker)
-        return worker
 
     def ready(self) -> int:
         """Count the workers that have shown themselves and are not known to be gone."""

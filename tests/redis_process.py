@@ -2,12 +2,12 @@
 
 import resource
 import signal
-import socket
 import subprocess
 import time
 from pathlib import Path
 
 import redis
+from free_port import free_port
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
@@ -20,7 +20,7 @@ class RedisProcess:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         folder.mkdir(parents=True, exist_ok=True)
-        self._port = _free_port()
+        self._port = free_port()
         self.url = f"redis://127.0.0.1:{self._port}/0"
         self.client: redis.Redis = redis.Redis.from_url(
             self.url, socket_timeout=5, retry=Retry(NoBackoff(), 0), decode_responses=True
@@ -95,9 +95,3 @@ class RedisProcess:
             return bool(self.client.ping())
         except redis.RedisError:
             return False
-
-
-def _free_port() -> int:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        return int(free.getsockname()[1])

@@ -3,6 +3,7 @@
 import signal
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import pytest
@@ -63,6 +64,16 @@ def die(one: Installation, point: str, *command: str) -> str:
         one.said()
     )
     return campaign_id
+
+
+@contextmanager
+def held(one: Installation) -> Iterator[None]:
+    """Let nobody change anything meanwhile: a load that is to be struck does not come to its end before."""
+    one.ledger.client.client_pause(60_000, all=False)
+    try:
+        yield
+    finally:
+        one.ledger.client.client_unpause()
 
 
 def judge(one: Installation, twilio: SimulatorProcess, campaign_id: str, rows: int) -> None:
@@ -161,7 +172,8 @@ def test_command_that_is_terminated_while_it_loads_says_how_to_go_on(
     for at, (command, by) in enumerate(ways, start=1):
         loading = one.fork(command, *one.files)
         wait_until(lambda at=at: (info := one.registry.find(campaign_id)) and info.loaded > at * 500)
-        loading.send_signal(by)
+        with held(one):
+            loading.send_signal(by)
 
         assert loading.wait(60) == 3, one.said()
         assert one.said().count("interrupted: the same command again goes on.") == at
@@ -169,8 +181,9 @@ def test_command_that_is_terminated_while_it_loads_says_how_to_go_on(
 
     killed = one.fork("load", *one.files)
     wait_until(lambda: one.info(campaign_id).loaded > 5_000)
-    killed.kill()
-    assert killed.wait(20) == -signal.SIGKILL
+    with held(one):
+        killed.kill()
+        assert killed.wait(60) == -signal.SIGKILL
     assert one.info(campaign_id).stands == "loading"
     assert not effects(twilio, campaign_id)
     assert one.fork("load", *one.files).wait(60) == 0, one.said()

@@ -1,19 +1,17 @@
 """Tell whether workers end in time with nothing lost, however they are told to, and whether replacing them holds anything up."""
 
 import signal
-import subprocess
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
 
 import pytest
 from installation import CELERY, Installation, elapsed, longest_gap, report, times
 from outreach_command import wait_until
 from simulator_process import SimulatorProcess
-from zygote import Zygote
+from zygote import Forked, Zygote
 
 from worker.ledger.states import IN_DOUBT, State
 
@@ -37,7 +35,7 @@ def told(twilio: SimulatorProcess, account: str) -> Counter[str]:
     return Counter(one["address"] for one in effects if one["account"] == account)
 
 
-def stop(*workers: "subprocess.Popen[Any]") -> float:
+def stop(*workers: Forked) -> float:
     """Stop workers softly; how long that took."""
     began = time.monotonic()
     for worker in workers:
@@ -47,10 +45,10 @@ def stop(*workers: "subprocess.Popen[Any]") -> float:
     return elapsed(began)
 
 
-def start(one: Installation, workers: int = 1) -> "list[subprocess.Popen[Any]]":
+def start(one: Installation, workers: int = 1) -> list[Forked]:
     """Start workers, and wait until they are ready."""
     before = one.ready()
-    started = [one.worker() for _ in range(workers)]
+    started = [one.fork(*CELERY) for _ in range(workers)]
     wait_until(lambda: one.ready() >= before + workers, timeout_s=60)
     return started
 

@@ -17,6 +17,7 @@ import jsonschema
 import pytest
 import redis
 import yaml
+from free_port import free_port
 from outreach_command import COMMAND, Outreach, wait_until
 
 from worker.redis_binary import find_server
@@ -115,7 +116,7 @@ def test_installed_package_carries_its_data_files(tmp_path: Path) -> None:
 
 def test_services_commands_carry_a_campaign(tmp_path: Path) -> None:
     services = COMPOSE["services"]
-    redis_port, twilio_port = _free_port(), _free_port()
+    redis_port, twilio_port = free_port(), free_port()
     outreach = Outreach(tmp_path, f"http://127.0.0.1:{twilio_port}")
     outreach.write(5)
     outreach.environ |= _environment(services["worker"], redis_port)
@@ -130,7 +131,7 @@ def test_services_commands_carry_a_campaign(tmp_path: Path) -> None:
         wait_until(lambda: _listens(twilio_port))
         for name in ("worker", "beat"):
             stack.enter_context(_running([*COMMAND, *services[name]["command"]], outreach.environ))
-        webhook_port = _free_port()
+        webhook_port = free_port()
         arguments = _at(services["webhooks"]["command"], webhook_port)
         hearing = outreach.environ | {"OUTREACH_WEBHOOK_URL": "https://outreach.example"}
         stack.enter_context(_running([*COMMAND, *arguments], hearing))
@@ -194,12 +195,6 @@ def _running(command: list[str], environ: dict[str, str]) -> Iterator[None]:
     finally:
         process.send_signal(signal.SIGTERM)
         process.wait(60)
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def _listens(port: int) -> bool:

@@ -16,7 +16,7 @@ def test_forked_process_is_a_module_of_its_own_with_just_its_environment(tmp_pat
     command = [sys.executable, "-m", "told", "one"]
 
     with Zygote() as zygote:
-        code = zygote.start(command, {"ONLY": "this"}, cwd=tmp_path, log=tmp_path / "log").wait(20)
+        code = zygote.start(command, {"ONLY": "this"}, cwd=tmp_path, log=tmp_path / "log").wait(60)
 
     assert code == 7
     assert (tmp_path / "log").read_text() == "__main__ ['one'] {'ONLY': 'this'} True\n"
@@ -31,7 +31,7 @@ def test_killed_process_tells_by_which_signal(tmp_path: Path) -> None:
             time.sleep(0.01)
         sleeper.kill()
 
-        assert sleeper.wait(20) == -signal.SIGKILL
+        assert sleeper.wait(60) == -signal.SIGKILL
 
 
 def test_nothing_outlives_the_zygote(tmp_path: Path) -> None:

@@ -307,7 +307,7 @@ def test_answers_of_many_threads_are_not_mixed_up(simulator, gateway_to):
     start = threading.Barrier(32)
 
     def story(thread: int) -> list[bool]:
-        start.wait(10)
+        start.wait(60)
         results = []
         for number in range(6):
             key = f"threads-{thread}:{number}:1"

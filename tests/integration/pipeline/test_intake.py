@@ -343,7 +343,7 @@ def test_two_loaders_at_once_end_with_one_whole_campaign(desk: Desk) -> None:
 
     def meet(rows: int, size: int) -> None:
         if rows in (64, 512):
-            barrier.wait(20)
+            barrier.wait(60)
 
     def load() -> None:
         done.append(desk.take_in(definition, customers, progress=meet).campaign_id)
