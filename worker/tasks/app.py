@@ -174,8 +174,8 @@ def _set_up_logs(**_: object) -> None:
     # Two lines a row would drown what matters; the ledger tells every row's story.
     for name in ("celery.app.trace", "celery.worker.strategy", "celery.beat"):
         logging.getLogger(name).setLevel(logging.WARNING)
-    for name in ("celery.worker.consumer.consumer", "celery.worker.request"):
-        logging.getLogger(name).addFilter(_Sparingly())
+    for name in ("consumer.consumer", "request", "loops", "components"):
+        logging.getLogger(f"celery.worker.{name}").addFilter(_Sparingly())
 
 
 class _Sparingly(logging.Filter):
