@@ -71,8 +71,8 @@ def line(snapshot: Mapping[str, Any]) -> str:
     parts = [
         f"{snapshot['id']}: {snapshot['state']}",
         f"{words.number(words.ended(snapshot))} of {words.rows(snapshot['rows'])} done",
-        words.counts({name: n for name, n in snapshot["counts"].items() if name != "pending"}),
-        words.deliveries(snapshot),
+        words.counts({name: n for name, n in snapshot["counts"].items() if name != "pending"})
+        + words.in_brackets(snapshot),
         words.pace(snapshot["rate_per_s"]) if snapshot["rate_per_s"] else "",
         f"about {words.duration(snapshot['eta_s'])} left" if snapshot["eta_s"] else "",
         _hands(snapshot),

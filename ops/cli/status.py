@@ -52,8 +52,9 @@ def watch(campaign_id: options.MaybeCampaignId = None, as_json: options.Json = F
         chosen = desk.choose(campaign_id).id
         seen = _watch_json(desk, chosen, interrupts) if as_json else _watch(desk, chosen, interrupts)
         if not as_json:
-            said = (f"{chosen}: {seen['state']}", words.counts(seen["counts"]), words.deliveries(seen))
-            screen.answer(", ".join(part for part in said if part))
+            screen.answer(
+                f"{chosen}: {seen['state']}, {words.counts(seen['counts'])}{words.in_brackets(seen)}"
+            )
             if seen["deliveries_awaited"] and not seen["workers"]:
                 screen.say(NOT_POLLED)
     raise typer.Exit(words.exit_code(seen))
@@ -154,11 +155,8 @@ def _print(seen: Mapping[str, Any]) -> None:
         if value != "":
             screen.answer(f"  {name + ':':13}{value}")
     for one in seen["undelivered"][:_UNDELIVERED]:
-        screen.answer(
-            f"  {'undelivered:':13}{words.number(one['rows'])}: {one['code']} {one['sentence']}".replace(
-                ":  ", ": "
-            )
-        )
+        code = f" ({one['code']})" if one["code"] else ""
+        screen.answer(f"  {'undelivered:':13}{words.number(one['rows'])}{code} {one['sentence']}")
     if len(seen["undelivered"]) > _UNDELIVERED:
         screen.answer(
             f"  {'':13}… and {len(seen['undelivered']) - _UNDELIVERED} more reasons; --json lists all of them"

@@ -103,7 +103,7 @@ def say_how_to_go_on(seen: Mapping[str, Any], *, interrupted: bool) -> None:
         screen.say(f"`outreach resume {campaign_id}` goes on with it.")
     elif interrupted and counts["pending"]:
         screen.say("interrupted; the same command again goes on where it was.")
-    if counts["failed"] and seen["state"] == "finished":
+    if (counts["failed"] or seen["undelivered"]) and seen["state"] == "finished":
         screen.say(f"`outreach retry {campaign_id}` sends those again that are worth it.")
     if seen["state"] == "finished" and seen["is_polled"]:
         awaited = seen["deliveries_awaited"]

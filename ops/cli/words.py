@@ -59,6 +59,12 @@ def deliveries(snapshot: Mapping[str, Any]) -> str:
     return ", ".join(part for part in (told, answered) if part)
 
 
+def in_brackets(snapshot: Mapping[str, Any]) -> str:
+    """Say the same behind the counts, among which `failed` means something else."""
+    told = deliveries(snapshot)
+    return f" (deliveries: {told})" if told else ""
+
+
 def status_name(word: str) -> str:
     """Say a status of the results file in words."""
     return word.replace("_", " ")

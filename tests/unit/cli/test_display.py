@@ -95,6 +95,14 @@ def test_line_says_it_in_one() -> None:
     assert "\n" not in said
 
 
+def test_deliveries_are_told_apart_from_what_failed_to_be_sent() -> None:
+    known = {"unknown": 80, "sent": 2, "delivered": 7, "undelivered": 0, "failed": 1, "read": 0}
+    seen = {**SEEN, "deliveries": known, "answered": 3}
+
+    assert "6 invalid (deliveries: 2 sent, 7 delivered, 1 failed, 3 answered), 18.5/s" in display.line(seen)
+    assert "deliveries: 2 sent, 7 delivered, 1 failed, 3 answered" in drawn(seen)
+
+
 def test_lines_say_a_note_once(capsys: pytest.CaptureFixture[str]) -> None:
     from ops.cli import screen
 
