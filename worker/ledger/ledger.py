@@ -56,11 +56,15 @@ LOOKS = Looks()
 
 @dataclass(frozen=True, slots=True)
 class LoadRow:
-    """A row to be loaded: its record, the customer's cells, and words of its own if it needs some."""
+    """A row to be loaded: its record, the customer's cells, and words of its own if it needs some.
+
+    `follow_ups`: how many of them it has had, where it had ended before.
+    """
 
     cells: Sequence[str]
     record: bytes
     note: tuple[str, str, str] | None = None
+    follow_ups: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +94,8 @@ class Ledger(Receipts, Waves):
             counts[state] = counts.get(state, 0) + 1
             note = json.dumps(row.note, ensure_ascii=False) if row.note else ""
             rest += (at, json.dumps(row.cells, ensure_ascii=False, separators=(",", ":")), row.record, note)
-        args = {"first": first, "counts": counts, "in_all": in_all or None}
+        waved = {str(first + at): row.follow_ups + 1 for at, row in enumerate(rows) if row.follow_ups}
+        args = {"first": first, "counts": counts, "in_all": in_all or None, "waved": waved or None}
         return self.scripts.run("load_rows", (self.key(campaign_id),), rest, **args)
 
     # The window ---------------------------------------------------------------------------------------------

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 from uuid import uuid4
 
@@ -42,6 +43,15 @@ class Waves(LedgerReader):
         """List the ids of a campaign's waves, in the order of its follow-ups."""
         found = self.scripts.ask(lambda: self.client.smembers(self.key(campaign_id, "waves")))
         return sorted((name.decode() for name in found), key=keys.place_in_wave)
+
+    def waved(self, campaign_id: str, rows: Sequence[int]) -> list[int]:
+        """Tell the highest number of a send that a wave has given each of `rows`; 0 where none has."""
+        if not rows:
+            return []
+        found = self.scripts.ask(
+            lambda: self.client.hmget(self.key(campaign_id, "waved"), [str(row) for row in rows])
+        )
+        return [int(number or 0) for number in found]
 
     def _wave_keys(self, wave_id: str) -> tuple[str, str]:
         return self.key(wave_id), self.key(keys.parent_of(wave_id))

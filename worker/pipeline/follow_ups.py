@@ -52,12 +52,19 @@ Decision = Due | Later | Left
 
 
 def decide(
-    follow_ups: Sequence[FollowUp], first: Record, waves: Mapping[Wave, Record], night: datetime
+    follow_ups: Sequence[FollowUp],
+    first: Record,
+    waves: Mapping[Wave, Record],
+    night: datetime,
+    lost: int = 0,
 ) -> Decision:
     """Say which follow-up a row is due for at `night`, when the next one will be, or why there is none.
 
     The answer depends on `night` and not on the clock: a night that was interrupted goes on as it had begun.
+    `lost`: follow-ups that the ledger has lost the records of; nobody knows which they were, so there are no more.
     """
+    if lost:
+        return Left.LOST_COUNT
     if hindrance := _find_hindrance(first, waves, night):
         return hindrance
     last = find_last(first, waves)

@@ -118,7 +118,7 @@ class EarlierResults:
             address_hash(row.recipient.address) if row.recipient else NO_HASH,
             code,
             (row.duplicate_of or 0) if is_duplicate else in_doubt * (state is State.NEEDS_REVIEW),
-            attempts=self._number(found["attempts"]),
+            attempts=self._number(found["attempts"], "attempts"),
             sids=tuple(
                 self._sid(found[name]) for name in ("interaction_sid", "conversation_sid", "message_sid")
             ),
@@ -136,7 +136,7 @@ class EarlierResults:
                 unescape_cell(found["outreach_reason"]),
                 unescape_cell(found["outreach_advice"]),
             )
-        return LoadRow(row.cells, record, note)
+        return LoadRow(row.cells, record, note, self._number(found["follow_ups"], "follow_ups"))
 
     def _code(self, state: State, text: str) -> int:
         if state in (State.ACCEPTED, State.CANCELLED):
@@ -166,9 +166,9 @@ class EarlierResults:
             raise self._refuse("delivery_code is none of Twilio's codes")
         return int(text or 0)
 
-    def _number(self, text: str) -> int:
-        if not (text.isascii() and text.isdecimal() and int(text) < 256):
-            raise self._refuse("attempts is not a number of attempts")
+    def _number(self, text: str, column: str) -> int:
+        if not (text.isascii() and text.isdecimal() and int(text) < 255):
+            raise self._refuse(f"{column} is not a number of {column.replace('_', '-')}")
         return int(text)
 
     def _sid(self, text: str) -> str:

@@ -13,7 +13,7 @@ from campaigns.results_cells import escape_cell
 from worker.ledger.ledger import Ledger
 from worker.ledger.registry import CampaignInfo, Registry
 from worker.ledger.row import Record
-from worker.ledger.states import State, status_word
+from worker.ledger.states import status_word
 from worker.pipeline.hours import Openings
 from worker.pipeline.reasons import words_of
 from worker.pipeline.results_files import ResultsFile
@@ -118,7 +118,7 @@ def _lines(ledger: Ledger, info: CampaignInfo, kept: Sequence[int]) -> Iterator[
     openings, beside = Openings(info), WaveRecords(ledger, info)
     for number, record, cells, note in ledger.iter_rows(info.id, info.rows, whole_story=False):
         line: list[Any] = [escape_cell(cells[at]) for at in kept]
-        follow_ups = sum(one.state is State.ACCEPTED for one in beside.of(number).values())
+        follow_ups = beside.of(number).accepted
         line += outcome_cells(info.id, number, record, note, openings.until(record, cells), follow_ups)
         yield line
 

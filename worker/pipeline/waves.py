@@ -95,7 +95,7 @@ def begin(
     for number, first, mine in standings(bench.ledger, info):
         if number % _OFTEN == 1:
             go_on()
-        found = decide(campaign.follow_ups, first, mine, night)
+        found = decide(campaign.follow_ups, first, mine.records, night, mine.lost)
         if not isinstance(found, Due):
             continue
         wave_id = keys.wave_id(campaign_id, *found.wave)
@@ -125,7 +125,7 @@ def preview(ledger: Ledger, registry: Registry, campaign_id: str, now: datetime)
     left: Counter[Left] = Counter()
     first_at: dict[int, datetime] = {}
     for _, first, mine in standings(ledger, info) if outlooks else ():
-        match decide(campaign.follow_ups, first, mine, now):
+        match decide(campaign.follow_ups, first, mine.records, now, mine.lost):
             case Due(wave=(number, _)):
                 outlooks[number - 1].due += 1
             case Later(follow_up=number, at=at):

@@ -2,16 +2,21 @@
 
 import csv
 from collections.abc import Callable
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 from builders import sid
 from intake_desk import Desk, phone
 
+from campaigns.campaign import FollowUp
 from campaigns.problems import RefusedError
+from worker.ledger import keys
 from worker.ledger.states import Delivery, Reason, State
+from worker.pipeline.follow_ups import Left, decide
 from worker.pipeline.results import write_results
 from worker.pipeline.results_files import ResultsFile
+from worker.pipeline.wave_records import standings
 
 
 class KilledHereError(Exception):
@@ -53,6 +58,32 @@ def lose(desk: Desk) -> None:
 
 def files(desk: Desk) -> tuple[Path, Path]:
     return desk.folder / "renewals.toml", desk.folder / "customers.csv"
+
+
+def test_row_with_follow_ups_in_the_lost_ledger_gets_no_more_of_them(desk: Desk) -> None:
+    campaign_id = mixed(desk)
+    path = path_of(desk, campaign_id)
+    (first, *_), text = read(desk, campaign_id), path.read_text(encoding="utf-8")
+    line = next(one for one in text.splitlines() if first["message_sid"] in one)
+    assert ",,0,1," in line
+    path.write_text(text.replace(line, line.replace(",,0,1,", ",,2,1,")), encoding="utf-8", newline="")
+    lose(desk)
+
+    desk.take_in(*files(desk), rebuild=True)
+
+    always = [FollowUp.model_validate({"after_s": 60.0, "if": "always", "body": "Hello"})]
+    info = desk.registry.get(campaign_id)
+    found = {
+        number: decide(always, record, mine.records, info.created_at + timedelta(days=9), mine.lost)
+        for number, record, mine in standings(desk.ledger, info)
+    }
+    assert found[1] is Left.LOST_COUNT
+    assert Left.LOST_COUNT not in [found[number] for number in range(2, 11)]
+    assert [row["follow_ups"] for row in desk.results(campaign_id)] == ["2"] + ["0"] * 9
+    wave_id = keys.wave_id(campaign_id, 1, 1)
+    assert desk.ledger.create_wave(wave_id, "{}").ok
+    reply = desk.ledger.begin_wave(wave_id, 1, 1)
+    assert int(reply.values[0]) == 4, "no send that there was has this number"
 
 
 def test_lost_ledger_is_offered_to_be_rebuilt_and_nothing_is_done(desk: Desk) -> None:

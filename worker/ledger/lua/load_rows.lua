@@ -1,6 +1,7 @@
 -- Load up to one bucket of rows: each is PENDING, INVALID or SKIPPED as its checks said, or has ended before.
 -- from - to PENDING | INVALID | SKIPPED | ACCEPTED | FAILED | NEEDS_REVIEW | CANCELLED
--- ARGV[1] first (row number); counts {state: n}, in_all (rows of the campaign, where some have ended before); ARGV[2] n, then n times: field, cells, record, note ('' = none)
+-- ARGV[1] first (row number); counts {state: n}, in_all (rows of the campaign, where some have ended before),
+--   waved {row: the least number of its last send, where follow-ups were accepted before}; ARGV[2] n, then n times: field, cells, record, note ('' = none)
 -- Returns {'ok', rows loaded so far} | {'refused', rows loaded so far}: another loader was here, or the campaign has started.
 local loaded = number('loaded')
 local bucket, field = place(A.first)
@@ -20,6 +21,8 @@ for i = 0, A.in_all and n - 1 or -1 do
   end
   if r.state == STATE.ACCEPTED then listen(r) end
 end
+-- What waves sent before the ledger was lost: nobody knows any more which they were, so the row is in none again.
+for row, send in pairs(A.waved or {}) do redis.call('HSET', WAVED, row, int(send)) end
 for state, count in pairs(A.counts) do redis.call('HINCRBY', BASE, 'n' .. state, count) end
 step()
 redis.call('HSET', BASE, 'loaded', int(loaded + n))
