@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -20,6 +21,7 @@ from worker.effects import points
 from worker.ledger.states import Delivery, State
 from worker.ledger.suppression import Suppression
 from worker.ledger.timetable import Schedule, Timetable, files_entry
+from worker.pipeline.waves import begin, preview
 
 ROUTING = {"workspace": "WS", "workflow": "WW", "queue": "WQ", "worker": "WK"}
 
@@ -154,19 +156,10 @@ WAYS: dict[str, Way] = {
 }  # fmt: skip
 """Effects that a worker has, and a campaign that brings each about."""
 
-COMMANDS = ("create", "load_rows", "start", "discard", "update_definition", "pause", "resume", "cancel", "cancel_rows", "new_send", "verdict", "suppress", "unsuppress", "hash_suppressed", "put_schedule", "drop_schedule", "take_night", "take_file", "note_night", "post_webhooks")  # fmt: skip
+COMMANDS = ("create", "load_rows", "start", "discard", "update_definition", "pause", "resume", "cancel", "cancel_rows", "new_send", "verdict", "suppress", "unsuppress", "hash_suppressed", "put_schedule", "drop_schedule", "take_night", "take_file", "note_night", "post_webhooks", "create_wave", "begin_wave", "stop_follow_ups")  # fmt: skip
 """Effects that a command has."""
 
-APART = (
-    *(
-        "expire",
-        "end_queued",
-        "heed",
-        "create_wave",
-        "begin_wave",
-    ),
-    "stop_follow_ups",
-)
+APART = ("expire", "end_queued", "heed")
 """Effects that take more than a campaign to bring about."""
 
 
@@ -449,6 +442,49 @@ def test_schedule_is_there_or_gone_though_the_commands_die(yard: CrashYard) -> N
     _die(yard, "after drop_schedule", "schedule", "remove", "evening")
 
     assert timetable.schedules() == []
+
+
+FOLLOWED_UP = Way(
+    [number(1), number(2)],
+    ["accepted"] * 2,
+    rest='\n[[follow_up]]\nafter = "1s"\nbody = "Still there?"\n\n[[follow_up]]\nafter = "90d"\nbody = "Good bye"\n',
+)
+
+
+def _due_for_follow_up(yard: CrashYard) -> str:
+    """Have a campaign sent whose rows are due for a follow-up."""
+    yard.have_worker()
+    campaign_id = yard.load(FOLLOWED_UP)
+    _finish(yard, FOLLOWED_UP, campaign_id)
+    wait_until(lambda: preview(yard.ledger, yard.registry, campaign_id, datetime.now(UTC)).due == 2)
+    return campaign_id
+
+
+@pytest.mark.parametrize("point", ["after create_wave", "after begin_wave"])
+def test_follow_ups_are_sent_once_though_the_command_dies_that_begins_them(
+    yard: CrashYard, point: str
+) -> None:
+    campaign_id = _due_for_follow_up(yard)
+
+    _die(yard, point, "follow-up", "run", campaign_id, "--yes")
+    yard.installation("follow-up", "run", campaign_id, "--yes")
+
+    wave_id = f"{campaign_id}.f1-1"
+    wait_until(lambda: yard.registry.get(wave_id).counts[State.ACCEPTED] == 2)
+    keys = Counter(one["key"] for one in yard.simulator.journal("message"))
+    assert keys == Counter(f"{campaign_id}:{row}:{send}" for row in (1, 2) for send in (1, 2))
+
+
+def test_follow_ups_are_stopped_though_the_command_dies_that_stops_them(yard: CrashYard) -> None:
+    campaign_id = _due_for_follow_up(yard)
+    yard.stop_worker()
+    begin(yard.bench, campaign_id, datetime.now(UTC))
+
+    _die(yard, "after stop_follow_ups", "follow-up", "stop", campaign_id)
+
+    yard.have_worker()
+    wait_until(lambda: yard.registry.get(f"{campaign_id}.f1-1").counts[State.CANCELLED] == 2)
+    assert len(yard.simulator.journal("message")) == 2
 
 
 def test_every_crash_point_is_died_at() -> None:
