@@ -75,7 +75,7 @@ def test_replacing_workers_pauses_nothing_longer_than_their_own_stop_and_start(
             workers = [*(each for each in workers if each is not old), *(new or start(one))]
         # The old ones' stop and the new ones' start are the machine's; what may come on top is ours.
         took = elapsed(begins)
-        wait_until(lambda since=since: len(twilio.requests(OPENINGS)) > since + 20, timeout_s=30)
+        wait_until(lambda since=since: len(twilio.requests(OPENINGS)) > since + 20)
         phases[way] = longest_gap(times(twilio.requests(OPENINGS))[max(0, since - 1) :])
         report(f"{way}: nothing was opened for at most {phases[way]:.2f} s; replacing took {took:.2f} s")
         phases[way] -= took if way == "all at once" else 0
@@ -83,7 +83,8 @@ def test_replacing_workers_pauses_nothing_longer_than_their_own_stop_and_start(
     assert one.registry.cancel(campaign_id).ok
     wait_until(lambda: not one.info(campaign_id).left)
     stop(*workers)
-    assert max(phases.values()) < 5, phases
+    # Whoever waits for a lease, for the broker's patience or for a worker that is gone waits longer than this.
+    assert max(phases.values()) < 10, phases
     assert "mingle" not in one.said(), "a second of each start"
     sent = told(twilio, one.account)
     assert max(sent.values()) == 1
@@ -97,14 +98,13 @@ def test_rows_in_hand_are_finished_within_half_a_minute_and_no_other_is_begun(
     kinds = ("celery", "worker", "run")
     ones = {kind: install(kind, OUTREACH_ACCOUNT_INTERACTIONS_PER_S="5") for kind in kinds}
     ids = {kind: one.load(60) for kind, one in ones.items()}
-    started = {
-        "celery": ones["celery"].fork(*CELERY),
-        "worker": ones["worker"].fork("worker"),
-        "run": ones["run"].fork("run", *ones["run"].files),
-    }
-    wait_until(lambda: all(told(twilio, one.account) for one in ones.values()), timeout_s=60)
+    # These take their time to start; the others must not be through by then.
+    started = {"worker": ones["worker"].fork("worker"), "run": ones["run"].fork("run", *ones["run"].files)}
+    wait_until(lambda: all(told(twilio, ones[kind].account) for kind in started))
+    started["celery"] = ones["celery"].fork(*CELERY)
+    wait_until(lambda: told(twilio, ones["celery"].account))
     twilio.settings(latency_ms=SLOW_MS)
-    wait_until(lambda: all(one.info(ids[kind]).in_flight >= 4 for kind, one in ones.items()), timeout_s=30)
+    wait_until(lambda: all(one.info(ids[kind]).in_flight >= 4 for kind, one in ones.items()))
 
     in_hand = {kind: _in_hand(one, ids[kind]) for kind, one in ones.items()}
     began = time.monotonic()
