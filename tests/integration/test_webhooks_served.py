@@ -4,7 +4,6 @@ import hashlib
 import hmac
 import os
 import signal
-import socket
 import subprocess
 from base64 import b64encode
 from collections.abc import Iterator
@@ -14,6 +13,7 @@ from pathlib import Path
 
 import pytest
 import requests
+from free_port import free_port
 from outreach_command import Outreach, wait_until
 from pipeline_bench import ACCOUNT, Rig, phone, trouble
 from redis_process import RedisProcess
@@ -58,9 +58,7 @@ def sign(url: str, form: dict[str, str]) -> str:
 def served(tmp_path: Path, simulator: SimulatorProcess) -> Iterator[Served]:
     redis = RedisProcess(tmp_path / "redis")
     rig = Rig(redis.url, simulator, tmp_path)
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     url = f"http://127.0.0.1:{port}{PATH}"
     outreach = Outreach(tmp_path, simulator.url)
     outreach.environ |= {

@@ -37,7 +37,7 @@ def given_out(tasks: ModuleType) -> list[tuple[Any, ...]]:
         channel = connection.default_channel
         queue = connection.SimpleQueue(tasks.app.conf.task_default_queue)
         while tasks._polls_waiting():
-            message = queue.get(timeout=5)
+            message = queue.get(timeout=60)
             found.append(tuple(message.payload[0]))
             message.ack()
         queue.close()
