@@ -9,6 +9,7 @@ from follow_up_scenes import DAY, ONE, answer, definition, deliver, entry, now, 
 from older_ledger import Backup
 from pipeline_bench import KilledError, Points, Rig, key, phone, trouble
 
+from campaigns.definition import parse_definition
 from worker.errors import NotFoundError, RefusedHereError
 from worker.ledger.states import Delivery, Event, Reason, State
 from worker.pipeline import waves
@@ -235,6 +236,50 @@ def test_where_twilio_does_not_say_whether_it_is_open_the_row_is_put_off(rig: Ri
     assert len(rig.simulator.journal("interaction")) == 1
 
 
+def test_where_twilio_does_not_say_in_which_state_it_is_the_row_is_put_off(rig: Rig) -> None:
+    send_first(rig)
+    waves.begin(rig.bench, "spring-1", pass_time(rig, 4 * DAY))
+
+    def fail(moment: str) -> None:
+        if moment.startswith("before GET"):
+            is_state = moment.startswith("before GET CH")
+            rig.simulator.settings(fault_getters={"500_before": 1.0} if is_state else {})
+
+    rig.points.meanwhile = fail
+    rig.step()
+
+    assert wave_row(rig).state is State.PENDING
+    rig.points.meanwhile = lambda _: None
+    rig.simulator.settings(fault_getters={})
+    rig.drive()
+    assert len(rig.simulator.journal("interaction")) == 1
+    assert wave_row(rig).state is State.ACCEPTED
+
+
+def test_where_twilio_forbids_to_read_the_conversation_the_follow_up_goes_all_the_same(rig: Rig) -> None:
+    send_first(rig)
+    waves.begin(rig.bench, "spring-1", pass_time(rig, 4 * DAY))
+    rig.simulator.settings(forbidden={f"{CONVERSATION}/Messages": 403})
+
+    rig.drive()
+
+    assert rig.messages() == Counter({key(): 1, key(send=2): 1})
+    assert wave_row(rig).conversation_sid == rig.row().record.conversation_sid
+
+
+def test_entry_that_an_update_has_taken_away_writes_to_nobody_who_answered(rig: Rig) -> None:
+    send_first(rig, definition(entry(if_="always")))
+    waves.begin(rig.bench, "spring-1", pass_time(rig, 4 * DAY))
+    assert rig.registry.update_definition(
+        "spring-1", parse_definition(definition(), "").canonical_json(), 1
+    ).ok
+    answer(rig)
+
+    rig.drive(bench=rig.worker("worker-2"))  # which has not read the definition as it was
+
+    assert (wave_row(rig).state, wave_row(rig).code) == (State.SKIPPED, Reason.ANSWERED)
+
+
 def test_where_twilio_forbids_the_question_an_interaction_tells_whose_the_pair_is(rig: Rig) -> None:
     send_first(rig)
     waves.begin(rig.bench, "spring-1", pass_time(rig, 4 * DAY))
@@ -441,6 +486,18 @@ def test_stop_ends_rows_that_wait_and_finishes_those_in_hand(rig: Rig) -> None:
     assert not waves.has_more(rig.ledger, rig.registry, rig.info())
     assert waves.begin(rig.bench, "spring-1", pass_time(rig, 4 * DAY)).why == "its follow-ups were stopped"
     assert not waves.stop(rig.ledger, rig.registry, "spring-1"), "that is so already"
+
+
+def test_stop_in_the_middle_of_a_night_ends_it(rig: Rig) -> None:
+    send_first(rig, people=[phone(1), phone(2)])
+    rig.points.meanwhile = lambda moment: (
+        moment == "before create_wave" and rig.ledger.stop_follow_ups("spring-1")
+    )
+
+    begun = waves.begin(rig.bench, "spring-1", pass_time(rig, 4 * DAY))
+
+    assert (begun.rows, begun.overtaken) == (0, 0)
+    assert not rig.ledger.waves("spring-1")
 
 
 def test_stop_can_be_undone_for_those_that_come(rig: Rig) -> None:
