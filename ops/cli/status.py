@@ -131,7 +131,8 @@ def _say_wave(wave: Mapping[str, Any]) -> str:
     waits = (
         f"; waiting for {wave['waiting_for']}" if wave["waiting_for"] and wave["state"] != "paused" else ""
     )
-    return f"{state}, {words.counts(wave['counts'])}{waits}"
+    again = f" for time {wave['time']}" if wave["time"] > 1 else ""
+    return f"number {wave['follow_up']}{again}: {state}, {words.counts(wave['counts'])}{waits}"
 
 
 def _print(seen: Mapping[str, Any]) -> None:
@@ -145,7 +146,6 @@ def _print(seen: Mapping[str, Any]) -> None:
         "rate": words.pace(seen["rate_per_s"]),
         "left": "" if seen["state"] in ("finished", "cancelled") else left,
         "waiting for": seen["waiting_for"] or "",
-        **{f"follow-up {wave['follow_up']}.{wave['time']}": _say_wave(wave) for wave in seen["follow_ups"]},
         "cautious": seen["cautious"] or "",
         "to close": f"{seen['to_close']} Interactions without a message" if seen["to_close"] else "",
         "workers": len(seen["workers"]),
@@ -154,6 +154,8 @@ def _print(seen: Mapping[str, Any]) -> None:
     for name, value in facts.items():
         if value != "":
             screen.answer(f"  {name + ':':13}{value}")
+    for wave in seen["follow_ups"]:
+        screen.answer(f"  {'follow-up:':13}{_say_wave(wave)}")
     for one in seen["undelivered"][:_UNDELIVERED]:
         code = f" ({one['code']})" if one["code"] else ""
         screen.answer(f"  {'undelivered:':13}{words.number(one['rows'])}{code} {one['sentence']}")

@@ -51,7 +51,7 @@ def test_follow_ups_that_are_due_are_sent_here_once(outreach: Outreach, twilio: 
     assert len(twilio.journal("message")) == len(messages) == 6
     with (outreach.results / f"{campaign_id}.csv").open(newline="") as file:
         assert [row["follow_ups"] for row in csv.DictReader(file)] == ["1"] * 3
-    assert "follow-up 1.1:" in outreach("status", campaign_id).stdout
+    assert "follow-up:   number 1: finished, 3 accepted" in outreach("status", campaign_id).stdout
     assert "follow-up 1, send 2: Twilio accepted the message." in outreach("explain", campaign_id, "2").stdout
 
 
