@@ -10,7 +10,7 @@ from typing import Any
 from builders import LedgerRig
 
 from worker.ledger import keys
-from worker.ledger.row import Record, unpack, unpack_past
+from worker.ledger.row import Record, Story, unpack, unpack_past
 from worker.ledger.scripts import Reply
 from worker.ledger.states import TRANSITIONS, Delivery, Event, State
 
@@ -30,6 +30,8 @@ MANY = {"dispatch", "rescue_queued", "cancel_rows"}
 MOVES_AND_REFUSES = {"claim_opening", "claim_sending"}
 HEARD = {"note_delivery", "note_answer"}
 """Scripts that note something of a send that has ended; it stays ended, and as it ended."""
+ANSWERS = {Event.ANSWERED, Event.OPTED_OUT}
+"""What is known of the row, not of one send of it: it goes on from send to send."""
 STORY_FULL = 90
 CLOSING_MS = 30_000
 NOT_WAITING = {"token", "owner", "pair", "channel", "flex_task", "used", "seen", "doubt", "looking", "opened"}
@@ -212,6 +214,11 @@ class Watch:
         """Check what has become of a row; the ends of sends that it has come through."""
         before, after = old.records[row], new.records[row]
         past_before, past_after = old.past.get(row, ()), new.past.get(row, ())
+        story, story_after = _without_answers(before), _without_answers(after)
+        answers_after = [each for each in after.story if each.event in ANSWERS]
+        assert [each for each in answers_after if each in before.story] == [
+            each for each in before.story if each.event in ANSWERS
+        ], "an answer was forgotten"
         assert past_after[: len(past_before)] == past_before, "an earlier send's record was changed"
         begins = after.send != before.send
         if begins:
@@ -220,13 +227,13 @@ class Watch:
             assert lost or before.state in (S.FAILED, S.NEEDS_REVIEW), "a new send of a row that needs none"
             kept = past_after[-1]
             assert (kept.state, kept.send) == (before.state, before.send)
-            told = [*kept.story[len(before.story) :], *after.story]
+            told = [*kept.story[len(story) :], *story_after]
         else:
             assert len(past_after) == len(past_before)
-            told = list(after.story[len(before.story) :])
+            told = story_after[len(story) :]
         if len(before.story) < STORY_FULL:
-            known = past_after[-1].story if begins else after.story
-            assert known[: len(before.story)] == before.story, "the story of a row was rewritten"
+            known = list(past_after[-1].story) if begins else story_after
+            assert known[: len(story)] == story, "the story of a row was rewritten"
         events = [each.event for each in told]
         is_put_back = Event.PUT_BACK in events
         if before.state.is_ended and not begins:
@@ -357,6 +364,10 @@ class Watch:
                 if entry.get("pair"):
                     holders[entry["pair"]].append(f"{base}:{entry['row']}")
         assert {name: [whose] for name, whose in self.locks.items()} == holders
+
+
+def _without_answers(record: Record) -> list[Story]:
+    return [each for each in record.story if each.event not in ANSWERS]
 
 
 def _pairs(flat: Sequence[bytes]) -> Iterator[tuple[bytes, bytes]]:

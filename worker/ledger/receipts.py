@@ -54,7 +54,7 @@ class Receipts(LedgerReader):
     ) -> Reply:
         """Note that the customer wrote at `at_ms`; `opted_out`: he wants no more messages, so `contact` goes on the list.
 
-        Refused as `old` where that was known, and while a new send of the row goes on: then it is to be told again.
+        Refused as `old` where that was known. It stays known of the row whatever is sent to it again.
         """
         assert contact or not opted_out, "whoever opts out is put on the list"
         args: dict[str, Any] = {"row": row, "at_ms": at_ms, "opted_out": opted_out or None}

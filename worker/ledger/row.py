@@ -158,14 +158,18 @@ def _event(event: Event, since_ms: int, code: int) -> bytes:
 def unpack(value: bytes, created_ms: int, *, whole_story: bool = True) -> Record:
     """Read a packed record; story times count from the campaign's creation.
 
-    Without `whole_story` only the event that ended it is read, and what was told later, for the others take most of the time.
+    Without `whole_story` only the event that ended it is read, what was told later, and that the customer had answered before
+    it began; for the others take most of the time.
     """
     story = value[_TAIL_SIZE:]
     if not whole_story:
         begin = len(story) - _STORY_SIZE
         while begin > 0 and story[begin] in _AFTER_END:
             begin -= _STORY_SIZE
-        story = story[max(0, begin) :]
+        ahead = 0
+        while ahead < begin and story[ahead] in _AFTER_END:
+            ahead += _STORY_SIZE
+        story = story[:ahead] + story[max(0, begin) :]
     state, send, attempts, looks = value[:4]
     return Record(
         state=_STATES[state],

@@ -6,7 +6,7 @@ import pytest
 from builders import LedgerRig, sid
 
 from worker.ledger.keys import BUCKET
-from worker.ledger.states import Delivery, State
+from worker.ledger.states import Delivery, Event
 from worker.ledger.suppression import contact
 
 ID = "spring-1"
@@ -101,17 +101,43 @@ def test_a_code_of_somebody_who_wants_nothing_puts_him_on_the_list(rig: LedgerRi
     assert all(rig.suppression.find([contact("sms", f"+{number}") for number in (1, 2, 3)]))
 
 
-def test_answer_waits_while_a_new_send_of_the_row_goes_on_but_an_opt_out_counts_at_once(
-    rig: LedgerRig,
-) -> None:
+@pytest.mark.parametrize("is_early", [True, False])
+def test_answer_is_the_rows_whatever_is_sent_to_it_again(rig: LedgerRig, is_early: bool) -> None:
+    rig.load(ID, 1)
+    rig.accept(ID)
+    rig.ledger.note_delivery(ID, 1, sid("IM", 1), Delivery.FAILED, 30003)
+    answered_at = rig.clock()
+    if is_early:
+        assert rig.ledger.note_answer(ID, 1, answered_at).ok
+    rig.ledger.new_send(ID, 1, 1)
+    if not is_early:
+        assert rig.ledger.note_answer(ID, 1, answered_at).ok
+    assert rig.row(ID).record.story[-1].event is Event.NEW_SEND, "its last event says what it waits for"
+    rig.clock.pass_ms(5_000)
+    rig.accept(ID)
+
+    assert rig.ledger.note_answer(ID, 1, rig.clock()).why == "old"
+
+    for whole_story in (True, False):
+        ((_, record, _, _),) = rig.ledger.iter_rows(ID, 1, whole_story=whole_story)
+        assert record.answered_at
+        assert round(record.answered_at.timestamp() * 1000) == answered_at
+        assert record.finished_at
+        assert record.finished_at > record.answered_at
+    assert rig.registry.get(ID).answered == 1
+    assert rig.ledger.get_past(ID, 1)[0].answered_at is None
+
+
+def test_opt_out_while_a_new_send_of_the_row_goes_on_counts_at_once(rig: LedgerRig) -> None:
     rig.load(ID, 1)
     rig.accept(ID)
     rig.ledger.note_delivery(ID, 1, sid("IM", 1), Delivery.FAILED, 30003)
     rig.ledger.new_send(ID, 1, 1)
+    rig.ledger.note_answer(ID, 1, rig.clock())
 
-    reply = rig.ledger.note_answer(ID, 1, rig.clock(), opted_out=True, contact=CONTACT)
+    assert rig.ledger.note_answer(ID, 1, rig.clock(), opted_out=True, contact=CONTACT).ok
 
-    assert reply.why == f"{State.PENDING:d}"
+    assert rig.row(ID).record.has_opted_out
     assert rig.suppression.find([CONTACT]) == [True]
 
 

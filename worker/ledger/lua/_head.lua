@@ -338,10 +338,22 @@ local function last_send(r)
   return math.max(send, first and string.byte(first, 2) or 0)
 end
 
+-- That the customer has answered is known of the row, not of one send: it stands ahead of the present story.
+local function split_answers(story)
+  local answers, rest = '', ''
+  for at = 1, #story, 8 do
+    local event, one = string.byte(story, at), string.sub(story, at, at + 7)
+    if event == EVENT.ANSWERED or event == EVENT.OPTED_OUT then answers = answers .. one else rest = rest .. one end
+  end
+  return answers, rest
+end
+
 -- Begin a new send of a row that has ended; the record of the earlier one is kept.
 local function begin_anew(r, h)
   local bucket, field = place(r.row)
   local past = key('past:' .. bucket)
+  local answers
+  answers, r.story = split_answers(r.story)
   save(r)
   local record = redis.call('HGET', key('rw:' .. bucket), field)
   redis.call('HSET', past, field, (redis.call('HGET', past, field) or '') .. struct.pack('>I2', #record) .. record)
@@ -349,7 +361,7 @@ local function begin_anew(r, h)
   forget_sids(r, h)
   local send = last_send(r) + 1
   if PARENT then redis.call('HSET', WAVED, int(r.row), int(send)) end
-  r.send, r.attempts, r.looks, r.code, r.arg, r.delivery, r.delivery_code, r.story = send, 0, 0, 0, 0, 0, 0, ''
+  r.send, r.attempts, r.looks, r.code, r.arg, r.delivery, r.delivery_code, r.story = send, 0, 0, 0, 0, 0, 0, answers
   back(r, h, 0, EVENT.NEW_SEND)
   -- The campaign may have been finished, and out of the tick's sight.
   redis.call('SADD', ACCOUNT .. 'active', ID)
