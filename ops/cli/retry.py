@@ -63,7 +63,8 @@ def retry(
         begun = begin(desk.ledger, desk.registry, found)
         if begun.overtaken:
             screen.say(
-                f"{words.number(begun.overtaken)} of these rows were taken by another command meanwhile"
+                f"{words.number(begun.overtaken)} of these rows were taken by another command meanwhile, "
+                "or have a follow-up under way"
             )
         _go_on(desk, campaign_id, begun.begun, as_json=as_json, verbose=verbose)
 

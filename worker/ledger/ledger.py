@@ -408,7 +408,10 @@ class Ledger(Receipts, Waves):
     # After the end ------------------------------------------------------------------------------------------
 
     def new_send(self, campaign_id: str, row: int, send: int) -> Reply:
-        """Begin a new send of a row whose send number `send` failed or was not delivered; the earlier record is kept."""
+        """Begin a new send of a row whose send number `send` failed or was not delivered; the earlier record is kept.
+
+        Refused as `follow_up` while one of the row is under way, or needs review.
+        """
         return self._run("new_send", campaign_id, row=row, send=send)
 
     def verdict(

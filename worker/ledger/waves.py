@@ -24,14 +24,22 @@ class Waves(LedgerReader):
         )
 
     def begin_wave(
-        self, wave_id: str, row: int, send: int, conversation: str = "", *, unless_answered: bool = False
+        self,
+        wave_id: str,
+        row: int,
+        send: int,
+        conversation: str = "",
+        *,
+        latest: int | None = None,
+        unless_answered: bool = False,
     ) -> Reply:
         """Put a row into a wave; the number of its new send.
 
         `send`: of the campaign's record, as it was when the row was found to be due; `conversation`: that of the row's
-        latest message. Refused as `there`, `stopped`, `answered`, `opted_out`, `sends` (it has had 255) or `changed`.
+        latest message; `latest`: the highest number of its sends, those of waves too, as it was then. Refused as `there`,
+        `stopped`, `answered`, `opted_out`, `sends` (it has had 255) or `changed`.
         """
-        args: dict[str, Any] = {"row": row, "send": send, "conversation": conversation}
+        args: dict[str, Any] = {"row": row, "send": send, "conversation": conversation, "latest": latest}
         args["unless_answered"] = unless_answered or None
         return self.scripts.run("begin_wave", self._wave_keys(wave_id), **args)
 

@@ -9,7 +9,7 @@ from enum import StrEnum
 
 from campaigns.campaign import FollowUp
 from worker.ledger.row import Record
-from worker.ledger.states import State
+from worker.ledger.states import Reason, State
 
 Wave = tuple[int, int]
 """A wave of a campaign: which follow-up, counted from 1, and for the how manyth time."""
@@ -102,9 +102,15 @@ def fits(follow_up: FollowUp, first: Record, last: Record) -> bool:
 
 
 def find_last(first: Record, waves: Mapping[Wave, Record]) -> Record:
-    """Find our latest message to a customer: the first one, or the last follow-up that was accepted."""
-    accepted = [record for record in waves.values() if record.state is State.ACCEPTED]
-    return max([first, *accepted], key=lambda record: record.finished_at or first.story[0].at)
+    """Find our latest message to a customer: the first one, or the last follow-up that was sent."""
+    sent = [record for record in waves.values() if _was_sent(record)]
+    return max([first, *sent], key=lambda record: record.finished_at or first.story[0].at)
+
+
+def _was_sent(record: Record) -> bool:
+    """Tell whether a follow-up was accepted, or was sent by an operator's word: the next one waits for no more than that."""
+    by_word = record.state is State.NEEDS_REVIEW and record.code == Reason.SENT_SAYS_OPERATOR
+    return by_word or record.state is State.ACCEPTED
 
 
 def _find_hindrance(first: Record, waves: Mapping[Wave, Record], night: datetime) -> Left | None:
@@ -115,7 +121,7 @@ def _find_hindrance(first: Record, waves: Mapping[Wave, Record], night: datetime
     for record in waves.values():
         if not record.state.is_ended:
             return Left.UNDER_WAY
-        if record.state is State.NEEDS_REVIEW:
+        if record.state is State.NEEDS_REVIEW and not _was_sent(record):
             return Left.IN_REVIEW
         if record.story[0].at >= night - _GRAIN:  # its first event says when it was begun
             return Left.BEGUN

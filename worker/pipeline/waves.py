@@ -103,8 +103,14 @@ def begin(
             break
         waves[wave_id] += 0
         only_unanswered = campaign.follow_ups[found.wave[0] - 1].if_ == "no_reply"
+        latest = max([first.send, *(record.send for record in mine.records.values())])
         reply = bench.ledger.begin_wave(
-            wave_id, number, first.send, found.last.conversation_sid, unless_answered=only_unanswered
+            wave_id,
+            number,
+            first.send,
+            found.last.conversation_sid,
+            latest=latest,
+            unless_answered=only_unanswered,
         )
         waves[wave_id] += reply.ok
         overtaken += not reply.ok

@@ -67,6 +67,8 @@ def test_no_send_of_a_row_has_the_number_of_another(campaign: LedgerRig) -> None
     campaign.ledger.note_delivery(ID, 1, sid("IM", 1), Delivery.UNDELIVERED, 30003)
 
     numbers = [int(campaign.ledger.begin_wave(each, 1, 1).values[0]) for each in (WAVE, SECOND)]
+    for wave in (WAVE, SECOND):
+        campaign.accept(wave, 1)
     numbers.append(int(campaign.ledger.new_send(ID, 1, 1).values[0]))
 
     assert numbers == [2, 3, 4]
@@ -85,6 +87,41 @@ def test_retry_in_a_wave_has_a_number_of_its_own_too(campaign: LedgerRig) -> Non
     ]
 
     assert numbers == [5, 6]
+
+
+@pytest.fixture
+def undelivered(campaign: LedgerRig) -> LedgerRig:
+    """The campaign, whose row 1 was not delivered, with that row in the wave."""
+    campaign.ledger.note_delivery(ID, 1, sid("IM", 1), Delivery.UNDELIVERED, 30003)
+    assert campaign.ledger.begin_wave(WAVE, 1, 1).ok
+    return campaign
+
+
+def test_row_is_not_retried_while_its_follow_up_is_under_way(undelivered: LedgerRig) -> None:
+    assert undelivered.ledger.new_send(ID, 1, 1).why == "follow_up"
+
+    undelivered.reject(WAVE, 1)
+
+    assert undelivered.ledger.new_send(ID, 1, 1).ok
+
+
+def test_row_is_not_retried_while_its_follow_up_needs_review(undelivered: LedgerRig) -> None:
+    token = undelivered.doubt(WAVE, 1)
+    assert undelivered.ledger.review(WAVE, 1, token, int(Reason.LOOKUPS_FAILED)).ok
+
+    assert undelivered.ledger.new_send(ID, 1, 1).why == "follow_up"
+
+    assert undelivered.ledger.verdict(WAVE, 1, 2, "sent", code=Reason.SENT_SAYS_OPERATOR).ok
+
+    assert undelivered.ledger.new_send(ID, 1, 1).ok
+
+
+def test_row_that_another_run_has_put_into_another_wave_is_left_to_it(campaign: LedgerRig) -> None:
+    campaign.ledger.create_wave(SECOND, "{}")
+    assert campaign.ledger.begin_wave(WAVE, 1, 1, latest=1).ok
+
+    assert campaign.ledger.begin_wave(SECOND, 1, 1, latest=1).why == "changed"
+    assert campaign.ledger.begin_wave(SECOND, 1, 1, latest=2).ok
 
 
 @pytest.mark.parametrize("end", ["cancel", "stop"])

@@ -545,9 +545,10 @@ def test_campaign_and_waves_share_one_ceiling(rig: Rig) -> None:
     people = [phone(at) for at in range(1, 31)]
     rig.campaign(people, definition=ONE + "[pacing]\ninteractions_per_second = 10\n")
     rig.drive()
-    waves.begin(rig.bench, "spring-1", pass_time(rig, 4 * DAY))
     for row in range(1, 11):
         deliver(rig, Delivery.FAILED, row)
+    waves.begin(rig.bench, "spring-1", pass_time(rig, 4 * DAY))
+    for row in range(1, 11):
         assert rig.ledger.new_send("spring-1", row, 1).ok
 
     found = rig.dispatch()

@@ -2,7 +2,7 @@
 -- from - to PENDING
 -- KEYS[2] the campaign
 -- ARGV[1] row, send (of the campaign's record when it was found to be due), conversation (SID of the row's latest message's),
---   unless_answered (nobody must have answered meanwhile)
+--   latest (the highest number of its sends, waves' too, as they were then), unless_answered (nobody must have answered meanwhile)
 -- Returns {'ok', number of the send} | {'refused', 'there' | 'stopped' | 'answered' | 'opted_out' | 'sends' | 'changed'}
 if status() == 'cancelled' then return refused('stopped') end
 if not CREATED_MS or read(A.row) then return refused('there') end
@@ -15,7 +15,9 @@ for at = 1, #first.story, 8 do
   if event == EVENT.OPTED_OUT then return refused('opted_out') end
   if event == EVENT.ANSWERED and A.unless_answered then return refused('answered') end
 end
-local send = last_send(first) + 1
+local latest = last_send(first)
+if A.latest and latest ~= A.latest then return refused('changed') end -- another run has begun another follow-up of it
+local send = latest + 1
 if send > 255 then return refused('sends') end
 redis.call('HSET', WAVED, int(A.row), int(send))
 local r = { row = A.row, state = STATE.PENDING, send = send, attempts = 0, looks = 0, code = 0, arg = 0, interaction = NONE,
