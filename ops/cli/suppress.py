@@ -330,7 +330,9 @@ def _write_privately(entries: Iterable["Entry"], path: Path) -> int:
 
 
 def _put(entry: "Entry", reason: str) -> tuple[str, str, datetime]:
-    return entry.field, entry.reason or reason, entry.date or datetime.now(UTC)
+    # A terminal that speaks no UTF-8 gives halves of characters, which nothing can keep.
+    said = (entry.reason or reason).encode(errors="replace").decode()
+    return entry.field, said, entry.date or datetime.now(UTC)
 
 
 def _as_dict(entry: "Suppressed") -> dict[str, Any]:

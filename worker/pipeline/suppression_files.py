@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from datetime import UTC, date, datetime
+from datetime import MAXYEAR, MINYEAR, UTC, datetime
 from pathlib import Path
 from typing import TextIO, get_args
 
@@ -177,19 +177,13 @@ def _read_table(
 
 
 def _read_date(text: str) -> datetime | None:
-    """Read a date of ISO 8601: others can be read in two ways."""
-    for read in (datetime.fromisoformat, _day):
-        try:
-            found = read(text)
-            return found.astimezone(UTC) if found.tzinfo else found.replace(tzinfo=UTC)
-        except (ValueError, OverflowError):
-            continue
-    return None
-
-
-def _day(text: str) -> datetime:
-    found = date.fromisoformat(text)
-    return datetime(found.year, found.month, found.day, tzinfo=UTC)
+    """Read a date of ISO 8601: others can be read in two ways, and the first and last that there are stand for none."""
+    try:
+        found = datetime.fromisoformat(text)
+        found = found.astimezone(UTC) if found.tzinfo else found.replace(tzinfo=UTC)
+    except (ValueError, OverflowError):
+        return None
+    return found if MINYEAR < found.year < MAXYEAR else None
 
 
 def _in_words_of_a_command(fault: RowError, channel: str) -> RowError:

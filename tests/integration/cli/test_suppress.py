@@ -1,6 +1,7 @@
 """Tell whether `outreach suppress` says what it did, leaves nothing half done, and tells nobody else."""
 
 import json
+import os
 
 from outreach_command import Outreach
 from quick_command import QuickCommands
@@ -64,3 +65,10 @@ def test_address_that_cannot_be_read_takes_none_of_the_others_along(
     assert "No such file or directory" in give("suppress", "export", "-o", nowhere, code=2)
     logs = "".join(path.read_text() for path in (outreach.home / "logs").glob("*"))
     assert "790090" not in logs
+
+
+def test_reason_in_an_encoding_that_is_not_utf_8_is_kept_as_far_as_it_can_be(give: QuickCommands) -> None:
+    give("suppress", "add", "+447900900123", "--reason", os.fsdecode(b"caf\xe9"))
+
+    (entry,) = json.loads(give("suppress", "list", "--json"))["entries"]
+    assert entry["reason"] == "caf?"

@@ -110,8 +110,9 @@ def test_bad_lines_are_named_and_the_others_taken(tmp_path: Path) -> None:
     assert places == [(3, 2), (4, 3), (5, 4), (6, 1)]
 
 
-def test_date_that_reads_two_ways_costs_only_the_date(tmp_path: Path) -> None:
-    path = write(tmp_path, "phone,date\n+447900900123,05/06/2026\n")
+@pytest.mark.parametrize("date", ["05/06/2026", "9999-12-31T23:59:59.9999999", "0001-01-01"])
+def test_date_that_reads_two_ways_or_stands_for_none_costs_only_the_date(tmp_path: Path, date: str) -> None:
+    path = write(tmp_path, f"phone,date\n+447900900123,{date}\n")
 
     warning, entry = read(path)
 
