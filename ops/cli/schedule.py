@@ -76,7 +76,7 @@ def add(
     from campaigns.definition import load_definition
     from worker.ledger.timetable import Schedule, Timetable
     from worker.pipeline.cron import Cron
-    from worker.pipeline.new_files import find_files
+    from worker.pipeline.new_files import find_files, is_text
 
     if not _NAME.fullmatch(name):
         raise RefusedHereError(f'"{name}" can\'t be a name.', "Write up to 48 of a-z, 0-9 and -.")
@@ -85,6 +85,10 @@ def add(
     Cron(cron, timezone)
     load_definition(campaign)
     pattern = str(Path(customers).absolute())
+    if not is_text(pattern) or not is_text(str(campaign.absolute())):
+        raise RefusedHereError("A path that is not UTF-8 can't be kept.", "Rename the file or its folder.")
+    if Path(pattern).is_dir():
+        raise RefusedHereError(f"{pattern} is a folder.", f"Name its files: '{Path(customers) / '*.csv'}'.")
     schedule = Schedule(name, str(campaign.absolute()), pattern, " ".join(cron.split()), timezone, misfire)  # type: ignore[arg-type]
     with open_desk() as desk:
         if not Timetable(desk.registry).put_schedule(schedule).ok:
@@ -137,7 +141,7 @@ def remove(name: Name, as_json: options.Json = False) -> None:
     from worker.ledger.timetable import Timetable
 
     with open_desk() as desk:
-        if not Timetable(desk.registry).drop_schedule(name).ok:
+        if not _NAME.fullmatch(name) or not Timetable(desk.registry).drop_schedule(name).ok:
             raise _unknown(name)
     if as_json:
         screen.answer_json({"removed": name})
@@ -157,6 +161,8 @@ def run_now(name: Name, as_json: options.Json = False) -> None:
 
     settings = read_settings()
     settings.require_credentials()
+    if not _NAME.fullmatch(name):
+        raise _unknown(name)
     with open_desk(settings) as desk, Interrupts() as interrupts:
         refuse_without_workers(desk)
         warn_of_durability(desk)

@@ -83,6 +83,11 @@ def find_files(pattern: str) -> list[Path]:
     return sorted((path for path in found if path.is_file()), key=lambda path: (path.name, str(path)))
 
 
+def is_text(path: str) -> bool:
+    """Tell whether a path can be kept: a system takes any bytes for one."""
+    return _as_text(path) == path
+
+
 def _folder(pattern: str) -> Path:
     """Give the folder that a pattern begins in."""
     folder = Path(pattern).parent
@@ -93,6 +98,10 @@ def _folder(pattern: str) -> Path:
 
 def _take(hold: Hold, schedule: Schedule, look: _Round, path: Path, stamp: str) -> None:
     """Load one file, unless its content was taken before."""
+    if not is_text(str(path)):  # the ledger can't keep it: it would cost the night's other files
+        what = Problem(_as_text(path.name), None, None, "its name is not UTF-8", "rename it")
+        _refuse(hold, path, stamp, [what])
+        return
     try:
         sha256 = file_sha256(path)
         if sha256 in look.taken:
@@ -146,6 +155,11 @@ def _key(path: Path) -> str:
     return hashlib.sha256(bytes(path)).hexdigest()[:16]
 
 
+def _as_text(name: str) -> str:
+    """Give a name as it can be kept and shown."""
+    return name.encode(errors="replace").decode()
+
+
 def _is_arriving(path: Path) -> bool:
     return path.name.startswith(".") or path.suffix.lower() in _ARRIVING
 
@@ -170,7 +184,7 @@ def _see(hold: Hold, path: Path, what: Mapping[str, object]) -> None:
 
 
 def _refuse(hold: Hold, path: Path, stamp: str, problems: tuple[Problem, ...] | list[Problem]) -> None:
-    _see(hold, path, {"stamp": stamp, "since_ms": 0, "refused": path.name})
+    _see(hold, path, {"stamp": stamp, "since_ms": 0, "refused": _as_text(path.name)})
     lines = (*hold.night.problems, *_lines(problems))
     hold.night = replace(hold.night, problems=lines[:PROBLEMS_KEPT])
 

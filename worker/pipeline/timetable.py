@@ -236,7 +236,8 @@ def _carry_out(
     if at_once:  # the night as it was left, without what was refused
         hold.night = replace(hold.night, problems=night.problems, seen=night.seen)
     is_missed = night.began_ms - night.planned_ms > MISSED_AFTER_MS
-    if state.night is None and is_missed and entry.misfire == "skip":
+    # Not `at_once`: whoever has it done by hand wants it done.
+    if is_missed and entry.misfire == "skip" and not at_once:
         done = replace(hold.night, state="skipped", outcome="Skipped: nothing was running at its time.")
     else:
         done = _act(entry, hold)

@@ -59,3 +59,17 @@ def test_schedule_says_what_is_missing_and_how_its_nights_went(
     assert "start `outreach worker`" not in listed
     doctor = {one["name"]: one for one in json.loads(give("doctor", "--json", code=4))}
     assert doctor["beat"]["advice"] == "Start `outreach beat`."
+
+
+def test_schedule_of_a_folder_or_of_what_is_no_text_is_refused(
+    give: QuickCommands, outreach: Outreach
+) -> None:
+    campaign, no_text = str(outreach.definition), os.fsdecode(b"caf\xe9")
+
+    folder = give("schedule", "add", "evening", campaign, str(outreach.folder), *DAILY, code=2)
+    pattern = give("schedule", "add", "evening", campaign, f"{no_text}/*.csv", *DAILY, code=2)
+    for command in ("remove", "run-now", "list"):
+        assert "There is no schedule" in give("schedule", command, no_text, code=2)
+
+    assert "is a folder. Name its files" in folder
+    assert "not UTF-8" in pattern

@@ -201,6 +201,19 @@ def test_missed_night_is_skipped_where_that_is_the_rule(nights: Nights) -> None:
     assert nights.rows() == 1
 
 
+def test_missed_night_stays_skipped_where_its_worker_is_killed(nights: Nights, rig: Rig) -> None:
+    nights.add(misfire="skip")
+    nights.file("monday.csv", 1)
+    nights.at("2026-11-20T17:11")
+    _kill(nights, "after take_night")
+    nights.dead.add("worker-1")
+
+    nights.run(rig.worker("worker-2"))
+
+    assert [night.state for night in nights.ended] == ["skipped"]
+    assert nights.rows() == 0
+
+
 def test_sixty_nights_are_kept(nights: Nights) -> None:
     nights.add(cron="* * * * *")
 
@@ -701,6 +714,18 @@ def test_file_that_cannot_be_read_is_refused_and_one_that_is_gone_is_none(
     assert nights.ended[0].problems == (
         "a.csv: it can't be read: permission denied, see that workers may read it",
     )
+
+
+def test_file_whose_name_is_no_text_is_refused_and_the_others_are_taken(nights: Nights) -> None:
+    nights.add()
+    for number, name in enumerate((os.fsdecode(b"caf\xe9.csv"), "d.csv"), start=1):
+        nights.file(name, number)
+
+    _evening(nights, 20)
+
+    (night,) = nights.ended
+    assert night.files == ("d.csv",)
+    assert night.problems == ("caf?.csv: its name is not UTF-8, rename it",)
 
 
 def test_load_that_another_command_has_taken_away_is_tried_again(nights: Nights, rig: Rig) -> None:
