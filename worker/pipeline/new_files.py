@@ -99,8 +99,8 @@ def _folder(pattern: str) -> Path:
 def _take(hold: Hold, schedule: Schedule, look: _Round, path: Path, stamp: str) -> None:
     """Load one file, unless its content was taken before."""
     if not is_text(str(path)):  # the ledger can't keep it: it would cost the night's other files
-        what = Problem(_as_text(path.name), None, None, "its name is not UTF-8", "rename it")
-        _refuse(hold, path, stamp, [what])
+        fault = Problem(_as_text(path.name), None, None, "its name is not UTF-8", "rename it")
+        _refuse(hold, path, stamp, [fault])
         return
     try:
         sha256 = file_sha256(path)
