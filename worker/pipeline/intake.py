@@ -189,6 +189,8 @@ def carry_out(
         if loaded.joined:
             decision = replace(decision, what="loading")
     elif decision.what == "updated" and decision.info is not None:
+        if ledger.waves(decision.campaign_id):
+            _refuse_moved(decision, decision.info)
         loaded = check_again(decision.campaign, decision.customers_file, progress)
         _update(registry, decision, decision.info)
     info = registry.get(decision.campaign_id)
@@ -267,6 +269,20 @@ def _compare(decision: Decision, info: CampaignInfo, *, update: bool) -> Decisio
         advice = "put it back, or cancel the campaign and begin a new one under another name"
         raise RefusedError([Problem(file, None, None, what, advice)])
     return replace(decision, what="updated")
+
+
+def _refuse_moved(decision: Decision, info: CampaignInfo) -> None:
+    """Refuse follow-ups in another order once some have begun: which of them a row has had is known by their places."""
+    olds, news = Campaign.from_canonical_json(info.definition).follow_ups, decision.campaign.follow_ups
+    for follow_up in olds:
+        before, now = ({at for at, one in enumerate(each, 1) if one == follow_up} for each in (olds, news))
+        if before - now and now - before:
+            what = (
+                f"follow-up {min(before - now)} is number {min(now - before)} now, and follow-ups of {info.id} have begun: "
+                "it would be sent again, or another never"
+            )
+            advice = "leave each where it was, and write new ones after them"
+            raise RefusedError([Problem(str(decision.definition_file), None, None, what, advice)])
 
 
 def _update(registry: Registry, decision: Decision, info: CampaignInfo) -> None:

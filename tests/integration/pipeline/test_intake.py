@@ -147,6 +147,25 @@ def test_update_never_changes_who_is_contacted(desk: Desk) -> None:
         desk.take_in(other, customers, update=True)
 
 
+def follow_ups(*texts: str) -> str:
+    return "".join(f'[[follow_up]]\nafter = "1d"\nbody = "{text}"\n' for text in texts)
+
+
+@pytest.mark.parametrize("changed", [("Then", "Then"), ("Then",), ("New", "First", "Then")])
+def test_update_gives_no_follow_up_another_place_once_they_have_begun(
+    desk: Desk, changed: tuple[str, ...]
+) -> None:
+    customers, before = desk.customers(2), follow_ups("First", "Then")
+    campaign_id = desk.take_in(desk.definition(rest=before), customers).campaign_id
+    assert desk.ledger.create_wave(f"{campaign_id}.f1-1", "{}").ok
+
+    if changed == ("Then", "Then"):  # the first with other words
+        desk.take_in(desk.definition(rest=follow_ups(*changed, "Last")), customers, update=True)
+    else:
+        with pytest.raises(RefusedError, match="now, and follow-ups of"):
+            desk.take_in(desk.definition(rest=follow_ups(*changed)), customers, update=True)
+
+
 def test_update_that_no_row_can_be_sent_with_is_refused_and_applied_to_none(desk: Desk) -> None:
     customers = desk.customers([(phone(1), "")])
     first = desk.take_in(desk.definition(), customers)
