@@ -211,3 +211,21 @@ def test_message_accepted_while_its_bucket_is_asked_about_has_its_turn(
 
     rig.clock.pass_ms(1_000)
     assert [each.bucket for each in rig.ledger.take_polls(ID, 9, 60_000)] == [0]
+
+
+@pytest.mark.parametrize("in_ms", [None, 3_600_000])
+def test_bucket_that_somebody_else_has_taken_meanwhile_is_left_to_him(
+    rig: LedgerRig, in_ms: int | None
+) -> None:
+    rig.load(ID, 2)
+    rig.accept(ID, 1)
+    rig.clock.pass_ms(1_000)
+    (poll,) = rig.ledger.take_polls(ID, 9, 60_000)
+    rig.accept(ID, 2)
+    rig.clock.pass_ms(1_000)
+    assert rig.ledger.take_polls(ID, 9, 60_000), "by somebody who dies"
+
+    rig.ledger.poll_again(ID, poll, rig.clock(), in_ms)
+
+    rig.clock.pass_ms(60_000)
+    assert [each.bucket for each in rig.ledger.take_polls(ID, 9, 60_000)] == [0]

@@ -3,10 +3,12 @@
 -- Returns {'ok'}
 local bucket = int(A.bucket)
 local due = tonumber(redis.call('ZSCORE', key('polls'), bucket) or A.lease_until_ms)
+-- Else a message was accepted meanwhile, and its turn is now, or has come: then another has the bucket, who may die.
+local is_mine = due == A.lease_until_ms
 redis.call('HSET', key('polled'), bucket, int(A.asked_ms))
 if A.in_ms then
-  redis.call('ZADD', key('polls'), int(due < A.lease_until_ms and math.min(due, NOW + A.in_ms) or NOW + A.in_ms), bucket)
-elseif due >= A.lease_until_ms then
+  redis.call('ZADD', key('polls'), int(is_mine and NOW + A.in_ms or math.min(due, NOW + A.in_ms)), bucket)
+elseif is_mine then
   redis.call('ZREM', key('polls'), bucket)
   redis.call('HDEL', key('polled'), bucket)
 end
