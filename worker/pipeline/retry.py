@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from array import array
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 
 from worker.errors import RefusedHereError
@@ -17,6 +18,8 @@ from worker.pipeline.hearing import OPT_OUT_CODES
 from worker.pipeline.reasons import Words, code_words, delivery_words, is_worth_retrying
 from worker.pipeline.retry_file import read_rows
 from worker.pipeline.story import get_row
+
+_AT_ONCE = 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,8 +85,9 @@ def plan(
     found = RetryPlan(campaign_id)
     wanted = {code.strip().lower() for code in codes}
     chosen = _chosen(ledger, info, rows) if results is None else read_rows(ledger, info, results)
-    for number, record in chosen:
-        _sort_in(found, number, record, wanted, is_named=bool(rows) or results is not None)
+    is_named = bool(rows) or results is not None
+    for number, record, is_followed in _with_follow_ups(ledger, campaign_id, chosen):
+        _sort_in(found, number, record, wanted, is_named=is_named, is_followed=is_followed)
     if info.state == "paused":
         found.warnings.append(
             f"{campaign_id} is paused: nothing is sent until `outreach resume {campaign_id}`."
@@ -122,7 +126,20 @@ def _chosen(ledger: Ledger, info: CampaignInfo, rows: Sequence[int]) -> Iterator
         yield number, get_row(ledger, info.id, number, info.rows).record
 
 
-def _sort_in(found: RetryPlan, number: int, record: Record, wanted: set[str], *, is_named: bool) -> None:
+def _with_follow_ups(
+    ledger: Ledger, campaign_id: str, chosen: Iterable[tuple[int, Record]]
+) -> Iterator[tuple[int, Record, bool]]:
+    """Tell beside each row whether a follow-up of it has begun since its message."""
+    rows = iter(chosen)
+    while piece := list(islice(rows, _AT_ONCE)):
+        waved = ledger.waved(campaign_id, [number for number, _ in piece])
+        for (number, record), send in zip(piece, waved, strict=True):
+            yield number, record, send > record.send
+
+
+def _sort_in(
+    found: RetryPlan, number: int, record: Record, wanted: set[str], *, is_named: bool, is_followed: bool
+) -> None:
     is_undelivered = record.state is State.ACCEPTED and record.delivery.is_lost
     words, code = Words(), record.code
     if is_undelivered:
@@ -130,6 +147,8 @@ def _sort_in(found: RetryPlan, number: int, record: Record, wanted: set[str], *,
     elif record.state is State.FAILED:
         words = code_words(record.code)
     why = _why_not(record, code, words, wanted, is_named=is_named, is_undelivered=is_undelivered)
+    if not why and is_followed and not wanted and not is_named:
+        why = "a follow-up of it has begun since; name it with --code or --row to send it all the same"
     if why:
         found.left_out[LeftOut(status_word(record.state), words, why)] += 1
         return

@@ -24,6 +24,21 @@ def test_row_whose_follow_up_goes_on_is_not_retried_beside_it(rig: Rig) -> None:
     assert sum(rig.messages().values()) == 2
 
 
+def test_retry_takes_no_row_by_itself_that_a_follow_up_was_sent_to_instead(rig: Rig) -> None:
+    send_first(rig, definition(entry("1d", "undelivered")), [phone(1), phone(2)])
+    deliver(rig, Delivery.UNDELIVERED, 1)
+    waves.begin(rig.bench, "spring-1", pass_time(rig, 2 * DAY))
+    rig.drive()
+    deliver(rig, Delivery.UNDELIVERED, 2)
+
+    by_itself = retry.plan(rig.ledger, rig.registry, "spring-1")
+    named = retry.plan(rig.ledger, rig.registry, "spring-1", rows=[1])
+
+    assert (list(by_itself.rows), list(named.rows)) == ([2], [1])
+    (left_out,) = by_itself.left_out
+    assert "a follow-up of it has begun since" in left_out.why
+
+
 def test_two_runs_that_find_different_follow_ups_due_begin_one(rig: Rig) -> None:
     send_first(rig, definition(entry("2d", text="First"), entry("1d", text="Second")))
     night, other = pass_time(rig, timedelta(days=1, hours=12)), rig.worker("worker-2")
