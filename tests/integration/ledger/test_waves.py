@@ -237,3 +237,22 @@ def test_breaker_of_a_wave_pauses_the_wave(campaign: LedgerRig) -> None:
     assert campaign.state(WAVE, 1) is State.PENDING
     assert json.loads(campaign.registry.get(WAVE).definition) == {}
     assert campaign.row(WAVE, 1).record.code == Reason.NONE
+
+
+@pytest.mark.parametrize("how", ["put back", "sent again", "not sent"])
+def test_row_of_a_wave_that_begins_anew_still_knows_its_conversation(campaign: LedgerRig, how: str) -> None:
+    first = campaign.row(ID, 70).record.conversation_sid
+    assert campaign.ledger.begin_wave(WAVE, 70, 1, first).ok
+    if how == "put back":
+        token = campaign.opening(WAVE, 70)
+        assert campaign.ledger.reject_opening(WAVE, 70, token, 63112, stop=True).ok
+    elif how == "sent again":
+        campaign.reject(WAVE, 70)
+        assert campaign.ledger.new_send(WAVE, 70, 2).ok
+    else:
+        token = campaign.doubt(WAVE, 70)
+        assert campaign.ledger.review(WAVE, 70, token, int(Reason.LOOKUPS_FAILED)).ok
+        assert campaign.ledger.verdict(WAVE, 70, 2, "not_sent").ok
+
+    row = campaign.row(WAVE, 70)
+    assert (row.state, row.hand.adopt) == (State.PENDING, first)

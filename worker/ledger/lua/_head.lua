@@ -330,12 +330,20 @@ end
 
 -- The highest number that a send of this row has, whether the campaign's or a wave's: two sends never have one key.
 local WAVED = (PARENT or BASE) .. ':waved'
+local function first_of(row) -- the campaign's own record of a wave's row
+  local bucket, field = place(row)
+  local value = PARENT and redis.call('HGET', PARENT .. ':rw:' .. bucket, field)
+  return value and unpack_row(row, value) or nil
+end
 local function last_send(r)
   local send = math.max(r.send, tonumber(redis.call('HGET', WAVED, int(r.row)) or 0))
-  if not PARENT then return send end
-  local bucket, field = place(r.row)
-  local first = redis.call('HGET', PARENT .. ':rw:' .. bucket, field)
-  return math.max(send, first and string.byte(first, 2) or 0)
+  local first = first_of(r.row)
+  return math.max(send, first and first.send or 0)
+end
+-- A row of a wave that begins anew is looked after in the customer's conversation, as when it was put in.
+local function keep_to_conversation(r, h)
+  local first = first_of(r.row)
+  h.adopt = h.adopt or (first and hex('CH', first.conversation))
 end
 
 -- That the customer has answered is known of the row, not of one send: it stands ahead of the present story.
@@ -358,6 +366,7 @@ local function begin_anew(r, h)
   local record = redis.call('HGET', key('rw:' .. bucket), field)
   redis.call('HSET', past, field, (redis.call('HGET', past, field) or '') .. struct.pack('>I2', #record) .. record)
   count_delivery(r, -1)
+  keep_to_conversation(r, h)
   forget_sids(r, h)
   local send = last_send(r) + 1
   if PARENT then redis.call('HSET', WAVED, int(r.row), int(send)) end
@@ -378,6 +387,7 @@ local function put_back(code)
     if r and r.state == STATE.FAILED and r.code == code then
       local h = hand(r.row)
       h.closing, h.lost = hex('KD', r.interaction), was_lost(r)
+      keep_to_conversation(r, h)
       r.code, r.arg, r.attempts = 0, 0, 0 -- it was not this row's fault
       back(r, h, 0, EVENT.PUT_BACK, code)
     end

@@ -6,9 +6,7 @@
 -- Returns {'ok', number of the send} | {'refused', 'there' | 'stopped' | 'answered' | 'opted_out' | 'sends' | 'changed'}
 if status() == 'cancelled' then return refused('stopped') end
 if not CREATED_MS or read(A.row) then return refused('there') end
-local bucket, field = place(A.row)
-local value = redis.call('HGET', KEYS[2] .. ':rw:' .. bucket, field)
-local first = value and unpack_row(A.row, value)
+local first = first_of(A.row)
 if not first or first.state ~= STATE.ACCEPTED or first.send ~= A.send then return refused('changed') end
 for at = 1, #first.story, 8 do
   local event = string.byte(first.story, at)
