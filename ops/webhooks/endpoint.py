@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 from aiohttp import web
+from aiohttp.http_exceptions import HttpProcessingError
 
 from worker.errors import OutreachError
 from worker.gateway.webhooks import Event, SignatureChecker, read_event, read_form
@@ -43,7 +45,21 @@ def make_webhook_app(
     app.router.add_get("/{rest:.*}", _say_what_this_is)
     app.router.add_post("/{rest:.*}", endpoint.take)
     app.on_cleanup.append(endpoint.close)
+    logging.getLogger("aiohttp.server").addFilter(_NO_OUTSIDERS)
     return app
+
+
+class _NoOutsiders(logging.Filter):
+    """Keeps the tracebacks of requests that are no HTTP, or are broken off, out of the log: anybody can send as many as he likes."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Tell whether the fault may be ours."""
+        fault = record.exc_info[1] if record.exc_info else None
+        return not isinstance(fault, HttpProcessingError | ConnectionError)
+
+
+# One for all: a logger takes the same filter once.
+_NO_OUTSIDERS = _NoOutsiders()
 
 
 async def _say_what_this_is(_: web.Request) -> web.Response:

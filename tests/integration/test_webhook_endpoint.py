@@ -192,3 +192,28 @@ def test_redis_away_is_told_as_such_and_a_fault_of_ours_as_ours() -> None:
         assert [ask(fail, signed(DELIVERED))[0], ask(fail, signed(DELIVERED))[0]] == [503, 500]
 
     assert [each["event"] for each in logs] == ["webhooks.not_heard", "webhooks.failed"]
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: -1\r\n\r\n",
+        b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n+447900900123\r\n",
+    ],
+)
+def test_outsider_who_sends_no_http_leaves_no_traceback(
+    said: bytes, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def call() -> None:
+        app = make_webhook_app(URL, SignatureChecker(TOKEN), lambda _: None, ACCOUNT)
+        async with TestServer(app) as server:
+            assert server.port
+            reader, writer = await asyncio.open_connection(server.host, server.port)
+            writer.write(said)
+            writer.write_eof()
+            await reader.read()
+            writer.close()
+
+    asyncio.run(call())
+
+    assert caplog.text == ""
