@@ -105,7 +105,9 @@ def expected(person: Person) -> list[tuple[int, str]]:
                 "always": True,
             }[condition]
             times = sum(one[1] == text for one in got)
-            if fits and times < most and planned(night) >= last_at + timedelta(days=days):
+            # What went out within three hours of a night counts as of that night.
+            due_at = last_at + timedelta(days=days, hours=-3)
+            if fits and times < most and planned(night) >= due_at:
                 got.append((night, text))
                 last_at = ran_at(night)
                 break

@@ -48,6 +48,10 @@ class Later:
 _GRAIN = timedelta(milliseconds=10)
 """A story's times are no finer than that."""
 
+_OF_THE_NIGHT = timedelta(hours=3)
+"""What goes out so soon after a nightly time counts as of that time: else "1d" would come every second night, for messages are
+accepted some seconds later, and the night in which clocks are put forward is an hour short. Of a short `after` it is an eighth."""
+
 Decision = Due | Later | Left
 
 
@@ -78,7 +82,8 @@ def decide(
         used_up = False
         if not fits(follow_up, first, last):
             continue
-        due_at = last.finished_at + timedelta(seconds=follow_up.after_s)
+        after = timedelta(seconds=follow_up.after_s)
+        due_at = last.finished_at + after - min(_OF_THE_NIGHT, after / 8)
         if due_at <= night:
             return Due((number, time), last)
         if next_one is None or due_at < next_one.at:

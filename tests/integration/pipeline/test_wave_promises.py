@@ -96,7 +96,7 @@ def test_follow_up_that_was_sent_by_an_operators_word_holds_up_no_later_one(rig:
     said = rig.ledger.verdict(WAVE, 1, 2, "sent", code=Reason.SENT_SAYS_OPERATOR)
     assert said.ok
 
-    early = waves.begin(rig.bench, "spring-1", pass_time(rig, timedelta(hours=23)))
+    early = waves.begin(rig.bench, "spring-1", pass_time(rig, timedelta(hours=20)))
     begun = waves.begin(rig.bench, "spring-1", pass_time(rig, DAY))
 
     assert (early.rows, begun.waves) == (0, {"spring-1.f2-1": 1})

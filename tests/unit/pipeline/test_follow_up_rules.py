@@ -37,9 +37,26 @@ PENDING = Record(State.PENDING, story=(Story(Event.NEW_SEND, BEGAN + 3 * DAY, 0)
 def test_row_is_due_when_the_time_after_its_message_has_passed() -> None:
     first, entries = ended(), [follow_up(3)]
 
-    found = [decide(entries, first, {}, BEGAN + time) for time in (3 * DAY, 3 * DAY - HOUR)]
+    due_at = BEGAN + 3 * DAY - 3 * HOUR
 
-    assert found == [Due((1, 1), first), Later(1, BEGAN + 3 * DAY)]
+    found = [decide(entries, first, {}, at) for at in (BEGAN + 3 * DAY, due_at, due_at - HOUR)]
+
+    assert found == [Due((1, 1), first), Due((1, 1), first), Later(1, due_at)]
+
+
+def test_daily_follow_up_comes_every_night_though_it_is_accepted_after_its_time() -> None:
+    entries, nights = [follow_up(1, most=3)], [BEGAN + (day + 1) * DAY for day in range(3)]
+    waves = {(1, at + 1): ended(at=night + 2 * HOUR) for at, night in enumerate(nights[:2])}
+
+    found = decide(entries, ended(), waves, nights[2])
+
+    assert found == Due((1, 3), waves[1, 2])
+
+
+def test_short_time_is_cut_by_an_eighth_at_most() -> None:
+    found = decide([follow_up(1 / 24)], ended(), {}, BEGAN)
+
+    assert found == Later(1, BEGAN + HOUR * 7 / 8)
 
 
 @pytest.mark.parametrize("state", [state for state in State if state is not State.ACCEPTED])
@@ -92,13 +109,13 @@ def test_first_entry_of_the_file_that_is_due_is_taken() -> None:
 
 
 def test_of_several_that_wait_the_next_one_is_told() -> None:
-    assert decide([follow_up(5), follow_up(2)], ended(), {}, BEGAN) == Later(2, BEGAN + 2 * DAY)
+    assert decide([follow_up(5), follow_up(2)], ended(), {}, BEGAN) == Later(2, BEGAN + 2 * DAY - 3 * HOUR)
 
 
 def test_time_counts_from_the_last_follow_up_that_was_accepted() -> None:
     entries, wave = [follow_up(3, most=2)], ended(at=BEGAN + 4 * DAY)
 
-    assert decide(entries, ended(), {(1, 1): wave}, BEGAN + 6 * DAY) == Later(1, BEGAN + 7 * DAY)
+    assert decide(entries, ended(), {(1, 1): wave}, BEGAN + 6 * DAY) == Later(1, BEGAN + 7 * DAY - 3 * HOUR)
     assert decide(entries, ended(), {(1, 1): wave}, BEGAN + 7 * DAY) == Due((1, 2), wave)
 
 
