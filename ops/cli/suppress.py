@@ -73,26 +73,38 @@ def add(
 @app.command()
 def remove(
     addresses: Addresses,
-    channel: Channel = "any",
+    channel: Annotated[
+        str | None,
+        typer.Option(
+            "--channel",
+            metavar="NAME",
+            help="Only what is listed for this one; `any` is a line of its own. Default: every line.",
+            show_default=False,
+        ),
+    ] = None,
     region: Region = None,
     as_json: options.Json = False,
 ) -> None:
     """Take addresses off the do-not-contact list: off every channel, unless one is named.
 
+    With `--channel any` only the line for any channel goes: who has opted out of one channel stays out of it.
+
     Example: outreach suppress remove +447900900123
     """
-    found = _read(addresses, channel, region)
+    found = _read(addresses, channel or "any", region)
     with open_desk() as desk:
         listed = _list(desk)
-        gone = sum(bool(listed.remove(each.fields())) for each in found)
-        still = sum(listed.find([each.contact() for each in found]))
+        gone = sum(bool(listed.remove([each.field] if channel else each.fields())) for each in found)
+        others = [each.fields() if channel == "any" else each.contact() for each in found]
+        still = sum(listed.find(others))
     if as_json:
         screen.answer_json({"removed": gone, "unknown": len(found) - gone, "still_listed": still})
         return
     absent = f"; {_addresses(len(found) - gone)} not on it" if gone < len(found) else ""
     screen.answer(f"{_addresses(gone)} taken off the do-not-contact list{absent}.")
     if still:
-        screen.warn(f"{_addresses(still)} still on it for any channel: leave --channel out to lift that")
+        where = "channels of their own" if channel == "any" else "any channel"
+        screen.warn(f"{_addresses(still)} still on it for {where}: leave --channel out to lift that")
 
 
 @app.command("import")

@@ -53,6 +53,18 @@ def test_exported_list_is_for_its_owner_only_and_hashes_are_not_exported(
     assert imported == {"new": 2, "known": 1, "left_out": 0}
 
 
+def test_list_imported_by_mistake_is_taken_back_without_lifting_an_opt_out(give: QuickCommands) -> None:
+    give("suppress", "add", "+447900900123", "--channel", "whatsapp", "--reason", "asked for it")
+    give("suppress", "add", "+447900900123", "+447900900124")
+
+    removed = give("suppress", "remove", "+447900900123", "+447900900124", "--channel", "any")
+
+    assert "2 addresses taken off" in removed
+    assert "1 address still on it for channels of their own" in removed
+    listed = json.loads(give("suppress", "list", "--json"))["entries"]
+    assert [(one["channel"], one["address"]) for one in listed] == [("whatsapp", "+447900900123")]
+
+
 def test_address_that_cannot_be_read_takes_none_of_the_others_along(
     give: QuickCommands, outreach: Outreach
 ) -> None:
