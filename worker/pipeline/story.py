@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from operator import itemgetter
 
 from worker.errors import NotFoundError
 from worker.gateway.codes import page_of
@@ -58,7 +59,7 @@ class RowStory:
 _TEXTS: dict[Event, str] = {
     Event.OPENING: "Asked Twilio for an Interaction",
     Event.OPENED: "Twilio took the Interaction on",
-    Event.SENDING: "Sent the message to Twilio",
+    Event.SENDING: "Turned to Twilio with the message",
     Event.ACCEPTED: "Twilio accepted the message",
     Event.OPENING_DEFERRED: "Twilio did not process the Interaction; it will be asked for again",
     Event.SENDING_DEFERRED: "Twilio did not process the message; it will be sent again",
@@ -107,9 +108,11 @@ def explain(ledger: Ledger, registry: Registry, campaign_id: str, number: int) -
         record=row.record,
         columns=info.columns,
         cells=row.cells,
-        lines=(
-            *tell_story(_sends(ledger, campaign_id, number, row.record)),
-            *_follow_ups(ledger, campaign_id, number),
+        lines=in_order(
+            [
+                *tell_story(_sends(ledger, campaign_id, number, row.record)),
+                *_follow_ups(ledger, campaign_id, number),
+            ]
         ),
         delivery=delivered(row.record),
         answered_at=say_moment(row.record.answered_at),
@@ -159,6 +162,20 @@ def tell_story(records: list[Record]) -> Iterator[StoryLine]:
             *sorted(heard, key=lambda event: event.at),
         ):
             yield StoryLine(event.at, record.send, _say(event))
+
+
+def in_order(lines: list[StoryLine]) -> tuple[StoryLine, ...]:
+    """Put what was heard of a send behind what happened before it in the sends and follow-ups that came after.
+
+    Twilio's clock may be behind ours: no line comes before an earlier one of its own send.
+    """
+    since: dict[tuple[int, int], datetime] = {}
+    keyed = []
+    for line in lines:
+        send = (line.follow_up, line.send)
+        since[send] = max(line.at, since.get(send, line.at))
+        keyed.append((since[send], line))
+    return tuple(line for _, line in sorted(keyed, key=itemgetter(0)))
 
 
 def _say(event: Story) -> str:

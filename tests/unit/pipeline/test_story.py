@@ -1,12 +1,12 @@
 """Tell whether each event of a row's story is told in words, with its reason where there is one."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from worker.ledger.row import Record, Story
 from worker.ledger.states import Event, Reason, State
-from worker.pipeline.story import tell_story
+from worker.pipeline.story import StoryLine, in_order, tell_story
 
 AT = datetime(2026, 11, 22, 14, 3, 22, tzinfo=UTC)
 
@@ -47,3 +47,16 @@ def test_sends_are_told_in_order_with_their_numbers() -> None:
     second = Record(State.PENDING, send=2, story=(Story(Event.NEW_SEND, AT, 0),))
 
     assert [(line.at, line.send) for line in tell_story([first, second])] == [(AT, 1), (AT, 2)]
+
+
+def test_what_is_heard_late_of_a_send_is_told_after_the_follow_up_that_went_before() -> None:
+    first = [StoryLine(AT, 1, "accepted"), StoryLine(AT + timedelta(days=4), 1, "STOP")]
+    wave = [StoryLine(AT + timedelta(days=3), 2, "accepted", follow_up=1)]
+
+    assert [line.follow_up for line in in_order([*first, *wave])] == [0, 1, 0]
+
+
+def test_answer_by_a_clock_that_is_behind_is_not_told_before_its_send() -> None:
+    lines = [StoryLine(AT, 1, "accepted"), StoryLine(AT - timedelta(seconds=1), 1, "answered")]
+
+    assert in_order(lines) == tuple(lines)
