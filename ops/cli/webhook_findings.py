@@ -35,7 +35,7 @@ def webhooks(settings: Settings) -> Iterator[Finding]:
 
 def registration(gateway: TwilioGateway, settings: Settings) -> Finding:
     """Look at what Twilio has."""
-    from ops.webhooks.registration import find_fault
+    from ops.webhooks.registration import advise, find_fault
     from worker.gateway.outcome import Unknown
 
     answer = gateway.fetch_webhook_config()
@@ -44,8 +44,7 @@ def registration(gateway: TwilioGateway, settings: Settings) -> Finding:
         return Finding("webhooks", "doubtful", f"Twilio does not say what is registered: {detail}.")
     fault = find_fault(answer.value, settings.webhook_url)
     if fault:
-        advice = "`outreach webhooks set-up` mends that, with --replace where something else is registered."
-        return Finding("webhooks", "wrong", fault, advice)
+        return Finding("webhooks", "wrong", fault, advise(answer.value, settings.webhook_url))
     return Finding("webhooks", "well", "Twilio tells OUTREACH_WEBHOOK_URL of deliveries and replies.")
 
 

@@ -74,7 +74,7 @@ def status(as_json: options.Json = False) -> None:
 
     Example: outreach webhooks status
     """
-    from ops.webhooks.registration import find_fault
+    from ops.webhooks.registration import advise, find_fault
 
     settings = read_settings()
     settings.require_credentials()
@@ -90,7 +90,7 @@ def status(as_json: options.Json = False) -> None:
     if not settings.webhook_url:
         screen.say("OUTREACH_WEBHOOK_URL is not set, so none of this is ours.")
     elif fault:
-        screen.say(f"{fault} `outreach webhooks set-up` mends that.")
+        screen.say(f"{fault} {advise(config, settings.webhook_url)}")
 
 
 def _ready(settings: "Settings") -> "Settings":

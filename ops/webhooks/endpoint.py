@@ -132,12 +132,14 @@ class _Sparingly:
     """Says each thing once a minute, and how often it was so since: anybody can send what is refused."""
 
     def __init__(self) -> None:
-        self._said_at: dict[str, float] = {}
-        self._times: dict[str, int] = {}
+        self._said_at: dict[tuple[str, object], float] = {}
+        self._times: dict[tuple[str, object], int] = {}
 
     def __call__(self, event: str, **facts: object) -> None:
-        self._times[event] = self._times.get(event, 0) + 1
+        # What is signed and refused speaks of a wrong token or address: it must not be hidden by what anybody sends.
+        thing = (event, facts.get("is_signed"))
+        self._times[thing] = self._times.get(thing, 0) + 1
         now = time.monotonic()
-        if now - self._said_at.get(event, float("-inf")) >= _SAID_EVERY_S:
-            self._said_at[event] = now
-            log.warning(event, times=self._times.pop(event), **facts)
+        if now - self._said_at.get(thing, float("-inf")) >= _SAID_EVERY_S:
+            self._said_at[thing] = now
+            log.warning(event, times=self._times.pop(thing), **facts)

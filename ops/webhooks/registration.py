@@ -41,6 +41,16 @@ def find_fault(config: WebhookConfig, url: str) -> str:
     return f"Twilio does not tell of {' and '.join(missing)}." if missing else ""
 
 
+def advise(config: WebhookConfig, url: str) -> str:
+    """Say which command mends the fault that was found."""
+    command = "set-up --replace" if _is_of_others(config, url) else "set-up"
+    return f"`outreach webhooks {command}` mends that."
+
+
+def _is_of_others(config: WebhookConfig, url: str) -> bool:
+    return bool(config.post_url and config.post_url != url) or config.target not in _TARGETS
+
+
 def make_plan(config: WebhookConfig, url: str, *, replace: bool) -> Plan:
     """Compare what is registered with what should be; filters of others stay.
 
@@ -59,7 +69,7 @@ def make_plan(config: WebhookConfig, url: str, *, replace: bool) -> Plan:
 
 
 def _refuse_strangers(config: WebhookConfig, url: str) -> None:
-    if (config.post_url and config.post_url != url) or config.target not in _TARGETS:
+    if _is_of_others(config, url):
         raise RefusedHereError(
             find_fault(config, url),
             "`outreach webhooks set-up --replace` puts ours in its place; whoever relies on it hears nothing any more then.",

@@ -100,10 +100,12 @@ def test_what_twilio_did_not_sign_is_refused_and_not_heard(call: dict[str, Any])
 
 def test_refusals_are_logged_once_a_minute_without_what_they_hold() -> None:
     with capture_logs() as logs:
-        ask(lambda _: None, *[{"data": REPLY}] * 5)
+        ask(lambda _: None, *[{"data": REPLY}] * 5, signed(REPLY, token="outdated"))
 
-    assert len(logs) == 1
-    assert logs[0]["event"] == "webhooks.refused"
+    assert [(log["event"], log["is_signed"]) for log in logs] == [
+        ("webhooks.refused", False),
+        ("webhooks.refused", True),
+    ]
     assert not any(REPLY[name] in str(logs) for name in ("Author", "Body", "ConversationSid"))
 
 

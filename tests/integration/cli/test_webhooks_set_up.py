@@ -58,7 +58,7 @@ def test_address_of_somebody_else_is_shown_and_stays(
     findings = json.loads(give("doctor", "--json", code=1))
 
     assert f"Another address is registered at Twilio: {URL}." in refused
-    assert f"Another address is registered at Twilio: {URL}." in shown
+    assert f"Another address is registered at Twilio: {URL}. `outreach webhooks set-up --replace`" in shown
     assert ("webhooks", "wrong") in [(one["name"], one["verdict"]) for one in findings]
     assert registered(twilio) == [URL]
     give("webhooks", "set-up", "--replace")
