@@ -42,7 +42,7 @@ def open_table(path: Path) -> "Table":
     try:
         return Table(path)
     except FileNotFoundError:
-        raise _refused(path, "there is no such file", "check the path of the customers' file") from None
+        raise _refused(path, "there is no such file", "check the path") from None
     except IsADirectoryError:
         raise _refused(path, "this is a folder", "name the customers' file in it") from None
     except OSError as error:

@@ -140,9 +140,11 @@ def remove(name: Name, as_json: options.Json = False) -> None:
     """
     from worker.ledger.timetable import Timetable
 
+    if not _NAME.fullmatch(name):
+        raise _unknown(name)
     with open_desk() as desk:
-        if not _NAME.fullmatch(name) or not Timetable(desk.registry).drop_schedule(name).ok:
-            raise _unknown(name)
+        if not Timetable(desk.registry).drop_schedule(name).ok:
+            raise _unknown(name) if desk.registry.find(name) is None else _is_campaign(name, "stop")
     if as_json:
         screen.answer_json({"removed": name})
     else:
@@ -157,6 +159,7 @@ def run_now(name: Name, as_json: options.Json = False) -> None:
     """
     from ops.cli.interrupts import Interrupts
     from ops.cli.run import refuse_without_workers, warn_of_durability
+    from worker.ledger.timetable import Timetable
     from worker.pipeline.nights import describe_night
 
     settings = read_settings()
@@ -164,6 +167,8 @@ def run_now(name: Name, as_json: options.Json = False) -> None:
     if not _NAME.fullmatch(name):
         raise _unknown(name)
     with open_desk(settings) as desk, Interrupts() as interrupts:
+        if Timetable(desk.registry).find_schedule(name) is None and desk.registry.find(name):
+            raise _is_campaign(name, "run")
         refuse_without_workers(desk)
         warn_of_durability(desk)
         desk.heed_results()
@@ -225,6 +230,11 @@ def _key(entry: dict[str, Any]) -> str:
 
 def _unknown(name: str) -> NotFoundError:
     return NotFoundError(f"There is no schedule {name}.", "`outreach schedule list` lists those there are.")
+
+
+def _is_campaign(name: str, command: str) -> NotFoundError:
+    advice = f"Its follow-ups are in the timetable by its definition: `outreach follow-up {command} {name}`."
+    return NotFoundError(f"{name} is a campaign, not a schedule.", advice)
 
 
 # Words ------------------------------------------------------------------------------------------------------

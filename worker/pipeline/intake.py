@@ -332,7 +332,7 @@ def _warned(decision: Decision, what: str, advice: str) -> Decision:
 
 def _unfinished(decision: Decision, other: CampaignInfo) -> UnfinishedError:
     """Two files of one name at work would contact those twice who stand in both and are in neither yet."""
-    what = f"another file of the campaign {decision.campaign.name} is unfinished: {other.id}, with {other.left} rows left"
+    what = f"another file of the campaign {decision.campaign.name} is unfinished: {other.id} (rows left: {other.left})"
     advice = (
         f"let it finish, or end it with `outreach cancel {other.id}`; then this file contacts those whom it has not reached; "
         "`--again` contacts everybody"

@@ -73,3 +73,15 @@ def test_schedule_of_a_folder_or_of_what_is_no_text_is_refused(
 
     assert "is a folder. Name its files" in folder
     assert "not UTF-8" in pattern
+
+
+def test_campaign_that_is_taken_for_a_schedule_is_referred_to_its_follow_ups(
+    give: QuickCommands, outreach: Outreach
+) -> None:
+    settings = load_settings(outreach.environ, None)
+    with wiring.redis_url(settings) as url:
+        fields = {"name": "spring", "definition": "{}", "columns": "[]", "file_sha256": "0" * 64}
+        wiring.build(settings, wiring.connect(url)).registry.create("spring-1", fields)
+
+    assert "`outreach follow-up stop spring-1`" in give("schedule", "remove", "spring-1", code=2)
+    assert "`outreach follow-up run spring-1`" in give("schedule", "run-now", "spring-1", code=2)

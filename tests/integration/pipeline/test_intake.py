@@ -208,7 +208,7 @@ def test_edited_file_is_refused_while_the_earlier_one_is_being_sent(desk: Desk) 
     first = desk.take_in(desk.definition(), desk.customers(3))
     desk.rig.accept(first.campaign_id, 1)
 
-    with pytest.raises(RefusedError, match=f"unfinished: {first.campaign_id}, with 2 rows left"):
+    with pytest.raises(RefusedError, match=rf"unfinished: {first.campaign_id} \(rows left: 2\)"):
         desk.take_in(desk.definition(), desk.customers(4))
 
     assert desk.registry.ids() == [first.campaign_id]
