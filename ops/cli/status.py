@@ -129,7 +129,7 @@ def _print_all(campaigns: list[dict[str, Any]]) -> None:
 def _say_wave(wave: Mapping[str, Any]) -> str:
     state = words.paused(wave) if wave["state"] == "paused" else wave["state"]
     waits = (
-        f"; waiting for {wave['waiting_for']}" if wave["waiting_for"] and wave["state"] != "paused" else ""
+        f"; waiting for: {wave['waiting_for']}" if wave["waiting_for"] and wave["state"] != "paused" else ""
     )
     again = f" for time {wave['time']}" if wave["time"] > 1 else ""
     return f"number {wave['follow_up']}{again}: {state}, {words.counts(wave['counts'])}{waits}"

@@ -107,10 +107,22 @@ def say_how_to_go_on(seen: Mapping[str, Any], *, interrupted: bool) -> None:
         screen.say(f"`outreach retry {campaign_id}` sends those again that are worth it.")
     if seen["state"] == "finished" and seen["is_polled"]:
         awaited = seen["deliveries_awaited"]
-        whose = f"{words.number(awaited)} deliveries and" if awaited else "The"
+        deliveries = "1 delivery" if awaited == 1 else f"{words.number(awaited)} deliveries"
+        whose = f"{deliveries} and the" if awaited else "The"
         screen.say(
             f"{whose} answers are still to come: a worker (`outreach worker`) asks Twilio for them, up to 72 h, or "
             f"Twilio tells them (`outreach webhooks`); `outreach watch {campaign_id}` and `status` show them."
         )
     if counts["needs_review"]:
         screen.say(f"`outreach review {campaign_id}` lists the rows that need a person's look.")
+
+
+def say_next_night(entries: Sequence[Mapping[str, Any]], campaign_id: str) -> None:
+    """Say when the campaign's follow-ups are next looked for, and what it takes: nothing of it runs by itself here."""
+    for entry in entries:
+        if (entry["kind"], entry["name"]) == ("follow-ups", campaign_id):
+            at = "now" if entry["is_due"] else f"on {entry['next_at_utc'][:16].replace('T', ' ')} UTC"
+            screen.say(
+                f"Follow-ups are looked for {at}, where `outreach beat` and `outreach worker` run then; "
+                f"`outreach follow-up preview {campaign_id}` shows who is due."
+            )

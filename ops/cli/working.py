@@ -74,6 +74,7 @@ def work(
     code = summary.report(seen, results, complaint=keeper.complaint, as_json=as_json, code=code)
     if hints:
         summary.say_how_to_go_on(seen, interrupted=interrupted)
+        _say_next_night(desk, campaign_id)
     return code
 
 
@@ -84,7 +85,15 @@ def conclude(desk: Desk, campaign_id: str, *, as_json: bool = False) -> int:
     seen = desk.snapshot(campaign_id)
     code = summary.report(seen, desk.results_path(campaign_id), complaint=keeper.complaint, as_json=as_json)
     summary.say_how_to_go_on(seen, interrupted=False)
+    _say_next_night(desk, campaign_id)
     return code
+
+
+def _say_next_night(desk: Desk, campaign_id: str) -> None:
+    from worker.pipeline.nights import overview
+
+    with contextlib.suppress(RedisUnavailableError):  # the campaign's own end has been told
+        summary.say_next_night(overview(desk.bench)["entries"], campaign_id)
 
 
 @dataclass
