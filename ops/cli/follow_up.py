@@ -62,13 +62,13 @@ def run(
             return
         desk.settings.require_credentials()
         if as_json:  # stdout is for what comes of it
-            screen.say(f"{words.rows(plan.due)} are due for a follow-up")
+            screen.say(f"due for a follow-up: {words.rows(plan.due)}")
         else:
             _show(plan, [], as_json=False)
         if plan.due and not yes and not agrees(f"Send {words.number(plan.due)} follow-ups now?"):
             raise typer.Exit(REFUSED)
         begun = begin(desk.bench, campaign_id, plan.at)
-        what = f"is followed up: {words.rows(begun.rows)}"
+        what = f"begins follow-ups for {words.rows(begun.rows)}; its first messages"
         go_on(desk, campaign_id, what, as_json=as_json, verbose=verbose)
 
 
