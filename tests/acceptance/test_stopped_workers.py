@@ -4,6 +4,7 @@ import signal
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -16,7 +17,7 @@ from zygote import Forked, Zygote
 from worker.ledger.ledger import Ledger
 from worker.ledger.registry import Registry
 from worker.ledger.row import Record
-from worker.ledger.states import IN_DOUBT, State
+from worker.ledger.states import AFTER_END, IN_DOUBT, Delivery, State
 from worker.redis_server import EmbeddedRedis
 from worker.settings import load_settings
 from worker.tasks.command import worker_command
@@ -55,7 +56,17 @@ class Desk:
         return {row: self.ledger.get_row(campaign_id, row).state for row in own}
 
     def records(self, campaign_id: str) -> list[Record]:
-        return [self.ledger.get_row(campaign_id, row).record for row in range(1, ROWS + 1)]
+        """Give how the rows' sends ended: of what is heard of them later others write."""
+        records = [self.ledger.get_row(campaign_id, row).record for row in range(1, ROWS + 1)]
+        return [
+            replace(
+                record,
+                delivery=Delivery.NONE,
+                delivery_code=0,
+                story=tuple(each for each in record.story if each.event not in AFTER_END),
+            )
+            for record in records
+        ]
 
     def rows_of(self, effect: str) -> Counter[int]:
         return Counter(int(each["key"].split(":")[1]) for each in self.simulator.journal(effect))
