@@ -28,7 +28,7 @@ class Installation(Outreach):
 
     def __init__(self, folder: Path, twilio_url: str, zygote: Zygote, name: str, **environ: str) -> None:
         (folder / name).mkdir()
-        self._zygote = zygote
+        self._forks = zygote
         account = f"AC{name.encode().hex():0>32}"
         super().__init__(folder / name, twilio_url, TWILIO_ACCOUNT_SID=account, **environ)
         self.account = account
@@ -42,13 +42,16 @@ class Installation(Outreach):
             self.settings = settings
             self.ledger = Ledger(client, settings.account_tag)
             self.registry = Registry(client, settings.account_tag)
-            yield self
+            try:
+                yield self
+            finally:
+                self._forks.close()  # while somebody else uses Redis: else nobody is left to stop it
         self.close()
 
     def fork(self, *command: str, **environ: str) -> Forked:
         """Start `outreach COMMAND …`, or a worker by its whole command, from warm; what it says goes to `log`."""
         whole = command if command[0] == sys.executable else (*COMMAND, *command)
-        return self._zygote.start(whole, self.environ | environ, cwd=self.folder, log=self.log)
+        return self._forks.start(whole, self.environ | environ, cwd=self.folder, log=self.log)
 
     def said(self) -> str:
         """Give what has been said into `log`."""

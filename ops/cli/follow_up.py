@@ -30,13 +30,17 @@ def preview(campaign_id: options.CampaignId, as_json: options.Json = False) -> N
 
     Example: outreach follow-up preview renewal-reminder-1a2b3c4d5e
     """
+    from worker.ledger.suppression import Suppression
     from worker.ledger.timetable import Timetable
     from worker.pipeline.nights import attendance
 
     with open_desk() as desk:
         plan = _plan(desk, campaign_id)
         missing = attendance(desk.bench, Timetable(desk.registry), needed=True)["missing"]
+        has_list = bool(Suppression(desk.ledger.client, desk.settings.account_tag).count())
     _show(plan, missing, as_json=as_json)
+    if has_list and plan.due and not as_json:
+        screen.say("Those on the do-not-contact list are among them; they are skipped when it is their turn.")
 
 
 @app.command()

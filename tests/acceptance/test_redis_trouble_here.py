@@ -109,6 +109,8 @@ def test_lone_worker_starts_its_killed_redis_again(
             report(f"resumed {elapsed(back_s):.2f} s after Redis was killed")
         twilio.wait_for("message", ROWS, timeout_s=60)
         wait_until(lambda: here.json("status", campaign_id)["state"] == "finished", timeout_s=60)
+        file = here.results / f"{campaign_id}.csv"
+        wait_until(lambda: file.exists() and "pending" not in file.read_text(), timeout_s=60)
 
     assert "redis.started_again" in log.read_text()
     assert told(twilio) == everybody()

@@ -44,10 +44,11 @@ def read_receipts(campaign_id: str, bucket: int, last_ms: int, until_ms: int) ->
             _threads.release()
     except NotFoundError:  # the campaign is gone
         ledger.poll_again(campaign_id, taken, last_ms, None)
-    except OutreachError as error:
+    except OutreachError as error:  # Redis, most likely: it comes again after its lease
         log.warning("receipts.stopped", campaign=campaign_id, error=error.sentence)
     except Exception:
         log.exception("receipts.failed", campaign=campaign_id)
+        ledger.poll_again(campaign_id, taken, last_ms, int(receipts.TROUBLE_S * 1000))
 
 
 def _goes_on() -> bool:

@@ -35,7 +35,7 @@ RESCUE_S = 1.0
 CLOSING_S = 0.5
 RESULTS_S = 1.0
 POLL_S = 0.25
-POLL_LEASE_S = 150.0
+POLL_LEASE_S = 75.0
 """How long a bucket of rows is left to whom it was given to be asked for: its 64 look-ups at the pace, and slow ones among them."""
 POLLS_AHEAD = 8
 """How many buckets are given out at once, and may wait in the broker."""
