@@ -282,6 +282,12 @@ def _die(yard: CrashYard, point: str, *command: str) -> None:
     assert yard.struck_file.exists()
 
 
+def _have_live_worker(yard: CrashYard) -> None:
+    """Have a worker that has shown itself: without one `load` is refused."""
+    yard.have_worker()
+    wait_until(lambda: has_live_workers(yard.registry))
+
+
 def _finish(yard: CrashYard, way: Way, campaign_id: str) -> None:
     yard.wait(lambda: yard.is_over(campaign_id), way, campaign_id, "it did not go on")
     yard.judge(way, campaign_id)
@@ -289,7 +295,7 @@ def _finish(yard: CrashYard, way: Way, campaign_id: str) -> None:
 
 @pytest.mark.parametrize("effect", ["create", "load_rows", "start"])
 def test_load_that_dies_is_completed_by_the_next(yard: CrashYard, effect: str) -> None:
-    yard.have_worker()
+    _have_live_worker(yard)
     yard.write(USUAL)
     _die(yard, f"after {effect}", "load", *yard.installation.files)
     begun = yard.simulator.journal("interaction")
@@ -301,7 +307,7 @@ def test_load_that_dies_is_completed_by_the_next(yard: CrashYard, effect: str) -
 
 
 def test_load_that_dies_while_it_takes_a_refused_file_back_leaves_nothing(yard: CrashYard) -> None:
-    yard.have_worker()
+    _have_live_worker(yard)
     yard.write(Way([number(at) for at in range(1, 80)], []))
     known = set(yard.registry.ids())
     with yard.installation.customers.open("a") as customers:
@@ -348,8 +354,7 @@ def test_update_that_dies_has_taken_effect(yard: CrashYard) -> None:
     yard.stop_worker()
     campaign_id = yard.load(USUAL)
     yard.registry.pause(campaign_id, "operator")
-    yard.have_worker()
-    wait_until(lambda: has_live_workers(yard.registry))
+    _have_live_worker(yard)
     definition = yard.installation.definition
     definition.write_text(definition.read_text().replace("Hello", "Good morning"))
     _die(yard, "after update_definition", "load", *yard.installation.files, "--update")

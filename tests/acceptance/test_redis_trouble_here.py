@@ -98,6 +98,10 @@ def test_lone_worker_starts_its_killed_redis_again(
     with Zygote() as zygote:
         zygote.start(worker_command(8), here.environ, cwd=here.folder, log=log)
         wait_until(lambda: log.exists() and "ready" in log.read_text(), timeout_s=60)
+        # It is ready a moment before it shows itself, and without a worker the load is refused.
+        wait_until(
+            lambda: any(one["sentence"].startswith("1 alive") for one in here.json("doctor")), timeout_s=60
+        )
         campaign_id = here("load", *here.files).stdout.strip()
 
         for sent in (5, 20):
