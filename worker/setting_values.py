@@ -57,6 +57,19 @@ def thread_count(text: str) -> int:
     return int(text)
 
 
+def profile_names(text: str) -> tuple[str, ...]:
+    names = tuple(part.strip() for part in text.split(","))
+    # `…__FILE` and `…__X_FILE` are files that hold a setting's value.
+    if not all(re.fullmatch("(?!(.*-)?file$)[a-z][a-z0-9-]{0,23}", name) for name in names):
+        raise UnusableError(
+            "is not a list of names of a-z, 0-9 and -, at most 24 long, with a letter first and not ending in `file`",
+            "Write like acme,globex-uk.",
+        )
+    if len(set(names)) < len(names):
+        raise UnusableError("names an account twice", "Write each name once.")
+    return names
+
+
 def yes_or_no(text: str) -> bool:
     if text.lower() not in ("yes", "no"):
         raise UnusableError("is neither yes nor no", "Write yes or no.")

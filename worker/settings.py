@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from io import StringIO
 from pathlib import Path
 from typing import Any, Literal
@@ -20,8 +20,12 @@ NO_SECRET = SecretStr("")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    """Hold the settings of this process; what each one means is in `describe_settings`."""
+    """Hold the settings of this process; what each one means is in `describe_settings`.
 
+    `accounts`: the profiles of further accounts, each a whole `Settings`; `profile`: its name, empty for the main account.
+    """
+
+    profile: str = ""
     account_sid: str = ""
     auth_token: SecretStr = NO_SECRET
     api_key: str = ""
@@ -44,6 +48,27 @@ class Settings:
     https_proxy: SecretStr | None = None
     no_proxy: str = ""
     unknown_names: tuple[str, ...] = ()
+    accounts: "tuple[Settings, ...]" = ()
+
+    def of(self, profile: str) -> "Settings":
+        """Give the settings of an account by its profile's name; the main one's is empty.
+
+        Raises: SettingsError where there is none of this name.
+        """
+        found = next((each for each in (self, *self.accounts) if each.profile == profile), None)
+        if found is not None:
+            return found
+        names = ", ".join(each.profile for each in self.accounts)
+        raise SettingsError(
+            f"There is no account `{profile}` in the settings.",
+            f"OUTREACH_ACCOUNTS names {names}; no name means the main account."
+            if names
+            else "Name it in OUTREACH_ACCOUNTS, and set its credentials.",
+        )
+
+    def everyone(self) -> "tuple[Settings, ...]":
+        """List the accounts to serve: the main one, where it has credentials or is the only one, and the profiles."""
+        return (self, *self.accounts) if self.has_credentials or not self.accounts else self.accounts
 
     @property
     def account(self) -> str:
@@ -80,19 +105,24 @@ class Settings:
         """Raise SettingsError, saying which half is missing, unless Twilio can be asked."""
         if self.has_credentials:
             return
-        missing = "TWILIO_AUTH_TOKEN" if self.account_sid and not self.api_key else ""
-        missing = missing or ("TWILIO_API_SECRET" if self.api_key else "")
-        what = f"{missing} is not set" if missing else "There are no credentials for Twilio"
+        end = _ending(self.profile)
+        missing = f"TWILIO_AUTH_TOKEN{end}" if self.account_sid and not self.api_key else ""
+        missing = missing or (f"TWILIO_API_SECRET{end}" if self.api_key else "")
+        whose = f" of the account `{self.profile}`" if self.profile else " for Twilio"
+        what = f"{missing} is not set" if missing else f"There are no credentials{whose}"
         raise SettingsError(
             f"{what}.",
-            "Set TWILIO_ACCOUNT_SID and TWILIO_AUTH_TOKEN, or TWILIO_API_KEY and TWILIO_API_SECRET, "
+            f"Set TWILIO_ACCOUNT_SID{end} and TWILIO_AUTH_TOKEN{end}, or TWILIO_API_KEY{end} and TWILIO_API_SECRET{end}, "
             "in the environment or in .env; `outreach demo` needs none.",
         )
 
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """Describe one setting for people: its variable, meaning, default and an example."""
+    """Describe one setting for people: its variable, meaning, default and an example.
+
+    `of_account`: each profile of an account has its own; `is_handed_on`: where it has none, that of the main account.
+    """
 
     name: str
     field: str
@@ -102,6 +132,8 @@ class Setting:
     default: str = ""
     is_secret: bool = False
     also: str = ""
+    of_account: bool = False
+    is_handed_on: bool = False
 
 
 _MAX_FILE_BYTES = 65_536
@@ -110,21 +142,22 @@ _REDIS = ("redis", "rediss", "unix")
 _LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
 
 _TABLE = (
-    Setting("TWILIO_ACCOUNT_SID", "account_sid", "The account.", "AC" + "0" * 32, values.shaped("AC" + _SID, "AC and 32 hex digits")),
-    Setting("TWILIO_AUTH_TOKEN", "auth_token", "Its token.", "…", SecretStr, is_secret=True),
-    Setting("TWILIO_API_KEY", "api_key", "An API key, in place of the account's token.", "SK" + "0" * 32, values.shaped("SK" + _SID, "SK and 32 hex digits")),
-    Setting("TWILIO_API_SECRET", "api_secret", "The API key's secret.", "…", SecretStr, is_secret=True),
-    Setting("TWILIO_REGION", "region", "Twilio's region.", "ie1", values.shaped("[a-z0-9-]+", "a region like ie1"), "us1"),
-    Setting("TWILIO_EDGE", "edge", "Twilio's edge location.", "dublin", values.shaped("[a-z0-9-]+", "an edge like dublin"), "chosen by Twilio"),
-    Setting("OUTREACH_TWILIO_BASE_URL", "twilio_base_url", "A simulator or proxy in Twilio's place.", "http://127.0.0.1:8080", values.url("http", "https", example="http://127.0.0.1:8080"), "Twilio itself"),
-    Setting("OUTREACH_ACCOUNT_INTERACTIONS_PER_S", "account_interactions_per_s", "Interactions a second that Twilio allows the account, over all campaigns and workers.", "20", values.number_per_s, "20"),
-    Setting("OUTREACH_REDIS_URL", "redis_url", "The Redis to keep campaigns in.", "redis://:password@127.0.0.1:6379/0", values.secret_url(*_REDIS, example="redis://127.0.0.1:6379/0"), "an embedded, durable one under OUTREACH_HOME", is_secret=True),
+    Setting("TWILIO_ACCOUNT_SID", "account_sid", "The account.", "AC" + "0" * 32, values.shaped("AC" + _SID, "AC and 32 hex digits"), of_account=True),
+    Setting("TWILIO_AUTH_TOKEN", "auth_token", "Its token.", "…", SecretStr, is_secret=True, of_account=True),
+    Setting("TWILIO_API_KEY", "api_key", "An API key, in place of the account's token.", "SK" + "0" * 32, values.shaped("SK" + _SID, "SK and 32 hex digits"), of_account=True),
+    Setting("TWILIO_API_SECRET", "api_secret", "The API key's secret.", "…", SecretStr, is_secret=True, of_account=True),
+    Setting("TWILIO_REGION", "region", "Twilio's region.", "ie1", values.shaped("[a-z0-9-]+", "a region like ie1"), "us1", of_account=True),
+    Setting("TWILIO_EDGE", "edge", "Twilio's edge location.", "dublin", values.shaped("[a-z0-9-]+", "an edge like dublin"), "chosen by Twilio", of_account=True),
+    Setting("OUTREACH_TWILIO_BASE_URL", "twilio_base_url", "A simulator or proxy in Twilio's place.", "http://127.0.0.1:8080", values.url("http", "https", example="http://127.0.0.1:8080"), "Twilio itself", of_account=True, is_handed_on=True),
+    Setting("OUTREACH_ACCOUNT_INTERACTIONS_PER_S", "account_interactions_per_s", "Interactions a second that Twilio allows the account, over all campaigns and workers.", "20", values.number_per_s, "20", of_account=True),
+    Setting("OUTREACH_REDIS_URL", "redis_url", "The Redis to keep campaigns in.", "redis://:password@127.0.0.1:6379/0", values.secret_url(*_REDIS, example="redis://127.0.0.1:6379/0"), "an embedded, durable one under OUTREACH_HOME", is_secret=True, of_account=True, is_handed_on=True),
+    Setting("OUTREACH_ACCOUNTS", "accounts", "Further accounts, by names of your own with commas between; the settings of `acme` are TWILIO_ACCOUNT_SID__ACME and so on.", "acme,globex-uk", values.profile_names, "none"),
     Setting("OUTREACH_HOME", "home", "The folder of this installation's state.", "/var/lib/outreach", values.folder, "the platform's data directory"),
     Setting("OUTREACH_RESULTS_DIR", "results_dir", "The folder of the results files; a worker writes them only where it is set.", "results", values.folder, "./results"),
     Setting("OUTREACH_SETTLE_S", "settle_s", "When a row in doubt is looked up, in seconds after the doubt arose.", "2,5,15,45", values.settle_times_s, "2,5,15,45"),
     Setting("OUTREACH_CAUTIOUS", "cautious", "Whether each row is looked up at Twilio before anything is sent for it: yes or no. An older ledger brings this about by itself.", "yes", values.yes_or_no, "no"),
     Setting("OUTREACH_WEBHOOK_URL", "webhook_url", "Where Twilio finds `outreach webhooks serve`, as it is seen from outside.", "https://outreach.example/twilio", values.address_of_webhooks, "none: only polled"),
-    Setting("OUTREACH_WEBHOOK_KEYS", "webhook_keys", "Shared keys of webhooks that Twilio signs with SHA-256, as id=secret, several with commas between; others are signed with the account's token.", "webhooks_sharedkey_1=…", values.secret_pairs, "none", is_secret=True),
+    Setting("OUTREACH_WEBHOOK_KEYS", "webhook_keys", "Shared keys of webhooks that Twilio signs with SHA-256, as id=secret, several with commas between; others are signed with the account's token.", "webhooks_sharedkey_1=…", values.secret_pairs, "none", is_secret=True, of_account=True),
     Setting("OUTREACH_CONCURRENCY", "concurrency", "Threads of a worker.", "64", values.thread_count, "what the pace asks for"),
     Setting("OUTREACH_LOG_LEVEL", "log_level", "The least of what is logged: DEBUG, INFO, WARNING or ERROR.", "INFO", values.one_of(*_LEVELS, fold=str.upper), "INFO"),
     Setting("OUTREACH_LOG_FORMAT", "log_format", "How logs are written: console or json.", "console", values.one_of("console", "json", fold=str.lower), "console"),
@@ -132,6 +165,9 @@ _TABLE = (
     Setting("HTTPS_PROXY", "https_proxy", "The proxy on the way to Twilio.", "http://proxy.example:3128", values.secret_url("http", "https", example="http://proxy.example:3128"), "none", is_secret=True, also="https_proxy"),
     Setting("NO_PROXY", "no_proxy", "Hosts to reach without the proxy.", "localhost,127.0.0.1", str, "none", also="no_proxy"),
 )  # fmt: skip
+
+_OWN_FIELDS = {row.field for row in _TABLE if row.of_account and not row.is_handed_on}
+"""What a profile never has from the main account."""
 
 
 def describe_settings() -> tuple[Setting, ...]:
@@ -159,15 +195,18 @@ def load_settings(environ: Mapping[str, str], dotenv: Path | None) -> Settings:
 
     Raises: SettingsError, naming the variable, what is wrong with it and what to write.
     """
-    in_file = _read_dotenv(dotenv)
-    fields: dict[str, Any] = {}
-    for setting in _TABLE:
-        text = _find(setting, environ)
-        text = _find(setting, in_file) if text is None else text
-        if text:
-            fields[setting.field] = _read(setting, text)
+    sources = (environ, _read_dotenv(dotenv))
+    fields = _read_all(_TABLE, sources)
     fields.setdefault("home", platformdirs.user_data_path("outreach", appauthor=False))
-    return Settings(**fields, unknown_names=_unknown(environ) + _unknown(in_file))
+    names = fields.pop("accounts", ())
+    unknown = tuple(name for source in sources for name in _unknown(source, names))
+    main = Settings(**fields, unknown_names=unknown)
+    shared = {name: value for name, value in fields.items() if name not in _OWN_FIELDS}
+    accounts = tuple(
+        Settings(**shared | _read_all(_settings_of(name), sources), profile=name) for name in names
+    )
+    _refuse_confusion((main, *accounts))
+    return replace(main, accounts=accounts)
 
 
 def make_home(home: Path) -> Path:
@@ -183,6 +222,44 @@ def make_home(home: Path) -> Path:
             "Write a folder that this user may create.",
         ) from error
     return home
+
+
+def _ending(profile: str) -> str:
+    """Give what a profile's variables end with: its name in capitals."""
+    return f"__{profile.upper().replace('-', '_')}" if profile else ""
+
+
+def _settings_of(profile: str) -> tuple[Setting, ...]:
+    """List the settings of a profile, under the names of its variables."""
+    end = _ending(profile)
+    return tuple(replace(row, name=f"{row.name}{end}", also="") for row in _TABLE if row.of_account)
+
+
+def _refuse_confusion(everyone: tuple[Settings, ...]) -> None:
+    """Refuse a profile that can't be told from another account in Redis, or that is of no account at all."""
+    seen: dict[str, str] = {}
+    for one in everyone:
+        if one.profile:
+            one.require_credentials()
+        if not one.account:
+            continue
+        other = seen.setdefault(one.account_tag, one.profile)
+        if other != one.profile:
+            raise SettingsError(
+                f"The account `{one.profile}` is the same as {f'`{other}`' if other else 'the main one'}.",
+                "Keep one of them, so that one pace and one do-not-contact list hold for it.",
+            )
+
+
+def _read_all(table: tuple[Setting, ...], sources: tuple[Mapping[str, str], ...]) -> dict[str, Any]:
+    """Read what is set of a table's settings, by their fields; the first source that has one wins."""
+    fields: dict[str, Any] = {}
+    for setting in table:
+        found = (_find(setting, source) for source in sources)
+        text = next((text for text in found if text is not None), "")
+        if text:
+            fields[setting.field] = _read(setting, text)
+    return fields
 
 
 def _read(setting: Setting, text: str) -> Any:
@@ -248,9 +325,18 @@ def _read_text(path: Path) -> str:
     return content.decode("utf-8-sig").replace("\r\n", "\n").replace("\r", "\n")
 
 
-def _unknown(source: Mapping[str, str]) -> tuple[str, ...]:
-    known = {name for row in _TABLE for name in (row.name, f"{row.name}_FILE")}
-    return tuple(sorted(name for name in source if name.startswith("OUTREACH_") and name not in known))
+def _unknown(source: Mapping[str, str], profiles: tuple[str, ...]) -> tuple[str, ...]:
+    tables = (_TABLE, *(_settings_of(profile) for profile in profiles))
+    known = {name for table in tables for row in table for name in (row.name, f"{row.name}_FILE")}
+    of_accounts = {row.name for row in _TABLE if row.of_account}
+    return tuple(
+        sorted(
+            name
+            for name in source
+            if name not in known
+            and (name.startswith("OUTREACH_") or ("__" in name and name.partition("__")[0] in of_accounts))
+        )
+    )
 
 
 def _reason(error: Exception) -> str:

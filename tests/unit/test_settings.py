@@ -8,6 +8,13 @@ from worker.errors import SettingsError
 from worker.settings import Setting, describe_settings, example_env, load_settings, make_home
 
 ACCOUNT = {"TWILIO_ACCOUNT_SID": "AC" + "1" * 32, "TWILIO_AUTH_TOKEN": "a-token"}
+CREDENTIALS = {
+    "TWILIO_ACCOUNT_SID__ACME": "AC" + "2" * 32,
+    "TWILIO_AUTH_TOKEN__ACME": "acme-token",
+    "TWILIO_API_KEY__GLOBEX_UK": "SK" + "3" * 32,
+    "TWILIO_API_SECRET__GLOBEX_UK": "globex-secret",
+}
+PROFILES = CREDENTIALS | {"OUTREACH_ACCOUNTS": "acme, globex-uk"}
 
 
 def test_nothing_set_gives_the_defaults_of_the_reference() -> None:
@@ -72,9 +79,9 @@ def test_every_name_reads_a_file_too(tmp_path: Path, setting: Setting) -> None:
     example = str(secret) if name == "SSL_CERT_FILE" else setting.example
     secret.write_text(example)
 
-    by_file = load_settings({f"{name}_FILE": str(secret)}, None)
+    by_file = load_settings(CREDENTIALS | {f"{name}_FILE": str(secret)}, None)
 
-    assert by_file == load_settings({name: example}, None)
+    assert by_file == load_settings(CREDENTIALS | {name: example}, None)
 
 
 def test_unreadable_secret_names_its_variable(tmp_path: Path) -> None:
@@ -113,6 +120,12 @@ def test_secret_given_in_two_ways_is_refused(tmp_path: Path) -> None:
         ("OUTREACH_WEBHOOK_URL", "https://outreach.example/#twilio"),
         ("OUTREACH_WEBHOOK_KEYS", "key-1"),
         ("OUTREACH_WEBHOOK_KEYS", "key-1=,"),
+        ("OUTREACH_ACCOUNTS", "Acme"),
+        ("OUTREACH_ACCOUNTS", "acme,,globex"),
+        ("OUTREACH_ACCOUNTS", "acme,acme"),
+        ("OUTREACH_ACCOUNTS", "a" * 25),
+        ("OUTREACH_ACCOUNTS", "file"),
+        ("OUTREACH_ACCOUNTS", "acme,acme-file"),
         ("OUTREACH_CONCURRENCY", "0"),
         ("OUTREACH_CONCURRENCY", "1.5"),
         ("OUTREACH_LOG_LEVEL", "loud"),
@@ -196,6 +209,112 @@ def test_misspelt_setting_is_noticed() -> None:
     settings = load_settings({"OUTREACH_CONCURENCY": "3", "OUTREACH_HOME_FILE": ""}, None)
 
     assert settings.unknown_names == ("OUTREACH_CONCURENCY",)
+
+
+def test_profile_has_settings_of_its_own(tmp_path: Path) -> None:
+    secret = tmp_path / "token"
+    secret.write_text("token-in-a-file\n")
+    dotenv = tmp_path / ".env"
+    dotenv.write_text("OUTREACH_WEBHOOK_KEYS__ACME=key-1=hush\nTWILIO_REGION__GLOBEX_UK=ie1\n")
+    environ = ACCOUNT | PROFILES
+    del environ["TWILIO_AUTH_TOKEN__ACME"]
+    environ["TWILIO_AUTH_TOKEN__ACME_FILE"] = str(secret)
+    environ["OUTREACH_REDIS_URL__ACME"] = "redis://127.0.0.1:2"
+    environ["OUTREACH_ACCOUNT_INTERACTIONS_PER_S__GLOBEX_UK"] = "40"
+
+    settings = load_settings(environ, dotenv)
+
+    assert [one.profile for one in settings.accounts] == ["acme", "globex-uk"]
+    acme, globex = settings.of("acme"), settings.of("globex-uk")
+    assert (acme.account, acme.auth_token.get_secret_value()) == ("AC" + "2" * 32, "token-in-a-file")
+    assert acme.webhook_secrets == {"key-1": "hush"}
+    assert acme.redis_url is not None
+    assert (globex.account, globex.region, globex.account_interactions_per_s) == ("SK" + "3" * 32, "ie1", 40)
+    assert settings.of("").account == ACCOUNT["TWILIO_ACCOUNT_SID"]
+    assert len({one.account_tag for one in settings.everyone()}) == 3
+    assert settings.unknown_names == ()
+
+
+def test_profile_has_of_the_main_account_where_things_are_and_nothing_that_is_its_own(tmp_path: Path) -> None:
+    main = {
+        "TWILIO_REGION": "ie1",
+        "TWILIO_EDGE": "dublin",
+        "OUTREACH_ACCOUNT_INTERACTIONS_PER_S": "40",
+        "OUTREACH_WEBHOOK_KEYS": "key-1=hush",
+        "OUTREACH_TWILIO_BASE_URL": "http://127.0.0.1:1",
+        "OUTREACH_REDIS_URL": "redis://127.0.0.1:2",
+        "OUTREACH_HOME": str(tmp_path),
+        "OUTREACH_SETTLE_S": "1,2",
+    }
+
+    settings = load_settings(ACCOUNT | PROFILES | main, None)
+
+    acme = settings.of("acme")
+    handed_on = (acme.base_url, acme.redis_url, acme.home, acme.settle_s)
+    assert handed_on == (settings.base_url, settings.redis_url, tmp_path, (1.0, 2.0))
+    assert (acme.region, acme.edge, acme.account_interactions_per_s, acme.webhook_secrets) == ("", "", 20, {})
+
+
+def test_main_account_without_credentials_is_not_served_beside_profiles() -> None:
+    assert [one.profile for one in load_settings(PROFILES, None).everyone()] == ["acme", "globex-uk"]
+    assert [one.profile for one in load_settings(ACCOUNT | PROFILES, None).everyone()] == [
+        "",
+        "acme",
+        "globex-uk",
+    ]
+    assert [one.profile for one in load_settings({}, None).everyone()] == [""]
+
+
+@pytest.mark.parametrize(
+    ("environ", "advice"), [(PROFILES, "names acme, globex-uk;"), (ACCOUNT, "in OUTREACH_ACCOUNTS")]
+)
+def test_account_that_is_not_named_is_refused_with_those_there_are(
+    environ: dict[str, str], advice: str
+) -> None:
+    with pytest.raises(SettingsError, match="There is no account `initech`") as refused:
+        load_settings(environ, None).of("initech")
+
+    assert advice in refused.value.advice
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"TWILIO_ACCOUNT_SID": "AC" + "2" * 32}, "`acme` is the same as the main one"),
+        (
+            {"TWILIO_API_KEY__GLOBEX_UK": "", "TWILIO_ACCOUNT_SID__GLOBEX_UK": "AC" + "2" * 32}
+            | {"TWILIO_AUTH_TOKEN__GLOBEX_UK": "t"},
+            "`globex-uk` is the same as `acme`",
+        ),
+        ({"TWILIO_AUTH_TOKEN__ACME": ""}, "TWILIO_AUTH_TOKEN__ACME is not set"),
+        ({"TWILIO_API_SECRET__GLOBEX_UK": ""}, "TWILIO_API_SECRET__GLOBEX_UK is not set"),
+        ({"OUTREACH_ACCOUNTS": "acme,initech"}, "no credentials of the account `initech`"),
+        ({"TWILIO_ACCOUNT_SID__ACME": "AC12"}, "TWILIO_ACCOUNT_SID__ACME, now `AC12`, is not AC and 32"),
+    ],
+)
+def test_accounts_that_cannot_be_served_are_refused(change: dict[str, str], said: str) -> None:
+    with pytest.raises(SettingsError, match=said):
+        load_settings(ACCOUNT | PROFILES | change, None)
+
+
+def test_same_account_at_a_simulator_of_its_own_is_another_one() -> None:
+    other_place = {"OUTREACH_TWILIO_BASE_URL__ACME": "http://127.0.0.1:1"}
+    same_sid = {"TWILIO_ACCOUNT_SID__ACME": ACCOUNT["TWILIO_ACCOUNT_SID"]}
+
+    settings = load_settings(ACCOUNT | PROFILES | same_sid | other_place, None)
+
+    assert settings.of("acme").account == settings.account
+    assert settings.of("acme").account_tag != settings.account_tag
+
+
+def test_setting_of_an_account_that_is_not_named_is_noticed() -> None:
+    wrong = dict.fromkeys(("TWILIO_AUTH_TOKEN__INITECH", "TWILIO_EDGE__acme", "OUTREACH_HOME__ACME"), "x")
+
+    settings = load_settings(
+        PROFILES | wrong | {"TWILIO_REGION__ACME_FILE": "", "TWILIO_WHAT__EVER": "x"}, None
+    )
+
+    assert settings.unknown_names == tuple(sorted(wrong))
 
 
 def test_example_file_names_every_setting_and_is_up_to_date() -> None:
