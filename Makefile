@@ -5,7 +5,7 @@ BIN := .venv/bin
 # a time, because the long ones come first.
 PYTEST := $(BIN)/python -m pytest -n 3 --dist load --maxschedchunk 2
 
-.PHONY: demo test lint unit integration acceptance soak fuzz machine lock clean
+.PHONY: demo test lint unit integration acceptance soak fuzz machine bench bench-full lock clean
 
 demo: .venv/.run        ## a whole campaign against the bundled Twilio simulator
 	@$(BIN)/outreach demo
@@ -39,10 +39,17 @@ fuzz: .venv-fuzz/.done  ## every reader with 1,000 inputs of Hypothesis, then fo
 machine: .venv/.dev     ## let anything happen to the ledger in any order, EXAMPLES times over, each time in other ways
 	MACHINE_EXAMPLES=$(EXAMPLES) $(PYTEST) tests/integration/ledger/test_machine.py
 
+bench: .venv-bench/.done  ## what it costs and how fast it is, into ops/bench/RESULTS.md; under ten minutes
+	.venv-bench/bin/python -m ops.bench
+
+bench-full: .venv-bench/.done  ## the same at full size, a million rows among them
+	.venv-bench/bin/python -m ops.bench --full
+
 lock: .venv/.dev        ## pin again, with hashes; needs `uv`
 	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --extra build pyproject.toml -o requirements.txt
 	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --extra build --extra dev -c requirements.txt pyproject.toml -o requirements-dev.txt
 	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --extra build --extra dev --extra fuzz -c requirements-dev.txt pyproject.toml -o requirements-fuzz.txt
+	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --extra build --extra bench -c requirements-dev.txt pyproject.toml -o requirements-bench.txt
 
 .venv/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "outreach needs Python 3.11 or newer; set PYTHON=/path/to/python3" >&2; exit 2; }
@@ -62,5 +69,11 @@ lock: .venv/.dev        ## pin again, with hashes; needs `uv`
 	.venv-fuzz/bin/python -m pip install -q --disable-pip-version-check --require-hashes -r requirements-fuzz.txt
 	@touch $@
 
+.venv-bench/.done: requirements-bench.txt pyproject.toml .venv/bin/python
+	$(BIN)/python -m venv .venv-bench
+	.venv-bench/bin/python -m pip install -q --disable-pip-version-check --require-hashes -r requirements-bench.txt
+	.venv-bench/bin/python -m pip install -q --disable-pip-version-check --no-build-isolation --no-deps -e .
+	@touch $@
+
 clean:
-	rm -rf .venv .venv-fuzz .mypy_cache .ruff_cache .pytest_cache *.egg-info
+	rm -rf .venv .venv-fuzz .venv-bench .mypy_cache .ruff_cache .pytest_cache *.egg-info

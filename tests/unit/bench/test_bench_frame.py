@@ -1,0 +1,71 @@
+"""The benchmarks' frame runs each in a process of its own, goes on after one that fails, and keeps what was measured."""
+
+import xml.etree.ElementTree as ET
+from pathlib import Path
+
+import pytest
+
+from ops.bench.__main__ import benchmarks, run
+
+ONE = """
+from ops.bench.report import Answer, Chart, Figure, Goal, Series, repeat
+
+def answer(*, full: bool) -> Answer:
+    runs = tuple(repeat(iter((3.0, 1.0, 2.0, 5.0, 4.0)).__next__))
+    line = Series("ours & theirs", (1e4, 1e6), (180.0, 175.5))
+    return Answer(
+        "How long?", "python -m ops.bench one", "Full size." if full else "A small one.",
+        (Figure("a row", "ms", runs),), (Goal("at most 3 ms", is_met=True), Goal("at most 2 ms", is_met=False)),
+        (Chart("one-by-size", "Cost by size", "rows", "bytes a row", (line,), is_x_log=True),),
+    )
+"""
+BROKEN = """
+import no_such_client
+
+def answer(*, full):
+    pass
+"""
+
+
+@pytest.fixture
+def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Make a package of two benchmarks and a module that is none; the first cannot be imported."""
+    folder = tmp_path / "made_up_benchmarks"
+    folder.mkdir()
+    for name, text in (("__init__", ""), ("broken", BROKEN), ("one", ONE), ("helper", "def other(): ...")):
+        (folder / f"{name}.py").write_text(text)
+    monkeypatch.syspath_prepend(tmp_path)
+    return folder.name
+
+
+def test_one_that_fails_is_named_and_the_others_are_kept_with_what_was_measured_before(
+    package: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    results = tmp_path / "results"
+    assert run(["one"], results, full=True, package=package) == []
+    first = (results / "RESULTS.md").read_text()
+
+    failed = run(["broken", "one"], results, full=False, package=package)
+
+    assert failed == ["broken"]
+    told = capfd.readouterr()
+    assert "broken failed" in told.err
+    assert "no_such_client" in told.err
+    assert "a row    1       3    5  ms" in told.out
+    assert "goal NOT met: at most 2 ms" in told.out
+    assert "Full size." in first
+    page = (results / "RESULTS.md").read_text()
+    assert "A small one." in page
+    assert "Full size." not in page
+    assert "| a row | 1 | 3 | 5 | ms | 5 |" in page
+    assert "| at most 2 ms | **no** | [one](#one) |" in page
+    assert "![Cost by size](charts/one-by-size.svg)" in page
+    words = [
+        text.text
+        for text in ET.parse(results / "charts/one-by-size.svg").iter("{http://www.w3.org/2000/svg}text")
+    ]
+    assert {"rows", "bytes a row", "ours & theirs", "10,000", "1,000,000", "200"} <= set(words)
+
+
+def test_benchmarks_are_found_unread(package: str) -> None:
+    assert benchmarks(package) == ["broken", "one"]
