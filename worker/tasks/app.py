@@ -8,7 +8,9 @@ import os
 import sys
 import time
 import warnings
+from collections.abc import Callable
 from contextlib import ExitStack
+from functools import partial
 from threading import Lock
 from typing import Any
 
@@ -18,6 +20,7 @@ from celery.signals import setup_logging, worker_ready, worker_shutdown, worker_
 from celery.worker.consumer.gossip import Gossip
 from celery.worker.consumer.mingle import Mingle
 from kombu.connection import Connection
+from kombu.entity import Queue
 
 from worker import wiring
 from worker.errors import OutreachError
@@ -25,6 +28,7 @@ from worker.ledger.keys import beat_prefix
 from worker.logs import configure_logs, get_logger
 from worker.pipeline.bench import Workbench
 from worker.pipeline.cautious import heed_results
+from worker.settings import Settings
 from worker.tasks.command import PARENT_FD
 from worker.tasks.stopping import Stopping
 
@@ -36,22 +40,15 @@ _SAID_EVERY_S = 60.0
 log = get_logger(__name__)
 
 
-class Parts:
-    """What a process has open: settings, Redis and the workbench; made when first asked for."""
+class Account:
+    """What a process has open of one account; made when first asked for, whatever the others' Redis does meanwhile."""
 
-    def __init__(self) -> None:
-        self._stack = ExitStack()
+    def __init__(self, settings: Settings, url: Callable[[], str]) -> None:
+        self.settings = settings
+        self._url = url
         self._lock = Lock()
         self._bench: Workbench | None = None
         self._hands: Workbench | None = None
-        self._url: str | None = None
-        self.settings = wiring.read_settings()
-
-    def url(self) -> str:
-        """Give the ledger's Redis URL; the embedded server is started where it must be."""
-        if self._url is None:
-            self._url = self._stack.enter_context(wiring.redis_url(self.settings))
-        return self._url
 
     def bench(self) -> Workbench:
         """Give the workbench."""
@@ -60,7 +57,7 @@ class Parts:
                 threads = int(app.conf.worker_concurrency or wiring.DEFAULT_CONCURRENCY)
                 # The tick's threads, and those that ask for deliveries, need some beside those of the rows.
                 connections = threads + 16
-                client = wiring.connect(self.url(), connections=connections)
+                client = wiring.connect(self._url(), connections=connections)
                 bench = wiring.build(self.settings, client, connections=connections)
                 if self.settings.results_dir is not None:
                     heed_results(bench.registry, self.settings.results_dir)
@@ -76,9 +73,44 @@ class Parts:
                 self._hands = wiring.waiting_for_redis(bench, leaves.wait, leaves.is_set)
             return self._hands
 
+
+class Parts:
+    """What a process has open: settings, Redis and a workbench an account, by the account's tag."""
+
+    def __init__(self) -> None:
+        self._stack = ExitStack()
+        self._lock = Lock()
+        self._embedded: str | None = None
+        self.settings = wiring.read_settings()
+        self.accounts = {
+            each.account_tag: Account(each, partial(self.url, each)) for each in self.settings.everyone()
+        }
+
+    def url(self, settings: Settings) -> str:
+        """Give the URL of an account's Redis; the embedded server, which they share, is started where it must be."""
+        with self._lock:
+            if settings.redis_url is not None:
+                return settings.redis_url.get_secret_value()
+            if self._embedded is None:
+                self._embedded = self._stack.enter_context(wiring.redis_url(settings))
+            return self._embedded
+
+    def bench(self, tag: str) -> Workbench:
+        """Give an account's workbench."""
+        return self.accounts[tag].bench()
+
+    def hands(self, tag: str) -> Workbench:
+        """Give the workbench of threads that work on an account's rows."""
+        return self.accounts[tag].hands()
+
     def close(self) -> None:
         """Let go of everything; the embedded server stops with its last user."""
         self._stack.close()
+
+
+def queue_of(tag: str) -> str:
+    """Name an account's queue in the broker: only who has its credentials takes its messages."""
+    return f"{QUEUE}:{tag}"
 
 
 class BrokerConnection(Connection):
@@ -93,7 +125,7 @@ class BrokerConnection(Connection):
 def _make() -> tuple[Celery, Parts]:
     try:
         parts = Parts()
-        broker = wiring.broker_url(parts.url())
+        broker = wiring.broker_url(parts.url(parts.settings))
     except OutreachError as error:
         print(f"outreach: {error}", file=sys.stderr)  # noqa: T201  there is no log yet
         raise SystemExit(error.exit_code) from None
@@ -112,7 +144,8 @@ def _make() -> tuple[Celery, Parts]:
     made.conf.update(
         worker_concurrency=threads,
         worker_pool="threads",
-        task_default_queue=f"{QUEUE}:{parts.settings.account_tag}",
+        task_default_queue=queue_of(next(iter(parts.accounts))),
+        task_queues=[_queue(tag) for tag in parts.accounts],
         task_ignore_result=True,
         task_store_errors_even_if_ignored=False,
         task_acks_late=True,
@@ -142,6 +175,10 @@ def _make() -> tuple[Celery, Parts]:
     return made, parts
 
 
+def _queue(tag: str) -> Queue:
+    return Queue(queue_of(tag), routing_key=queue_of(tag))  # type: ignore[no-untyped-call]
+
+
 def _beat_settings(parts: Parts) -> dict[str, Any]:
     """Give what `celery -A worker.tasks beat` goes by: RedBeat, on the ledger's own Redis, so that one beat acts."""
     timeouts = {"socket_timeout": 15, "socket_connect_timeout": 5}
@@ -153,7 +190,7 @@ def _beat_settings(parts: Parts) -> dict[str, Any]:
         # A beat that stands by asks as often as this whether it is to act.
         "beat_max_loop_interval": 5,
         # Not the broker's form of it: RedBeat's client knows no redis+socket.
-        "redbeat_redis_url": parts.url(),
+        "redbeat_redis_url": parts.url(parts.settings),
         "redbeat_redis_options": timeouts,
         "redbeat_key_prefix": beat_prefix(parts.settings.account_tag),
         # Its default is 25 minutes, in which nobody would take the place of a beat that was killed.
@@ -204,7 +241,7 @@ def _start_upkeep(**_: object) -> None:
     # A thread that wakes for its slot must not wait 5 ms for another's turn to end.
     sys.setswitchinterval(0.001)
     try:
-        upkeep.start(parts.bench(), os.environ.get(PARENT_FD))
+        upkeep.start([account.bench() for account in parts.accounts.values()], os.environ.get(PARENT_FD))
     except OutreachError as error:
         # Celery only logs what a signal's receiver raises: this worker would take rows for ever and do none.
         log.error("worker.cannot_start", error=str(error))  # noqa: TRY400  the sentence says it all

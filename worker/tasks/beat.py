@@ -114,7 +114,16 @@ class PatientScheduler(redbeat.RedBeatScheduler):  # type: ignore[misc]
         self._woke_at = time.monotonic()
 
     def _has_workers(self) -> bool:
-        return any(not wiring.is_gone(owner) for owner in alive_workers(parts.bench()))
+        trouble = None
+        for tag in parts.accounts:
+            try:
+                if any(not wiring.is_gone(owner) for owner in alive_workers(parts.bench(tag))):
+                    return True
+            except RedisUnavailableError as error:  # an account may have one of its own
+                trouble = error
+        if trouble:
+            raise trouble
+        return False
 
     def _revive(self) -> float:
         """Start the embedded Redis again if it has died, and nobody else is there to do so."""

@@ -19,14 +19,15 @@ BEHIND = 9
 """The last of the priorities that kombu has with Redis: a message is taken only where no row's is waiting."""
 
 _threads = BoundedSemaphore(max(1, min(MOST, int(app.conf.worker_concurrency or 1) // SHARE)))
-_in_hand: set[tuple[str, int]] = set()
+_in_hand: set[tuple[str, str, int]] = set()
 _lock = Lock()
 
 
 @app.task(name="read_receipts")  # type: ignore[untyped-decorator]
-def read_receipts(campaign_id: str, bucket: int, last_ms: int, until_ms: int) -> None:
+def read_receipts(tag: str, campaign_id: str, bucket: int, last_ms: int, until_ms: int) -> None:
     """Ask for the deliveries and replies of a bucket of rows, or give it back where enough threads are at it."""
-    ledger, mine, taken = parts.bench().ledger, (campaign_id, bucket), Poll(bucket, last_ms, until_ms)
+    mine, taken = (tag, campaign_id, bucket), Poll(bucket, last_ms, until_ms)
+    ledger = parts.bench(tag).ledger
     try:
         with _lock:
             # A message that was accepted meanwhile makes its bucket due again, while it is still being asked for here.
@@ -37,7 +38,7 @@ def read_receipts(campaign_id: str, bucket: int, last_ms: int, until_ms: int) ->
             ledger.poll_again(campaign_id, taken, last_ms, receipts.SOONEST_MS)
             return
         try:
-            receipts.poll(parts.bench(), campaign_id, taken, _goes_on)
+            receipts.poll(parts.bench(tag), campaign_id, taken, _goes_on)
         finally:
             with _lock:
                 _in_hand.discard(mine)

@@ -15,33 +15,33 @@ log = get_logger(__name__)
 
 
 @app.task(name="send_rows")  # type: ignore[untyped-decorator]
-def send_rows(campaign_id: str, rows: Sequence[int]) -> None:
-    """Give each of `rows` its next step."""
+def send_rows(tag: str, campaign_id: str, rows: Sequence[int]) -> None:
+    """Give each of `rows` its next step; `tag` is the account's."""
     for row in rows:
-        _guarded(campaign_id, row)
+        _guarded(tag, campaign_id, row)
 
 
-def _guarded(campaign_id: str, row: int) -> None:
+def _guarded(tag: str, campaign_id: str, row: int) -> None:
     """One bad row costs one row: what goes wrong with it is logged, and the ledger makes it due again."""
     try:
-        if Stopping.opens or not _give_back(campaign_id, row):
-            send.send_row(parts.hands(), campaign_id, row)
+        if Stopping.opens or not _give_back(tag, campaign_id, row):
+            send.send_row(parts.hands(tag), campaign_id, row)
     except OutreachError as error:
         log.warning("row.stopped", campaign=campaign_id, row=row, error=error.sentence)
     except Exception:
         log.exception("row.failed", campaign=campaign_id, row=row)
 
 
-def _give_back(campaign_id: str, row: int) -> bool:
+def _give_back(tag: str, campaign_id: str, row: int) -> bool:
     """Give a row back that is not opened yet; tell whether it was one."""
-    return parts.bench().ledger.defer_queued(campaign_id, row, 0).ok
+    return parts.bench(tag).ledger.defer_queued(campaign_id, row, 0).ok
 
 
 @app.task(name="reconcile_rows")  # type: ignore[untyped-decorator]
-def reconcile_rows(campaign_id: str, rows: Sequence[int]) -> None:
+def reconcile_rows(tag: str, campaign_id: str, rows: Sequence[int]) -> None:
     """Look up rows whose request went unanswered."""
     try:
-        reconcile(parts.hands(), campaign_id, rows)
+        reconcile(parts.hands(tag), campaign_id, rows)
     except OutreachError as error:
         log.warning("reconcile.stopped", campaign=campaign_id, rows=len(rows), error=error.sentence)
     except Exception:

@@ -21,7 +21,7 @@ from worker.pipeline import closing, rescue
 from worker.pipeline.bench import Workbench
 from worker.pipeline.dispatch import dispatch
 from worker.pipeline.refresh import ResultsRefresher
-from worker.tasks.app import app
+from worker.tasks.app import app, queue_of
 from worker.tasks.command import OPEN_NO_MORE
 from worker.tasks.receipts import BEHIND, read_receipts
 from worker.tasks.send import reconcile_rows, send_rows
@@ -63,9 +63,11 @@ class Upkeep:
     rescued_at: float = 0.0
     opens_from: float = 0.0
     waits: dict[str, str] = field(default_factory=dict)
+    tag: str = field(init=False)
     ticking: threading.Thread = field(init=False)
 
     def __post_init__(self) -> None:
+        self.tag = self.bench.settings.account_tag
         self.ticking = threading.Thread(target=self._tick_loop, name="tick", daemon=True)
 
     def start(self) -> None:
@@ -138,7 +140,7 @@ class Upkeep:
         bench.registry.watch()
         if bench.registry.take_duty("dispatch", bench.owner, int(TICK_S * 900)):
             self.turn += 1
-            with _Outbox(bench.ledger.now_ms) as outbox:
+            with _Outbox(self.tag, bench.ledger.now_ms) as outbox:
                 dispatch(bench, outbox.put, self.turn, opens=Stopping.opens and now >= self.opens_from)
         if now - self.rescued_at >= RESCUE_S:
             self.rescued_at = now
@@ -147,7 +149,7 @@ class Upkeep:
 
     def _rescue(self) -> None:
         bench = self.bench
-        lag_ms = _broker_lag_ms(bench.ledger.now_ms())
+        lag_ms = _broker_lag_ms(self.tag, bench.ledger.now_ms())
         self._for_each_campaign(lambda campaign_id: self._rescue_campaign(campaign_id, lag_ms))
         for owner, facts in bench.registry.workers().items():
             if facts["age_s"] > STALE_WORKER_S or wiring.is_gone(owner):
@@ -177,7 +179,7 @@ class Upkeep:
         bench = self.bench
         if Stopping.opens and bench.registry.take_duty("receipts", bench.owner, int(POLL_S * 900)):
             names = bench.ledger.polling()
-            if names and (room := POLLS_AHEAD - _polls_waiting()) > 0:
+            if names and (room := POLLS_AHEAD - _polls_waiting(self.tag)) > 0:
                 self.polls += 1
                 first = self.polls % len(names)
                 self._give_out([*names[first:], *names[:first]], room)
@@ -187,9 +189,10 @@ class Upkeep:
             taken = self.bench.ledger.take_polls(name, room, int(POLL_LEASE_S * 1000))
             room -= len(taken)
             for poll in taken:
-                asked = (name, poll.bucket, poll.last_ms, poll.until_ms)
+                asked = (self.tag, name, poll.bucket, poll.last_ms, poll.until_ms)
+                how = {"queue": queue_of(self.tag), "priority": BEHIND, "retry": False}
                 with effect("publish"):
-                    read_receipts.apply_async(asked, priority=BEHIND, retry=False, argsrepr="", kwargsrepr="")
+                    read_receipts.apply_async(asked, argsrepr="", kwargsrepr="", **how)
             if room <= 0:
                 return
 
@@ -207,7 +210,8 @@ class Upkeep:
 class _Outbox:
     """Collects a tick's messages and sends them in one batch: a round trip a message would cost the pace."""
 
-    def __init__(self, now_ms: Callable[[], int]) -> None:
+    def __init__(self, tag: str, now_ms: Callable[[], int]) -> None:
+        self._tag = tag
         self._now_ms = now_ms
         self._messages: list[tuple[str, str, list[int]]] = []
 
@@ -226,7 +230,8 @@ class _Outbox:
         with effect("publish"), app.producer_or_acquire() as producer, producer.batch(500):
             for task, campaign_id, rows in self._messages:
                 tasks[task].apply_async(
-                    (campaign_id, rows),
+                    (self._tag, campaign_id, rows),
+                    queue=queue_of(self._tag),
                     producer=producer,
                     retry=False,
                     argsrepr="",
@@ -243,10 +248,10 @@ def _is_dead(owner: str, _facts: object) -> bool:
     return wiring.is_gone(owner)
 
 
-def _broker_lag_ms(now_ms: int) -> int | None:
+def _broker_lag_ms(tag: str, now_ms: int) -> int | None:
     """Tell how long the oldest message in the broker has waited, by Redis's clock; 0: none waits, None: it doesn't say."""
     with app.connection_for_read() as connection:
-        oldest = connection.default_channel.client.lindex(app.conf.task_default_queue, -1)
+        oldest = connection.default_channel.client.lindex(queue_of(tag), -1)
     if oldest is None:
         return 0
     try:
@@ -255,12 +260,12 @@ def _broker_lag_ms(now_ms: int) -> int | None:
         return None
 
 
-def _polls_waiting() -> int:
+def _polls_waiting(tag: str) -> int:
     """Count the buckets in the broker that nobody has begun to ask for."""
     with app.pool.acquire(block=True) as connection:
         channel = connection.default_channel
         try:
-            return int(channel.client.llen(channel._q_for_pri(app.conf.task_default_queue, BEHIND)))
+            return int(channel.client.llen(channel._q_for_pri(queue_of(tag), BEHIND)))
         except (*connection.connection_errors, *connection.channel_errors) as error:
             raise OperationalError(str(error)) from error
 
@@ -268,11 +273,12 @@ def _polls_waiting() -> int:
 _running: list[Upkeep] = []
 
 
-def start(bench: Workbench, parent_fd: str | None) -> None:
-    """Start this worker's tick; with `parent_fd`, end the worker when its parent is gone."""
-    upkeep = Upkeep(bench)
-    _running.append(upkeep)
-    upkeep.start()
+def start(benches: Sequence[Workbench], parent_fd: str | None) -> None:
+    """Start this worker's ticks, one an account; with `parent_fd`, end the worker when its parent is gone."""
+    for bench in benches:
+        upkeep = Upkeep(bench)
+        _running.append(upkeep)
+        upkeep.start()
     watch()
     if parent_fd is not None:
         # In place of Celery's own handler, which would write all stacks to the log.

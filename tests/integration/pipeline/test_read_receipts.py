@@ -22,26 +22,39 @@ def tasks(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> Iterator[ModuleType]:
     ):
         monkeypatch.setenv(name, value)
     from worker.tasks import upkeep  # which reads the settings of its process
-    from worker.tasks.app import parts
+    from worker.tasks.app import Account, parts
 
-    monkeypatch.setattr(parts, "_bench", rig.bench)
-    upkeep.app.control.purge()
+    account = Account(rig.bench.settings, lambda: rig.redis_url)
+    account._bench = rig.bench
+    monkeypatch.setitem(parts.accounts, account.settings.account_tag, account)
+    empty(rig, upkeep)
     yield upkeep
-    upkeep.app.control.purge()
+    empty(rig, upkeep)
 
 
-def given_out(tasks: ModuleType) -> list[tuple[Any, ...]]:
+def tag_of(rig: Rig) -> str:
+    return rig.bench.settings.account_tag
+
+
+def empty(rig: Rig, tasks: ModuleType) -> None:
+    """Leave nothing in the broker."""
+    with tasks.app.connection_for_write() as connection:
+        connection.default_channel.queue_purge(tasks.queue_of(tag_of(rig)))
+
+
+def given_out(rig: Rig, tasks: ModuleType) -> list[tuple[Any, ...]]:
     """Take what waits in the broker, first in first out, and nothing of it stays there."""
     found = []
+    tag = tag_of(rig)
     with tasks.app.connection_for_read() as connection:
         channel = connection.default_channel
-        queue = connection.SimpleQueue(tasks.app.conf.task_default_queue)
-        while tasks._polls_waiting():
+        queue = connection.SimpleQueue(tasks.queue_of(tag))
+        while tasks._polls_waiting(tag):
             message = queue.get(timeout=60)
             found.append(tuple(message.payload[0]))
             message.ack()
         queue.close()
-        assert channel.client.llen(tasks.app.conf.task_default_queue) == 0, "rows wait before them"
+        assert channel.client.llen(tasks.queue_of(tag)) == 0, "rows wait before them"
     return found
 
 
@@ -61,8 +74,8 @@ def test_what_is_due_is_given_out_once_and_asked_for(rig: Rig, tasks: ModuleType
     rig.registry.drop_duty("receipts")
     upkeep._poll()
 
-    asked = given_out(tasks)
-    assert sorted(name for name, *_ in asked) == ["autumn-1", "spring-1"]
+    asked = given_out(rig, tasks)
+    assert sorted(name for _, name, *_ in asked) == ["autumn-1", "spring-1"]
     for arguments in asked:
         tasks.read_receipts.run(*arguments)
     for name in ("autumn-1", "spring-1"):
@@ -81,7 +94,7 @@ def test_no_more_are_given_out_than_may_wait_and_campaigns_take_turns(
         for _ in range(2):  # the second finds no room
             rig.registry.drop_duty("receipts")
             upkeep._poll()
-        ((name, *_),) = given_out(tasks)
+        ((_, name, *_),) = given_out(rig, tasks)
         names.append(name)
 
     assert sorted(names) == ["autumn-1", "spring-1"]
@@ -95,7 +108,7 @@ def test_worker_that_leaves_gives_nothing_out(
 
     tasks.Upkeep(rig.bench)._poll()
 
-    assert given_out(tasks) == []
+    assert given_out(rig, tasks) == []
     assert len(rig.ledger.take_polls("spring-1", 10, 1_000)) == 1
 
 
@@ -107,8 +120,8 @@ def test_bucket_is_given_back_where_enough_threads_are_at_it(
     sent(rig, "spring-1")
     (taken,) = rig.ledger.take_polls("spring-1", 10, 600_000)
     with monkeypatch.context() as busy:
-        busy.setattr(task, "_in_hand", {("spring-1", 0)})
-        task.read_receipts.run("spring-1", taken.bucket, taken.last_ms, taken.until_ms)
+        busy.setattr(task, "_in_hand", {(tag_of(rig), "spring-1", 0)})
+        task.read_receipts.run(tag_of(rig), "spring-1", taken.bucket, taken.last_ms, taken.until_ms)
     assert rig.row().record.delivery is Delivery.NONE
 
     rig.pass_s(receipts.SOONEST_MS / 1000)
@@ -123,7 +136,7 @@ def test_what_is_no_more_there_is_asked_for_no_more(rig: Rig, tasks: ModuleType)
     rig.client.delete(rig.ledger.key("spring-1"))
     rig.bench._loaded.clear()  # it is a second old by now
 
-    tasks.read_receipts.run("spring-1", taken.bucket, taken.last_ms, taken.until_ms)
+    tasks.read_receipts.run(tag_of(rig), "spring-1", taken.bucket, taken.last_ms, taken.until_ms)
 
     assert rig.ledger.polling() == []
 
@@ -139,7 +152,7 @@ def test_trouble_costs_that_bucket_its_lease_and_no_thread(rig: Rig, tasks: Modu
     else:
         rig.client.hset(rig.ledger.key("spring-1", "rw:0"), "5", b"no record")
     try:
-        task.read_receipts.run("spring-1", taken.bucket, taken.last_ms, taken.until_ms)
+        task.read_receipts.run(tag_of(rig), "spring-1", taken.bucket, taken.last_ms, taken.until_ms)
     finally:
         rig.client.config_set("maxmemory", "0")
         rig.client.hdel(rig.ledger.key("spring-1", "rw:0"), "5")

@@ -26,9 +26,19 @@ def upkeep(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> Iterator[ModuleType]:
         monkeypatch.setenv(name, value)
     from worker.tasks import upkeep  # which reads the settings of its process
 
-    upkeep.app.control.purge()
+    empty(rig, upkeep)
     yield upkeep
-    upkeep.app.control.purge()
+    empty(rig, upkeep)
+
+
+def empty(rig: Rig, upkeep: ModuleType) -> None:
+    """Leave nothing in the broker."""
+    with upkeep.app.connection_for_write() as connection:
+        connection.default_channel.queue_purge(upkeep.queue_of(tag_of(rig)))
+
+
+def tag_of(rig: Rig) -> str:
+    return rig.bench.settings.account_tag
 
 
 def test_what_is_wrong_with_one_campaign_costs_the_others_nothing(rig: Rig, upkeep: ModuleType) -> None:
@@ -130,5 +140,5 @@ def test_fault_that_nobody_foresaw_is_not_logged_ten_times_a_second(rig: Rig, up
 
 def publish(rig: Rig, upkeep: ModuleType) -> None:
     """Queue what is due, as a tick does."""
-    with upkeep._Outbox(rig.ledger.now_ms) as outbox:
+    with upkeep._Outbox(tag_of(rig), rig.ledger.now_ms) as outbox:
         upkeep.dispatch(rig.bench, outbox.put, 0)
