@@ -35,7 +35,7 @@ All keys of an account share one hash tag, so that pacing, pair locks and campai
 | `…:later` | ZSET | OPEN or DOUBT row -> due, ms |
 | `…:queued` | ZSET | row in the broker's window -> since, ms |
 | `…:lease` | ZSET | row in hand -> lease's end, ms |
-| `…:out` | STREAM | r row, s state, c code: one entry for every send that ended |
+| `…:out` | STREAM | s state: one entry for every send that ended, but for those cancelled; about the last 20,000 |
 | `…:close` | HASH | Interaction SID -> JSON {row, channel, since, pair, refusals, refused_since}: to be closed |
 | `…:closing` | ZSET | Interaction SID -> next attempt, ms |
 | `…:unclosed` | HASH | Interaction SID -> JSON {row, code, since}: closing it was given up, for Twilio refuses it |

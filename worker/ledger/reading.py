@@ -173,7 +173,7 @@ class LedgerReader:
                 yield record.address_hash
 
     def recent_outcomes(self, campaign_id: str, since_ms: int, most: int = 20_000) -> list[tuple[int, State]]:
-        """Read the sends that ended since `since_ms` (Redis's clock), the newest first: when, and how."""
+        """Read the sends that ended, not cancelled, since `since_ms` (Redis's clock), the newest first: when, and how."""
         found = self.scripts.ask(
             lambda: self.client.xrevrange(self.key(campaign_id, "out"), "+", str(since_ms), count=most)
         )

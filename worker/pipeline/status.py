@@ -167,7 +167,7 @@ def _rate(bench: Workbench, info: CampaignInfo) -> float:
     since_ms = max(began_ms, info.now_ms - int(RATE_WINDOW_S * 1000))
     ended = bench.ledger.recent_outcomes(info.id, since_ms)
     span_s = max(1.0, (info.now_ms - since_ms) / 1000)
-    return round(sum(state is not State.CANCELLED for _, state in ended) / span_s, 2)
+    return round(len(ended) / span_s, 2)
 
 
 def _active(bench: Workbench, info: CampaignInfo) -> Sequence[CampaignInfo]:

@@ -160,7 +160,7 @@ def test_story_is_bounded_and_keeps_its_beginning_and_its_end(rig: LedgerRig) ->
     rig.accept(ID)
 
     record = rig.row(ID).record
-    assert 90 <= len(record.story) <= 98
+    assert 98 <= len(record.story) <= 156
     assert [each.code for each in record.story[:4]] == [0, 10_000, 0, 10_001]
     assert [each.event for each in record.story[-2:]] == [Event.SENDING, Event.ACCEPTED]
     assert record.story[-5].code == 10_149

@@ -116,6 +116,16 @@ def test_row_is_not_retried_while_its_follow_up_needs_review(undelivered: Ledger
     assert undelivered.ledger.new_send(ID, 1, 1).ok
 
 
+@pytest.mark.parametrize("malformed", ["CH123", "x" * 34, "CH" + "g" * 32])
+def test_malformed_conversation_begins_nothing(campaign: LedgerRig, malformed: str) -> None:
+    before = campaign.dump()
+
+    with pytest.raises(Exception, match="SID"):
+        campaign.ledger.begin_wave(WAVE, 1, 1, malformed)
+
+    assert campaign.dump() == before
+
+
 def test_row_that_another_run_has_put_into_another_wave_is_left_to_it(campaign: LedgerRig) -> None:
     campaign.ledger.create_wave(SECOND, "{}")
     assert campaign.ledger.begin_wave(WAVE, 1, 1, latest=1).ok

@@ -12,6 +12,12 @@ CREATED_MS = 1_700_000_000_000
 CREATED = datetime.fromtimestamp(CREATED_MS / 1000, tz=UTC)
 
 
+def _event(event: Event, steps: int, code: int = 0) -> bytes:
+    if code == 0:
+        return bytes((event,)) + steps.to_bytes(4)
+    return bytes((event + 128,)) + steps.to_bytes(4) + code.to_bytes(3)
+
+
 def test_new_record_holds_its_state_address_and_reason() -> None:
     packed = pack_new(State.SKIPPED, b"8 bytes!", Reason.DUPLICATE, 999_999)
 
@@ -23,16 +29,40 @@ def test_new_record_holds_its_state_address_and_reason() -> None:
 
 
 def test_story_is_read_with_times_from_the_campaigns_creation() -> None:
-    event = bytes((Event.OPENING_DEFERRED,)) + (250).to_bytes(4) + (429).to_bytes(3)
+    story = _event(Event.OPENING, 100) + _event(Event.OPENING_DEFERRED, 250, 429) + _event(Event.OPENING, 251)
 
-    (story,) = unpack(pack_new(State.FAILED, bytes(8)) + event, CREATED_MS).story
+    told = unpack(pack_new(State.OPENING, bytes(8)) + story, CREATED_MS).story
 
-    assert (story.event, story.code) == (Event.OPENING_DEFERRED, 429)
-    assert story.at == CREATED + timedelta(seconds=2.5)
+    assert [(each.event, each.code) for each in told] == [
+        (Event.OPENING, 0),
+        (Event.OPENING_DEFERRED, 429),
+        (Event.OPENING, 0),
+    ]
+    assert [each.at - CREATED for each in told] == [timedelta(milliseconds=ms) for ms in (1000, 2500, 2510)]
+
+
+def test_part_of_a_story_has_its_end_and_the_answers_before_and_after() -> None:
+    answered, opted_out = _event(Event.ANSWERED, 1), _event(Event.OPTED_OUT, 9)
+    middle = _event(Event.NEW_SEND, 2) + _event(Event.OPENING_DEFERRED, 3, 429)
+    failed = _event(Event.FAILED, 4, 63016)
+    record = pack_new(State.FAILED, bytes(8))
+
+    parts = [
+        unpack(record + story, CREATED_MS, whole_story=False).story
+        for story in (answered + middle + failed + opted_out, middle + failed, answered + opted_out, b"")
+    ]
+
+    assert [[each.event for each in part] for part in parts] == [
+        [Event.ANSWERED, Event.FAILED, Event.OPTED_OUT],
+        [Event.FAILED],
+        [Event.ANSWERED, Event.OPTED_OUT],
+        [],
+    ]
+    assert parts[0][1].code == 63016
 
 
 def test_ended_row_finished_at_its_last_event() -> None:
-    event = bytes((Event.ACCEPTED,)) + (100).to_bytes(4) + bytes(3)
+    event = _event(Event.ACCEPTED, 100)
 
     assert unpack(pack_new(State.ACCEPTED, bytes(8)) + event, CREATED_MS).finished_at == CREATED + timedelta(
         seconds=1

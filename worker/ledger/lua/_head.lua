@@ -14,8 +14,8 @@ local A = cjson.decode(ARGV[1])
 local FORMAT, HEAD = '>BBBBI3I4c16c16c16c8BI3', 71
 local BUCKET = 64
 local NONE = string.rep('\0', 16)
-local STORY = '>BI4I3'
-local STORY_FIRST, STORY_LAST = 8 * 8, 8 * 90
+local CODED = 128 -- added to an event that a code follows; most have none
+local STORY_FIRST, STORY_SIZE = 8, 784 -- events at the beginning that are always kept; bytes
 local STREAK_LIMIT = 20
 local PAIR_MS = 600000 -- lease of a pair's lock, begun anew whenever its row is held
 local CLOSING_MS = 30000 -- a row whose Interaction is being closed is due again by then; at once when it is closed
@@ -36,6 +36,7 @@ local DELIVERY_EVENT = { [2] = EVENT.DELIVERED, [3] = EVENT.UNDELIVERED, [4] = E
 local SUPPRESSED = 3 -- the Reason of a row whose customer is on the do-not-contact list
 local OPT_OUT = { [21610] = true, [63014] = true } -- Twilio: the customer wants no messages from this sender
 local FIRST_POLL_MS = 1000
+local OUTCOMES = 20000 -- nobody asks for more of the latest
 
 local function now()
   if A.now_ms then return A.now_ms end
@@ -116,20 +117,28 @@ local function save(r)
   redis.call('HSET', key('rw:' .. bucket), field, pack_row(r))
 end
 
+-- An event of the story: what (1 byte), when (4: steps of 10 ms since the campaign's creation) and, where it has one, its code (3).
+local function next_event(story, at) return at + (string.byte(story, at) < CODED and 5 or 8) end
+
 -- The story is bounded: where it is full, what lies between its beginning and its end is dropped.
 local function tell(r, event, code, at_ms)
   local since = math.min(4294967295, math.max(0, math.floor(((at_ms or NOW) - tonumber(CREATED_MS)) / 10)))
-  r.story = r.story .. struct.pack(STORY, event, since, code or 0)
-  if #r.story > STORY_FIRST + STORY_LAST then
-    r.story = string.sub(r.story, 1, STORY_FIRST) .. string.sub(r.story, -(STORY_LAST - 8))
+  local has_code = code and code ~= 0
+  r.story = r.story .. (has_code and struct.pack('>BI4I3', CODED + event, since, code) or struct.pack('>BI4', event, since))
+  while #r.story > STORY_SIZE do
+    local at = 1
+    for _ = 1, STORY_FIRST do at = next_event(r.story, at) end
+    r.story = string.sub(r.story, 1, at - 1) .. string.sub(r.story, next_event(r.story, at))
   end
 end
 
 -- What a row waits for is told once, however often it is looked at meanwhile.
 local function is_told(r, event, code)
-  if event ~= EVENT.WAITING or #r.story == 0 then return false end
-  local last, _, why = struct.unpack(STORY, string.sub(r.story, -8))
-  return last == event and why == code
+  if event ~= EVENT.WAITING or r.story == '' then return false end
+  local last, at = 1, 1
+  while at <= #r.story do last, at = at, next_event(r.story, at) end
+  local what, _, why = struct.unpack('>BI4I3', string.sub(r.story, last) .. '\0\0\0')
+  return what % CODED == event and why == code
 end
 
 -- The do-not-contact list: a contact is asked for under each of its fields, and kept under the first. Where the list is salted,
@@ -194,8 +203,8 @@ local function move(r, to, event, code)
   end
   step()
   if event and not is_told(r, event, code) then tell(r, event, code) end
-  if to >= FIRST_ENDED then
-    redis.call('XADD', key('out'), '*', 'r', int(r.row), 's', int(to), 'c', int(r.code))
+  if to >= FIRST_ENDED and to ~= STATE.CANCELLED then
+    redis.call('XADD', key('out'), 'MAXLEN', '~', OUTCOMES, '*', 's', int(to))
   end
   if to == STATE.ACCEPTED then listen(r) end
 end
@@ -348,12 +357,20 @@ end
 
 -- That the customer has answered is known of the row, not of one send: it stands ahead of the present story.
 local function split_answers(story)
-  local answers, rest = '', ''
-  for at = 1, #story, 8 do
-    local event, one = string.byte(story, at), string.sub(story, at, at + 7)
+  local answers, rest, at = '', '', 1
+  while at <= #story do
+    local event, after = string.byte(story, at), next_event(story, at)
+    local one = string.sub(story, at, after - 1)
     if event == EVENT.ANSWERED or event == EVENT.OPTED_OUT then answers = answers .. one else rest = rest .. one end
+    at = after
   end
   return answers, rest
+end
+local function has_opted_out(answers)
+  for at = 1, #answers, 5 do
+    if string.byte(answers, at) == EVENT.OPTED_OUT then return true end
+  end
+  return false
 end
 
 -- Begin a new send of a row that has ended; the record of the earlier one is kept.

@@ -16,9 +16,7 @@ end
 for i = 0, A.in_all and n - 1 or -1 do
   local r = unpack_row(A.first + i, ARGV[3 + i * 4 + 2])
   count_delivery(r, 1)
-  for at = 1, #r.story, 8 do
-    if string.byte(r.story, at) == EVENT.ANSWERED then redis.call('HINCRBY', BASE, 'answered', 1) end
-  end
+  if split_answers(r.story) ~= '' then redis.call('HINCRBY', BASE, 'answered', 1) end
   if r.state == STATE.ACCEPTED then listen(r) end
 end
 -- What waves sent before the ledger was lost: nobody knows any more which they were, so the row is in none again.

@@ -7,18 +7,13 @@ if not r then return refused() end
 if A.opted_out then suppress(A.contact[1], 'asked for it') end
 if r.state == STATE.INVALID then return refused(r.state) end
 local answers, rest = split_answers(r.story)
-local has_opted_out = false
-for at = 1, #answers, 8 do has_opted_out = has_opted_out or string.byte(answers, at) == EVENT.OPTED_OUT end
-if has_opted_out or (answers ~= '' and not A.opted_out) then return refused('old') end
+if has_opted_out(answers) or (answers ~= '' and not A.opted_out) then return refused('old') end
 if answers == '' then redis.call('HINCRBY', BASE, 'answered', 1) end
 if A.opted_out then redis.call('HINCRBY', BASE, 'opted_out', 1) end
-if r.state >= FIRST_ENDED then
-  tell(r, A.opted_out and EVENT.OPTED_OUT or EVENT.ANSWERED, 0, A.at_ms)
-else -- its last event says what it waits for
-  r.story = answers
-  tell(r, A.opted_out and EVENT.OPTED_OUT or EVENT.ANSWERED, 0, A.at_ms)
-  r.story = r.story .. rest
-end
+local after = ''
+if r.state < FIRST_ENDED then r.story, after = answers, rest end -- its last event says what it waits for
+tell(r, A.opted_out and EVENT.OPTED_OUT or EVENT.ANSWERED, 0, A.at_ms)
+r.story = r.story .. after
 step()
 save(r)
 return { 'ok' }
