@@ -16,7 +16,7 @@ WORKER = Path(worker.__file__).parent
 # How anything leaves a process for good: to Redis, to Twilio, to a file, to the broker.
 OUTWARD = {
     "evalsha", "eval", "register_script", "set", "setex", "hset", "hdel", "hincrby", "sadd", "srem", "zadd", "zrem", "xadd", "rpush",
-    "lpush", "delete", "unlink", "publish", "flushdb", "urlopen", "rename", "replace", "pwrite", "write_text", "write_bytes",
+    "lpush", "delete", "unlink", "publish", "flushdb", "sendall", "rename", "replace", "pwrite", "write_text", "write_bytes",
     "apply_async", "delay", "send_task",
 }  # fmt: skip
 # What is not on a row's way, by file and function, and why no crash there can cost a row or double it.
@@ -31,7 +31,8 @@ ELSEWHERE = {
     ("pacing/pacer.py", "__init__"): "registers, runs nothing",
     ("tasks/beat.py", "_take_lock"): "registers, runs nothing",
     ("tasks/beat.py", "_begin_anew"): "when beat last woke the timetable; what is due stands in the ledger",
-    ("gateway/http.py", "_receive"): "called inside the effect of _exchange",
+    ("gateway/wire.py", "converse"): "called inside the effect of the client's _exchange",
+    ("gateway/deadline.py", "sendall"): "gives it its time",
     (
         "pipeline/results_files.py",
         "replacing",

@@ -1,25 +1,29 @@
-"""Pooled connections that keep to the exchange's deadline and know whether anything was sent."""
+"""Connections to Twilio: made by urllib3, through a proxy where there is one, and kept while they can be trusted."""
 
 from __future__ import annotations
 
 import socket
+import ssl
 from typing import Any
+from urllib.parse import urlsplit
+from urllib.request import proxy_bypass_environment  # type: ignore[attr-defined]
 
-from urllib3 import HTTPConnectionPool, HTTPSConnectionPool
+import urllib3
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.exceptions import ConnectTimeoutError, NameResolutionError, NewConnectionError
+from urllib3.util.connection import is_connection_dropped
 
 from worker.gateway import deadline, exchange
+from worker.gateway.exchange import NotSentError
 
 # A server that closes an idle connection just as a request goes out leaves that request unanswered: leave before it does.
 MAX_IDLE_S = 15.0
 
 
-class _Exchanging(HTTPConnection):
-    """Tell this thread's exchange what happens on the wire."""
+class _Timed(HTTPConnection):
+    """Keep to the deadline of this thread's exchange while connecting."""
 
     idle_since: float = 0.0
-    _is_connecting: bool = False
 
     def _new_conn(self) -> socket.socket:
         current = exchange.last()
@@ -37,67 +41,101 @@ class _Exchanging(HTTPConnection):
         sock.settimeout(max(0.01, budget.left_s()))  # what is left of it is for the TLS handshake
         return sock
 
-    def connect(self) -> None:
-        self._is_connecting = True
-        try:
-            super().connect()
-        finally:
-            self._is_connecting = False
-        exchange.arm(self.sock)
 
-    def request(self, *args: Any, **kwargs: Any) -> None:
-        exchange.arm(self.sock)
-        super().request(*args, **kwargs)
-
-    def send(self, data: Any) -> None:
-        if self.sock is None:
-            self.connect()
-        current = exchange.last()
-        # A proxy's CONNECT is not yet our request.
-        if current is not None and not self._is_connecting:
-            current.about_to_send()
-        super().send(data)
-
-    def getresponse(self) -> Any:
-        current = exchange.last()
-        if current is not None and not self._is_connecting:
-            current.written()
-        return super().getresponse()
-
-
-class TimedHTTPConnection(_Exchanging):
+class TimedHTTPConnection(_Timed):
     """A plain connection."""
 
 
-class TimedHTTPSConnection(_Exchanging, HTTPSConnection):
+class TimedHTTPSConnection(_Timed, HTTPSConnection):
     """A TLS connection."""
 
 
-class _Resting(HTTPConnectionPool):
-    """Close connections that have rested for too long instead of trusting them with a request."""
+class Connections:
+    """Make connections and keep those that rest; any number of threads may share one.
 
-    def _get_conn(self, timeout: float | None = None) -> Any:
-        connection: Any = super()._get_conn(timeout)
-        if connection.sock is not None and exchange.now_s() - connection.idle_since > MAX_IDLE_S:
+    `size`: so many rest at most. `context` None: only plain ones can be made. `proxy`: for https only, and not for hosts in `no_proxy`.
+    """
+
+    def __init__(
+        self,
+        size: int,
+        connect_s: float,
+        context: ssl.SSLContext | None,
+        proxy: urllib3.ProxyManager | None,
+        no_proxy: str,
+    ) -> None:
+        self._size = size
+        self._connect_s = connect_s
+        self._context = context
+        self._proxy = proxy
+        self._no_proxy = no_proxy
+        self._resting: dict[str, list[Any]] = {}
+
+    def take(self, origin: str) -> Any:
+        """Return a connection to `origin` (scheme://host:port): the one that rested least, or a new one.
+
+        Raises: NotSentError, and what urllib3 and the socket raise.
+        """
+        resting = self._resting.setdefault(origin, [])
+        while resting:
+            try:
+                connection = resting.pop()
+            except IndexError:  # another thread took the last one
+                break
+            if exchange.now_s() - connection.idle_since <= MAX_IDLE_S and not is_connection_dropped(
+                connection
+            ):
+                return connection
             connection.close()
+        return self._connect(origin)
+
+    def put(self, origin: str, connection: Any) -> None:
+        """Let a connection rest whose last answer was read to its end."""
+        connection.idle_since = exchange.now_s()
+        resting = self._resting.setdefault(origin, [])
+        if len(resting) < self._size:
+            resting.append(connection)
+        else:
+            connection.close()
+
+    def close(self) -> None:
+        """Close the connections that rest."""
+        for resting in self._resting.values():
+            while resting:
+                resting.pop().close()
+
+    def _connect(self, origin: str) -> Any:
+        connection = self._make(origin)
+        try:
+            connection.connect()
+        except Exception:
+            connection.close()
+            if connection.proxy is not None and not connection.has_connected_to_proxy:
+                raise NotSentError("the proxy could not be used") from None
+            raise
         return connection
 
-    def _put_conn(self, conn: Any) -> None:
-        if conn is not None:
-            conn.idle_since = exchange.now_s()
-        super()._put_conn(conn)
-
-
-class TimedHTTPPool(_Resting):
-    """Plain connections to one host."""
-
-    ConnectionCls = TimedHTTPConnection
-
-
-class TimedHTTPSPool(_Resting, HTTPSConnectionPool):
-    """TLS connections to one host."""
-
-    ConnectionCls = TimedHTTPSConnection
-
-
-POOLS = {"http": TimedHTTPPool, "https": TimedHTTPSPool}
+    def _make(self, origin: str) -> HTTPConnection:
+        parts = urlsplit(origin)
+        host, port = parts.hostname or "", parts.port
+        if parts.scheme == "http":
+            return TimedHTTPConnection(host, port or 80, timeout=self._connect_s)
+        if parts.scheme != "https" or self._context is None:
+            raise NotSentError("the address cannot be used")
+        # `proxy_bypass_environment` reads no environment when it is handed the list.
+        if self._proxy is None or proxy_bypass_environment(parts.netloc, {"no": self._no_proxy}):
+            return TimedHTTPSConnection(host, port or 443, timeout=self._connect_s, ssl_context=self._context)
+        proxy = self._proxy.proxy
+        assert proxy is not None
+        connection = TimedHTTPSConnection(
+            proxy.host or "",
+            proxy.port,
+            timeout=self._connect_s,
+            ssl_context=self._context,
+            proxy=proxy,
+            proxy_config=self._proxy.proxy_config,
+        )
+        connection.set_tunnel(
+            host, port or 443, headers=self._proxy.proxy_headers, scheme=proxy.scheme or "http"
+        )
+        return connection

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import logging
 import re
 import ssl
@@ -9,11 +10,10 @@ from collections.abc import Callable, Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass, field
 from email.utils import parsedate_to_datetime
-from functools import partial
+from functools import cache
 from http.client import HTTPException
 from pathlib import Path
 from urllib.parse import unquote, urlencode, urlsplit
-from urllib.request import proxy_bypass_environment  # type: ignore[attr-defined]
 
 import certifi
 import urllib3
@@ -23,32 +23,28 @@ from urllib3 import exceptions as failures
 
 from worker.effects import effect
 from worker.errors import SettingsError
-from worker.gateway import exchange
-from worker.gateway.connections import POOLS
+from worker.gateway import exchange, wire
+from worker.gateway.connections import Connections
 from worker.gateway.deadline import Deadline, TimedSSLSocket
-from worker.gateway.exchange import ExchangeError, NotSentError, Received, SentError
+from worker.gateway.exchange import Exchange, ExchangeError, NotSentError, Received, SentError
 from worker.gateway.routes import route
 
-# A page of 1,000 Flex tasks is about 4 MB. A few bytes of gzip can unpack to all of it, and as JSON takes 30 times as much.
-MAX_BODY_BYTES = 6 * 1024 * 1024
-
 _EFFECTS = (
-    (re.compile(r"/v1/Interactions"), "post_interaction"),
-    (re.compile(r"/v1/Conversations/CH\w+/Messages"), "post_message"),
-    (re.compile(r"/v1/Interactions/KD\w+/Channels/UO\w+"), "post_closing"),
-    (re.compile(r"/v1/Configuration/Webhooks"), "post_webhooks"),
+    (re.compile(r"https://[^/]+/v1/Interactions"), "post_interaction"),
+    (re.compile(r"https://[^/]+/v1/Conversations/CH\w+/Messages"), "post_message"),
+    (re.compile(r"https://[^/]+/v1/Interactions/KD\w+/Channels/UO\w+"), "post_closing"),
+    (re.compile(r"https://[^/]+/v1/Configuration/Webhooks"), "post_webhooks"),
 )
 
 REASONS: tuple[tuple[type[Exception], str], ...] = (
-    (failures.ProxyError, "the proxy could not be used"),
     (failures.NameResolutionError, "the host name could not be resolved"),
     (failures.NewConnectionError, "the connection was refused"),
     (failures.ConnectTimeoutError, "the connection was not made in time"),
-    (failures.SSLError, "TLS failed"),
     (ssl.SSLError, "TLS failed"),
     (failures.TimeoutError, "no complete answer came in time"),
     (TimeoutError, "no complete answer came in time"),
     (failures.DecodeError, "the answer could not be decoded"),
+    *((kind, "the answer was no HTTP") for kind in wire.BROKEN),
     (Exception, "the connection was cut"),
 )
 
@@ -81,7 +77,7 @@ class PooledHttpClient(HttpClient):  # type: ignore[misc]
         self, options: HttpOptions, clock: Callable[[], float], wall_clock: Callable[[], float]
     ) -> None:
         super().__init__(logging.getLogger(__name__), is_async=False)
-        # urllib3 writes whole URLs, which hold phone numbers, in its debug lines and in one warning.
+        # urllib3 writes hosts in its debug lines, and a proxy's may hold its password.
         logging.getLogger("urllib3").setLevel(logging.ERROR)
         self.clock_skew_s = 0.0
         self._options = options
@@ -89,12 +85,12 @@ class PooledHttpClient(HttpClient):  # type: ignore[misc]
         self._clock = clock
         self._wall_clock = wall_clock
         context = None if self._base_url.startswith("http://") else tls_context(options.ca_file)
-        self._direct = self._pools(urllib3.PoolManager, context)
-        self._proxied = (
-            self._pools(_proxy_manager(options.https_proxy, context), context)
-            if options.https_proxy
-            else None
+        proxy = _proxy(options.https_proxy, context) if options.https_proxy else None
+        self._connections = Connections(
+            options.pool_size, options.connect_s, context, proxy, options.no_proxy
         )
+        self._authorization: dict[tuple[str, str], str] = {}
+        self._date = ""
 
     def request(
         self,
@@ -114,98 +110,92 @@ class PooledHttpClient(HttpClient):  # type: ignore[misc]
             url = f"{url}?{urlencode(params, doseq=True)}"
         all_headers = {**(headers or {}), "Accept-Encoding": "gzip"}
         if auth is not None:
-            all_headers |= urllib3.make_headers(basic_auth=":".join(auth))
-        body = urlencode(data, doseq=True).encode() if data is not None else None
+            all_headers["Authorization"] = self._authorize(auth)
+        body = urlencode(data, doseq=True).encode() if data is not None else b""
         received = self._exchange(method, url, body, all_headers, _effect_of(method, uri))
         return Response(received.status, received.text, received.headers)
 
     def close(self) -> None:
-        """Close the connections that rest in the pools."""
-        self._direct.clear()
-        if self._proxied is not None:
-            self._proxied.clear()
+        """Close the connections that rest."""
+        self._connections.close()
 
-    def _pools(
-        self, manager: Callable[..., urllib3.PoolManager], context: ssl.SSLContext | None
-    ) -> urllib3.PoolManager:
-        pools = manager(num_pools=16, maxsize=self._options.pool_size, block=False, ssl_context=context)
-        pools.pool_classes_by_scheme = POOLS
-        return pools
-
-    def _manager_for(self, url: str) -> urllib3.PoolManager:
-        parts = urlsplit(url)
-        if self._proxied is None or parts.scheme != "https":
-            return self._direct
-        # `proxy_bypass_environment` reads no environment when it is handed the list.
-        is_exempt = proxy_bypass_environment(parts.netloc, {"no": self._options.no_proxy})
-        return self._direct if is_exempt else self._proxied
-
-    def _exchange(
-        self, method: str, url: str, body: bytes | None, headers: dict[str, str], name: str
-    ) -> Received:
+    def _exchange(self, method: str, url: str, body: bytes, headers: dict[str, str], name: str) -> Received:
         current = exchange.begin(Deadline(self._clock, self._options.total_s), name)
         try:
+            origin, request = wire.compose(method, url, headers, body)
             with effect(name) if name else nullcontext():
-                current.received = self._receive(method, url, body, headers)
+                answer = self._converse(origin, request, current)
+            current.received = _received(answer)
         except ExchangeError:
             raise
-        except (failures.HTTPError, HTTPException, OSError, ValueError) as error:
+        except (failures.HTTPError, HTTPException, *wire.BROKEN, OSError, ValueError) as error:
             reason = _reason(error)
             # Not chained: the messages below hold URLs, and those hold phone numbers.
             raise (SentError if current.is_sent else NotSentError)(reason) from None
         self._note_skew(current.received)
         return current.received
 
-    def _receive(self, method: str, url: str, body: bytes | None, headers: dict[str, str]) -> Received:
-        options = self._options
-        response = self._manager_for(url).urlopen(
-            method,
-            url,
-            body=body,
-            headers=headers,
-            redirect=False,
-            retries=False,
-            preload_content=False,
-            timeout=urllib3.Timeout(connect=options.connect_s, read=options.total_s),
-        )
-        content = response.read(MAX_BODY_BYTES + 1)
-        if len(content) > MAX_BODY_BYTES:
-            response.close()
-            raise SentError("the answer was too long to be read")
-        response.release_conn()
-        names = {name.lower(): value for name, value in response.headers.items()}
-        return Received(response.status, names, content.decode("utf-8", errors="replace"))
+    def _converse(self, origin: str, request: bytes, current: Exchange) -> wire.Answer:
+        connection = self._connections.take(origin)
+        try:
+            answer = wire.converse(connection, request, current)
+        except BaseException:
+            connection.close()
+            raise
+        if answer.keeps_alive:
+            self._connections.put(origin, connection)
+        else:
+            connection.close()
+        return answer
+
+    def _authorize(self, auth: tuple[str, str]) -> str:
+        if auth not in self._authorization:
+            self._authorization[auth] = urllib3.make_headers(basic_auth=":".join(auth))["authorization"]
+        return self._authorization[auth]
 
     def _note_skew(self, received: Received) -> None:
+        date = received.headers.get("date", "")
+        if (
+            date == self._date
+        ):  # of the same second: nothing new, and reading it costs more than all other headers
+            return
+        self._date = date
         try:
-            theirs = parsedate_to_datetime(received.headers.get("date", "")).timestamp()
+            theirs = parsedate_to_datetime(date).timestamp()
         except (ValueError, OverflowError):
             return
         # The header is cut to whole seconds: half of one is the best guess at what was cut.
         self.clock_skew_s = theirs + 0.5 - self._wall_clock()
 
 
+def _received(answer: wire.Answer) -> Received:
+    content: bytes | bytearray = answer.content
+    if "content-encoding" in answer.headers:
+        encoding = {"content-encoding": answer.headers["content-encoding"]}
+        packed = urllib3.HTTPResponse(io.BytesIO(content), encoding, preload_content=False)
+        content = packed.read(wire.MAX_BODY_BYTES + 1)
+        if len(content) > wire.MAX_BODY_BYTES:
+            raise SentError("the answer was too long to be read")
+    return Received(answer.status, answer.headers, content.decode("utf-8", errors="replace"))
+
+
 def _effect_of(method: str, uri: str) -> str:
     """Name what a request does at Twilio, as worker/effects.py does; empty for a look-up."""
     if method == "GET":
         return ""
-    path = urlsplit(uri).path
     for shape, name in _EFFECTS:
-        if shape.fullmatch(path):
+        if shape.fullmatch(uri):
             return name
     raise AssertionError("a request with an effect has a name in worker/effects.py")
 
 
 def _reason(error: Exception) -> str:
-    if (
-        isinstance(error, failures.ProtocolError) and len(error.args) > 1
-    ):  # urllib3 wraps what the socket raised
-        error = error.args[1]
     return next(words for kind, words in REASONS if isinstance(error, kind))
 
 
+@cache
 def tls_context(ca_file: Path | None) -> ssl.SSLContext:
-    """Build the one TLS context; reading a bundle takes about 60 ms of CPU, so never one a connection.
+    """Build the one TLS context; reading a bundle takes about 60 ms of CPU, so never one a connection or an account.
 
     Raises: SettingsError if `ca_file` cannot be used.
     """
@@ -222,8 +212,8 @@ def tls_context(ca_file: Path | None) -> ssl.SSLContext:
     return context
 
 
-def _proxy_manager(https_proxy: str, context: ssl.SSLContext | None) -> Callable[..., urllib3.PoolManager]:
-    parts = urlsplit(https_proxy)
+def _proxy(url: str, context: ssl.SSLContext | None) -> urllib3.ProxyManager:
+    parts = urlsplit(url)
     login = f"{unquote(parts.username or '')}:{unquote(parts.password or '')}" if parts.username else None
     headers = urllib3.make_headers(proxy_basic_auth=login)
-    return partial(urllib3.ProxyManager, https_proxy, proxy_headers=headers, proxy_ssl_context=context)
+    return urllib3.ProxyManager(url, proxy_headers=headers, proxy_ssl_context=context)

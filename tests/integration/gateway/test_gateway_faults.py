@@ -148,7 +148,7 @@ def test_request_that_cannot_be_sent_in_time_is_unanswered(serve, gateway_to):
 
 
 def test_answer_without_end_is_given_up(serve, connect, monkeypatch):
-    monkeypatch.setattr("worker.gateway.http.MAX_BODY_BYTES", 1000)
+    monkeypatch.setattr("worker.gateway.wire.MAX_BODY_BYTES", 1000)
     server = serve(answer(200, b"x" * 2000))
 
     outcome = gateway_over(connect(server.url)).create_interaction(RECIPIENT, KEY)

@@ -158,8 +158,7 @@ def test_credentials_go_nowhere_else(url):
 
 def test_base_url_may_end_with_a_slash():
     wire = CannedWire(500, b"")
-    http = http_client("http://sim/")
-    http._direct = wire
+    http = wire.under(http_client("http://sim/"))
 
     gateway_over(http).create_interaction(RECIPIENT, KEY)
 
@@ -168,8 +167,7 @@ def test_base_url_may_end_with_a_slash():
 
 def test_region_and_edge_are_in_the_host_name():
     wire = CannedWire(500, b"")
-    http = http_client("")
-    http._direct = wire
+    http = wire.under(http_client(""))
 
     gateway_over(http, region="ie1", edge="dublin").create_interaction(RECIPIENT, KEY)
 
@@ -180,8 +178,7 @@ def test_environment_of_the_process_does_not_reach_the_sdk(monkeypatch):
     monkeypatch.setenv("TWILIO_REGION", "au1")
     monkeypatch.setenv("TWILIO_EDGE", "sydney")
     wire = CannedWire(500, b"")
-    http = http_client("")
-    http._direct = wire
+    http = wire.under(http_client(""))
 
     gateway_over(http).create_interaction(RECIPIENT, KEY)
 
@@ -200,7 +197,7 @@ def test_secrets_stay_out_of_every_repr():
 
 def test_mistake_before_the_request_is_not_taken_for_an_answer():
     class Broken(CannedWire):
-        def urlopen(self, method, url, **keywords):
+        def converse(self, *arguments):
             raise KeyError("ours")
 
     with pytest.raises(KeyError):
@@ -211,8 +208,8 @@ def test_mistake_before_the_request_is_not_taken_for_an_answer():
 
 def test_unforeseen_failure_after_the_request_went_out_is_unanswered():
     class Failing(CannedWire):
-        def urlopen(self, method, url, **keywords):
-            super().urlopen(method, url, **keywords)
+        def converse(self, *arguments):
+            super().converse(*arguments)
             raise KeyError("a library's")
 
     outcome = Failing(200, b"").gateway().create_interaction(RECIPIENT, KEY)
@@ -225,4 +222,4 @@ def test_unforeseen_failure_after_the_request_went_out_is_unanswered():
 def test_url_that_cannot_be_used_is_deferred():
     outcome = gateway_over(http_client("ftp://nowhere")).create_interaction(RECIPIENT, KEY)
 
-    assert outcome == Deferred(0, None, False, "the connection was cut")
+    assert outcome == Deferred(0, None, False, "the address cannot be used")

@@ -1,0 +1,180 @@
+"""The bytes of requests and answers: nothing breaks out of its line, and no answer is taken for another."""
+
+import pytest
+
+from worker.gateway import wire
+from worker.gateway.exchange import NotSentError
+from worker.gateway.wire import Answer, compose
+
+OK = b"HTTP/1.1 200 OK\r\n"
+
+
+def read(*chunks: bytes) -> Answer:
+    answer = Answer()
+    for chunk in chunks:
+        answer.feed(chunk)
+    return answer
+
+
+def test_request_is_written_in_one_piece():
+    origin, request = compose(
+        "POST", "https://flex-api.twilio.com:444/v1/Interactions?a=b#c", {"Accept": "x"}, b"a=1"
+    )
+
+    assert origin == "https://flex-api.twilio.com:444"
+    assert request == (
+        b"POST /v1/Interactions?a=b HTTP/1.1\r\nHost: flex-api.twilio.com:444\r\n"
+        b"Accept: x\r\nContent-Length: 3\r\n\r\na=1"
+    )
+
+
+def test_form_without_fields_has_a_length_and_a_look_up_has_none():
+    assert b"Content-Length: 0\r\n" in compose("POST", "http://sim/x", {}, b"")[1]
+    assert b"Content-Length" not in compose("GET", "http://sim/x", {}, b"")[1]
+
+
+@pytest.mark.parametrize(
+    ("url", "headers"),
+    [
+        ("http://sim/x HTTP/1.1\r\nX-Smuggled: 1", {}),
+        ("http://sim/x\r\n\r\nGET /y", {}),
+        ("http://sim/a b", {}),
+        ("http://sim/é", {}),
+        ("http://sim/\x7f", {}),
+        ("http://sim/x", {"Accept": "a\r\nX-Smuggled: 1"}),
+        ("http://sim/x", {"Accept\n": "a"}),
+        ("http://sim/x", {"Accept": "é"}),
+    ],
+)
+def test_nothing_breaks_out_of_its_line(url, headers):
+    with pytest.raises(NotSentError, match="cannot be used") as raised:
+        compose("GET", url, headers, b"")
+
+    assert "Smuggled" not in str(raised.value)
+
+
+def test_answer_is_whole_with_its_last_byte_however_it_is_cut():
+    told = OK + b"Content-Length: 5\r\nX-One: a\r\nx-one: b\r\n\r\nhello"
+
+    for cut in range(1, len(told)):
+        answer = read(told[:cut])
+        assert not answer.is_whole
+        answer.feed(told[cut:])
+        assert (answer.is_whole, answer.keeps_alive, answer.status) == (True, True, 200)
+        assert bytes(answer.content) == b"hello"
+        assert answer.headers == {"content-length": "5", "x-one": "a, b"}
+
+
+def test_chunks_are_put_together_and_what_follows_them_is_no_header():
+    answer = read(
+        OK + b"Transfer-Encoding: chunked\r\n\r\n", b"2\r\nhe\r\n3\r\nllo\r\n", b"0\r\nRetry-After: 9\r\n\r\n"
+    )
+
+    assert (answer.is_whole, answer.keeps_alive, bytes(answer.content)) == (True, True, b"hello")
+    assert answer.headers == {"transfer-encoding": "chunked"}
+
+
+@pytest.mark.parametrize("status", [b"204 No Content", b"304 Not Modified"])
+def test_answer_that_never_has_a_body_needs_no_length(status):
+    answer = read(b"HTTP/1.1 " + status + b"\r\nX-One: a\r\n\r\n")
+
+    assert (answer.is_whole, answer.keeps_alive, bytes(answer.content)) == (True, True, b"")
+
+
+def test_word_in_between_is_not_the_answer():
+    answer = read(
+        b"HTTP/1.1 100 Continue\r\nX-One: a\r\n\r\n",
+        b"HTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\n" + OK + b"Content-Length: 2\r\n\r\nhi",
+    )
+
+    assert (answer.is_whole, answer.status, bytes(answer.content)) == (True, 200, b"hi")
+    assert answer.headers == {"content-length": "2"}
+
+
+def test_connection_may_be_offered_another_protocol_but_not_switched_to_it():
+    offered = read(OK + b"Upgrade: h2\r\nConnection: Upgrade\r\nContent-Length: 2\r\n\r\nhi")
+
+    assert (offered.is_whole, bytes(offered.content)) == (True, b"hi")
+    with pytest.raises(wire.BROKEN):
+        read(b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: h2\r\nConnection: Upgrade\r\n\r\nhello")
+
+
+@pytest.mark.parametrize(
+    "surplus",
+    [
+        b"?",
+        b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nX-Two: b\r\n\r\nno",
+        b"HTTP/1.1 101 S\r\nUpgrade: h2\r\nConnection: Upgrade\r\n\r\nx",
+    ],
+)
+def test_what_nobody_asked_for_is_dropped_with_its_connection(surplus):
+    answer = read(OK + b"Content-Length: 2\r\n\r\nhi" + surplus)
+
+    assert (answer.is_whole, answer.keeps_alive, answer.status) == (True, False, 200)
+    assert bytes(answer.content) == b"hi"
+    assert answer.headers == {"content-length": "2"}
+
+
+def test_body_without_a_length_ends_with_its_connection():
+    answer = read(OK + b"\r\nhel", b"lo")
+    assert not answer.is_whole
+
+    answer.feed(b"")
+
+    assert (answer.is_whole, answer.keeps_alive, bytes(answer.content)) == (True, False, b"hello")
+
+
+@pytest.mark.parametrize("head", [OK + b"Connection: close\r\n", b"HTTP/1.0 200 OK\r\n"])
+def test_connection_that_is_to_be_closed_is_not_used_again(head):
+    assert not read(head + b"Content-Length: 2\r\n\r\nhi").keeps_alive
+
+
+@pytest.mark.parametrize(
+    "cut",
+    [
+        b"",
+        b"HT",
+        OK,
+        OK + b"Content-Length: 5\r\n\r\nhell",
+        OK + b"Transfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n",
+        b"HTTP/1.1 100 Continue\r\n\r\n",
+    ],
+)
+def test_answer_that_is_cut_is_none(cut):
+    answer = read(cut) if cut else Answer()
+
+    with pytest.raises(ConnectionError):
+        answer.feed(b"")
+
+
+@pytest.mark.parametrize(
+    "broken",
+    [
+        b"hello\r\n\r\n",
+        b"HTTP/1.1 20 OK\r\n\r\n",
+        b"HTTP/3.9 200 OK\r\n\r\n",
+        OK + b"no colon\r\n\r\n",
+        OK + b"Content-Length: -1\r\n\r\n",
+        OK + b"Content-Length: 1e3\r\n\r\n",
+        OK + b"Content-Length: 99999999999999999999\r\n\r\n",
+        OK + b"Content-Length: 5\r\nContent-Length: 2\r\n\r\nhello",
+        OK + b"Content-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+        OK + b"Transfer-Encoding: chunked\r\n\r\n-1\r\nx\r\n0\r\n\r\n",
+        OK + b"Transfer-Encoding: chunked\r\n\r\n2\r\nhello\r\n0\r\n\r\n",
+    ],
+)
+def test_answer_that_leaves_room_for_doubt_is_none(broken):
+    with pytest.raises(wire.BROKEN):
+        read(broken)
+
+
+def test_head_without_end_is_too_long():
+    answer = read(OK)
+    line = b"X-Long: " + b"x" * 1000 + b"\r\n"
+    read_bytes = 0
+    while read_bytes <= wire.MAX_HEAD_BYTES:
+        assert not answer.is_too_long(read_bytes)
+        answer.feed(line)
+        read_bytes += len(line)
+
+    assert answer.is_too_long(read_bytes)
