@@ -31,6 +31,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import psutil
+
 IMPORTS = (
     *("celery.bin.celery", "celery.bin.worker", "celery.apps.worker", "celery.worker.consumer"),
     *(
@@ -96,6 +98,10 @@ class Forked:
         if self.returncode is None:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(self.pid, number)
+
+    def is_stopped(self) -> bool:
+        """Tell whether a signal has stopped it, and none has let it go on."""
+        return self.returncode is None and psutil.Process(self.pid).status() == psutil.STATUS_STOPPED
 
     def kill(self) -> None:
         """End it at once."""

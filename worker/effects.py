@@ -1,8 +1,9 @@
 """Every effect of a row's way has a name, and a crash point right after it: what is proven about crashes is proven there.
 
 Whoever wants to see a process die at one of these moments writes its name into a file that OUTREACH_CRASH_AT names:
-the first process that comes by takes the file away and dies by SIGKILL, with nothing cleaned up. Only where a simulator
-stands in Twilio's place, and only a process that was started with that variable.
+the first process that comes by takes the file away and dies by SIGKILL, with nothing cleaned up; with `stop ` before the
+name it is stopped there by SIGSTOP, until somebody lets it go on. Only where a simulator stands in Twilio's place, and only
+a process that was started with that variable.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 CRASH_AT = "OUTREACH_CRASH_AT"
+STOP = "stop "
 
 SCRIPTS = Path(__file__).parent / "ledger" / "lua"
 
@@ -78,9 +80,10 @@ def _pass(file: Path, point: str) -> None:
     if point not in points():
         raise AssertionError(f"the effect of `{point}` is not in the table: name it in worker/effects.py")
     try:
-        if file.read_text(encoding="utf-8").strip() != point:
+        asked = file.read_text(encoding="utf-8").strip()
+        if asked.removeprefix(STOP) != point:
             return
         file.rename(f"{file}.struck")
     except FileNotFoundError:  # not armed, or another process was first
         return
-    os.kill(os.getpid(), signal.SIGKILL)
+    os.kill(os.getpid(), signal.SIGSTOP if asked.startswith(STOP) else signal.SIGKILL)

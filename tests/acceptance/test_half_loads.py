@@ -3,7 +3,6 @@
 import signal
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import pytest
@@ -12,7 +11,7 @@ from installation import CELERY, Installation
 from outreach_command import wait_until
 from sheet_files import write_xlsx
 from simulator_process import SimulatorProcess
-from zygote import Zygote
+from zygote import Forked, Zygote
 
 from worker.ledger.states import State
 from worker.pipeline.intake import decide
@@ -66,14 +65,13 @@ def die(one: Installation, point: str, *command: str) -> str:
     return campaign_id
 
 
-@contextmanager
-def held(one: Installation) -> Iterator[None]:
-    """Let nobody change anything meanwhile: a load that is to be struck does not come to its end before."""
-    one.ledger.client.client_pause(60_000, all=False)
-    try:
-        yield
-    finally:
-        one.ledger.client.client_unpause()
+def stop(one: Installation, point: str, *command: str) -> Forked:
+    """Have a command stop at a crash point, until a signal lets it go on."""
+    file = one.folder / "crash"
+    file.write_text(f"stop {point}")
+    stopped = one.fork(*command, OUTREACH_CRASH_AT=str(file))
+    wait_until(stopped.is_stopped, timeout_s=60)
+    return stopped
 
 
 def judge(one: Installation, twilio: SimulatorProcess, campaign_id: str, rows: int) -> None:
@@ -165,25 +163,20 @@ def test_half_load_of_a_file_that_changed_stands_in_nobodys_way_and_can_be_ended
 def test_command_that_is_terminated_while_it_loads_says_how_to_go_on(
     one: Installation, twilio: SimulatorProcess
 ) -> None:
-    rows = 8_000
+    rows = 300
     write(one, "terminated", 10_000, rows)
     campaign_id = name(one)
     ways = (("run", signal.SIGTERM), ("load", signal.SIGHUP), ("run", signal.SIGINT))
     for at, (command, by) in enumerate(ways, start=1):
-        loading = one.fork(command, *one.files)
-        wait_until(lambda at=at: (info := one.registry.find(campaign_id)) and info.loaded > at * 500)
-        with held(one):
-            loading.send_signal(by)
+        loading = stop(one, "after load_rows", command, *one.files)
+        loading.send_signal(by)
+        loading.send_signal(signal.SIGCONT)
 
         assert loading.wait(60) == 3, one.said()
         assert one.said().count("interrupted: the same command again goes on.") == at
         assert one.info(campaign_id).stands == "loading"
 
-    killed = one.fork("load", *one.files)
-    wait_until(lambda: one.info(campaign_id).loaded > 5_000)
-    with held(one):
-        killed.kill()
-        assert killed.wait(60) == -signal.SIGKILL
+    die(one, "after load_rows", "load", *one.files)
     assert one.info(campaign_id).stands == "loading"
     assert not effects(twilio, campaign_id)
     assert one.fork("load", *one.files).wait(60) == 0, one.said()
