@@ -52,6 +52,8 @@ class Looks:
 
 
 LOOKS = Looks()
+# An encoder that is made once: `json.dumps` would make one for each row.
+_in_json = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,8 +94,7 @@ class Ledger(Receipts, Waves):
         for at, row in enumerate(rows):
             state = str(row.record[0])
             counts[state] = counts.get(state, 0) + 1
-            note = json.dumps(row.note, ensure_ascii=False) if row.note else ""
-            rest += (at, json.dumps(row.cells, ensure_ascii=False, separators=(",", ":")), row.record, note)
+            rest += (at, _in_json(row.cells), row.record, _in_json(row.note) if row.note else "")
         waved = {str(first + at): row.follow_ups + 1 for at, row in enumerate(rows) if row.follow_ups}
         args = {"first": first, "counts": counts, "in_all": in_all or None, "waved": waved or None}
         return self.scripts.run("load_rows", (self.key(campaign_id),), rest, **args)

@@ -1,4 +1,7 @@
-"""Load a customers' file into the ledger in one streamed pass, 64 rows at a time, and start the campaign."""
+"""Load a customers' file into the ledger in one streamed pass, 64 rows at a time, and start the campaign.
+
+Reading and checking go on in one thread, writing in another.
+"""
 
 from __future__ import annotations
 
@@ -25,6 +28,7 @@ from worker.ledger.row import NO_HASH, pack_new
 from worker.ledger.states import Reason, State
 from worker.ledger.suppression import Suppression, contact
 from worker.pipeline.rebuild import EarlierResults
+from worker.pipeline.writing import Writer
 
 Progress: TypeAlias = Callable[[int, int], None]
 """Called with the rows and, nearly, the bytes of the file read so far."""
@@ -105,19 +109,26 @@ def load_file(
             created = registry.create(campaign_id, rebuilt, seen=earlier.seen, created_ms=earlier.created_ms)
         loaded.joined = not created.ok
         there = registry.get(campaign_id).loaded
+
+        def write(bucket: list[CheckedRow]) -> None:
+            nonlocal there
+            listed = _find_suppressed(bucket, None if earlier else suppression)
+            loaded.suppressed += sum(listed)
+            rows = [_load_row(row, is_listed) for row, is_listed in zip(bucket, listed, strict=True)]
+            if earlier is not None:
+                rows = [earlier.take(row, checked) for row, checked in zip(bucket, rows, strict=True)]
+            if bucket[-1].number > there:
+                in_all = earlier.rows if earlier else 0
+                there = _load_bucket(ledger, campaign_id, bucket[0].number, rows, in_all)
+
         try:
-            for bucket in _buckets(check_rows(compiled, table, seen)):
-                first = loaded.rows + 1
-                loaded.see(bucket)
-                listed = _find_suppressed(bucket, None if earlier else suppression)
-                loaded.suppressed += sum(listed)
-                rows = [_load_row(row, is_listed) for row, is_listed in zip(bucket, listed, strict=True)]
-                if earlier is not None:
-                    rows = [earlier.take(row, checked) for row, checked in zip(bucket, rows, strict=True)]
-                if loaded.rows > there:
-                    there = _load_bucket(ledger, campaign_id, first, rows, earlier.rows if earlier else 0)
-                if progress is not None:
-                    progress(loaded.rows, loaded.size)
+            with Writer(write) as writer:
+                for bucket in _buckets(check_rows(compiled, table, seen)):
+                    loaded.see(bucket)
+                    writer.put(bucket)
+                    if progress is not None:
+                        progress(loaded.rows, loaded.size)
+                writer.finish()
             _refuse_changed(path, before)
             if earlier is None:
                 _refuse_empty(path, loaded, len(contacted or ()))

@@ -7,11 +7,15 @@ local loaded = number('loaded')
 local bucket, field = place(A.first)
 local n = tonumber(ARGV[2])
 if campaign('state') ~= 'loading' or loaded ~= A.first - 1 or field ~= '0' or n > BUCKET then return refused(int(loaded)) end
-for i = 0, n - 1 do
-  local at = 3 + i * 4
-  redis.call('HSET', key('in:' .. bucket), ARGV[at], ARGV[at + 1])
-  redis.call('HSET', key('rw:' .. bucket), ARGV[at], ARGV[at + 2])
+local cells, records = {}, {}
+for at = 3, 2 + n * 4, 4 do
+  cells[#cells + 1], cells[#cells + 2] = ARGV[at], ARGV[at + 1]
+  records[#records + 1], records[#records + 2] = ARGV[at], ARGV[at + 2]
   if ARGV[at + 3] ~= '' then redis.call('HSET', key('nt:' .. bucket), ARGV[at], ARGV[at + 3]) end
+end
+if n > 0 then
+  redis.call('HSET', key('in:' .. bucket), unpack(cells))
+  redis.call('HSET', key('rw:' .. bucket), unpack(records))
 end
 for i = 0, A.in_all and n - 1 or -1 do
   local r = unpack_row(A.first + i, ARGV[3 + i * 4 + 2])

@@ -1,0 +1,54 @@
+"""Write buckets of rows into the ledger, in their order, while the next ones are read and checked."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from types import TracebackType
+
+from campaigns.check import CheckedRow
+
+_AHEAD = 4
+
+
+class Writer:
+    """One thread that takes the buckets as they come: it waits for Redis and its disk, and the reader need not.
+
+    So few wait for it that memory stays flat. What went wrong with a bucket is raised by a later call, or at the latest by
+    `finish`, and no bucket after it is written. Whichever way the context is left, the thread has ended then.
+    """
+
+    def __init__(self, write: Callable[[list[CheckedRow]], object]) -> None:
+        self._write = write
+        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="load")
+        self._waiting: deque[Future[None]] = deque()
+        self._has_failed = False
+
+    def __enter__(self) -> Writer:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._thread.shutdown(wait=True)
+
+    def put(self, bucket: list[CheckedRow]) -> None:
+        """Have a bucket written; waits where too many are waiting already."""
+        if len(self._waiting) >= _AHEAD:
+            self._waiting.popleft().result()
+        self._waiting.append(self._thread.submit(self._take, bucket))
+
+    def finish(self) -> None:
+        """Wait until all is written."""
+        while self._waiting:
+            self._waiting.popleft().result()
+
+    def _take(self, bucket: list[CheckedRow]) -> None:
+        if self._has_failed:
+            return
+        try:
+            self._write(bucket)
+        except BaseException:
+            self._has_failed = True
+            raise
