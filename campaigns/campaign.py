@@ -53,11 +53,12 @@ class MessageRules(_Part):
 
 
 class Pacing(_Part):
-    """This campaign's own ceilings; the account's stand in the settings."""
+    """This campaign's own ceilings, and its rank among the account's campaigns; the account's pace stands in the settings."""
 
     interactions_per_second: _Positive | None = None
     messages_per_second: _Positive | None = None
     max_attempts: Annotated[int, pydantic.Field(ge=1, le=100)] = 5
+    priority: Annotated[int, pydantic.Field(ge=-10, le=10)] = 0
 
 
 class Window(_Part):

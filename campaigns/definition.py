@@ -273,8 +273,8 @@ def _wanted(kind: str, path: list[str], example: str) -> str:
     if kind in ("greater_than", "finite_number"):
         return f"a number greater than 0, such as {path[-1]} = 20"
     if kind in ("greater_than_equal", "less_than_equal"):
-        most = 10 if path[-1] == "max" else 100
-        return f"a whole number from 1 to {most}, such as {path[-1]} = 5"
+        least, most = {"max": (1, 10), "priority": (-10, 10)}.get(path[-1], (1, 100))
+        return f"a whole number from {least} to {most}, such as {path[-1]} = 5"
     if kind.startswith(("int", "float")):
         whole = "whole " if kind.startswith("int") else ""
         return f"a {whole}number without quotes, such as {path[-1]} = 5"

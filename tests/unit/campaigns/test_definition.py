@@ -42,6 +42,7 @@ content_sid = "{CONTENT_SID}"
 interactions_per_second = 20
 messages_per_second = 0.5
 max_attempts = 5
+priority = -3
 [window]
 from = "08:00"
 until = "21:00"
@@ -60,6 +61,7 @@ def test_every_key_is_read() -> None:
     assert found.message.variables == {"1": "{{ first_name }}", "2": "{{ due_date }}"}
     assert found.pacing.interactions_per_second == 20
     assert found.sender_messages_per_s == 0.5
+    assert found.pacing.priority == -3
     assert found.window is not None
     assert (found.window.from_, found.window.timezone) == ("08:00", "{{ tz }}")
 
@@ -69,6 +71,7 @@ def test_what_is_not_set_has_its_default() -> None:
 
     assert (found.pair_busy, found.pair_wait_max_s, found.pacing.max_attempts) == ("skip", 86_400, 5)
     assert (found.default_region, found.window, found.message.author) == (None, None, "system")
+    assert found.pacing.priority == 0
     assert found.sender_messages_per_s == 80
     assert campaign(SMS).sender_messages_per_s is None
 
@@ -171,6 +174,9 @@ def change(old: str, new: str, text: str = SMS) -> list[str]:
         ("[message]", "[pacing]\ninteractions_per_second = 0\n[message]", "a number greater than 0"),
         ("[message]", '[pacing]\ninteractions_per_second = "20"\n[message]', "a number without quotes"),
         ("[message]", "[pacing]\nmax_attempts = 0\n[message]", "from 1 to 100"),
+        ("[message]", "[pacing]\npriority = 11\n[message]", "a whole number from -10 to 10"),
+        ("[message]", "[pacing]\npriority = -11\n[message]", "a whole number from -10 to 10"),
+        ("[message]", '[pacing]\npriority = "high"\n[message]', "a whole number without quotes"),
         ("[message]", "[pacing]\nmax_attempts = true\n[message]", "max_attempts is true"),
         (
             "[message]",
