@@ -33,7 +33,7 @@ from worker.pacing.pacer import Pacer
 from worker.pipeline import receipts
 from worker.pipeline.bench import Workbench
 from worker.pipeline.closing import close_some
-from worker.pipeline.dispatch import dispatch
+from worker.pipeline.dispatch import Dispatcher
 from worker.pipeline.reconcile import reconcile_rows
 from worker.pipeline.rescue import rescue
 from worker.pipeline.send import send_row
@@ -154,7 +154,7 @@ class Rig:
         self.home = home
         self.redis_url = redis_url
         self._clients: list[redis.Redis] = []
-        self._turn = 0
+        self._dispatchers: dict[str, Dispatcher] = {}
         self.published: list[tuple[str, str, list[int]]] = []
         self.dead: set[str] = set()
         self.errors: list[OutreachError] = []
@@ -247,10 +247,9 @@ class Rig:
     def dispatch(self, bench: Workbench | None = None) -> list[tuple[str, str, list[int]]]:
         """Queue what is due; what was published."""
         found: list[tuple[str, str, list[int]]] = []
-        self._turn += 1
-        dispatch(
-            bench or self.bench, lambda *task: found.append((task[0], task[1], list(task[2]))), self._turn
-        )
+        worker = bench or self.bench
+        dispatcher = self._dispatchers.setdefault(worker.owner, Dispatcher(worker))
+        dispatcher.dispatch(lambda *task: found.append((task[0], task[1], list(task[2]))))
         self.published += found
         return found
 

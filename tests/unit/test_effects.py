@@ -28,6 +28,7 @@ ELSEWHERE = {
     ("ledger/registry.py", "drop_duty"): "as above",
     ("ledger/registry.py", "write_trouble"): "only asks whether anything can be written",
     ("ledger/scripts.py", "evaluate"): "called inside the effect of the same function",
+    ("ledger/standings.py", "read"): "changes nothing",
     ("pacing/pacer.py", "__init__"): "registers, runs nothing",
     ("tasks/beat.py", "_take_lock"): "registers, runs nothing",
     ("tasks/beat.py", "_begin_anew"): "when beat last woke the timetable; what is due stands in the ledger",

@@ -19,7 +19,7 @@ All keys of an account share one hash tag, so that pacing, pair locks and campai
 | `o:{tag}:tt:<entry>:nights` | LIST | JSON of the nights that ended, the newest first; the last 60 |
 | `o:{tag}:tt:<entry>:taken` | HASH | SHA-256 of a customers' file -> JSON {file, stamp, night_ms, campaign}: taken once |
 | `o:{tag}:beat:…` | - | RedBeat's own; `o:{tag}:beat::lock` (PX 25 s) is there while a beat acts |
-| `o:{tag}:c:<id>` | HASH | the campaign: state, definition, columns, counts `n<state>`, `d<delivery>`, `dc<code>`, `answered`, `opted_out`, `seq`, `born`, `cautious`, `cursor`, `loaded`, `follow_ups`, … |
+| `o:{tag}:c:<id>` | HASH | the campaign: state, definition, columns, counts `n<state>`, `d<delivery>`, `dc<code>`, `answered`, `opted_out`, `seq`, `born`, `cautious`, `cursor`, `loaded`, `queued_n` (rows put into the window so far), `slots` (those that took one of the account's pace), `follow_ups`, … |
 | `o:{tag}:c:<id>.f<n>-<t>` | HASH | a wave: the n-th follow-up for the t-th time; its other keys as a campaign's, but for `in`, which is the campaign's |
 | `…:in:<bucket>` | HASH | field row-in-bucket -> JSON list of the customer's cells |
 | `…:rw:<bucket>` | HASH | field -> packed record, see `row.py`; 64 rows a bucket, so that Redis keeps it as a listpack |

@@ -138,9 +138,12 @@ class Ledger(Receipts, Waves):
         version: int = 1,
         looks: Looks = LOOKS,
         contact: Sequence[str] = (),
+        *,
+        paced: bool = True,
     ) -> Reply:
         """Claim a queued row before its Interaction is asked for; refused with the reason (`paused`, `pair`, …).
 
+        `paced`: with a slot of the account's pace, which counts when the campaigns share it.
         `version`: of the definition that the row is opened with, and finished with. Refused with `cautious` it is in doubt
         now: looked up before anything is asked for. Refused with `suppressed` it is SKIPPED: one of the fields of `contact`
         is on the do-not-contact list.
@@ -153,6 +156,7 @@ class Ledger(Receipts, Waves):
         }
         args |= {"pair_ms": PAIR_LEASE_MS, "again_ms": AGAIN_MS, "version": version}
         args |= {"pair_code": int(Reason.PAIR_IN_HAND), "contact": list(contact) or None}
+        args["paced"] = paced or None
         args |= looks.arguments()
         return self.scripts.run("claim_opening", (self.key(campaign_id), pair_key), **args)
 

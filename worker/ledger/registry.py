@@ -15,6 +15,7 @@ from worker.errors import NotFoundError, RedisUnavailableError
 from worker.ledger import keys
 from worker.ledger.floors import Floors
 from worker.ledger.scripts import Reply, Scripts
+from worker.ledger.standings import Standing, read_standings
 from worker.ledger.states import IN_DOUBT, IN_FLIGHT, STATUS_WORDS, Delivery, State, status_word
 from worker.redis_calls import Ask, ask_once
 
@@ -264,6 +265,10 @@ class Registry:
             opted_out=int(texts.get("opted_out", 0)),
             has_follow_ups_stopped=texts.get("follow_ups") == "stopped",
         )
+
+    def standings(self) -> list[Standing]:
+        """Read how all active campaigns stand that have anything to be queued, in the window, or in doubt."""
+        return read_standings(self.scripts, self.prefix)
 
     def get(self, campaign_id: str) -> CampaignInfo:
         """Read a campaign.

@@ -61,13 +61,22 @@ class Wait:
 
 @dataclass(frozen=True, slots=True)
 class BucketState:
-    """Say how a bucket stands: the pace in force, slots taken ahead, and why it is slower than configured."""
+    """Say how a bucket stands: the pace in force, slots taken ahead, and why it is slower than configured.
+
+    `reserved_ahead_ms`: until the latest slot that was taken; negative: since then.
+    """
 
     bucket: Bucket
     per_s: float
     reserved_ahead_ms: int
     blocked_ms: int
     why: str
+
+    def slots_within(self, seconds: float) -> int:
+        """Count the slots that nobody has taken yet of the next so many seconds."""
+        interval_s = (1 + MARGIN_S) / self.per_s
+        free_in_s = max(0.0, self.blocked_ms / 1000, self.reserved_ahead_ms / 1000 + interval_s)
+        return 0 if free_in_s > seconds else int((seconds - free_in_s) / interval_s) + 1
 
 
 class Pacer:

@@ -1,7 +1,7 @@
 -- Look at buckets without taking anything.
 --
 -- KEYS: the buckets. ARGV: none.
--- Returns: for each {share of the configured pace, us reserved ahead, us blocked from now on, why or ''}, as strings.
+-- Returns: for each {share of the configured pace, us until the latest slot (negative: since), us blocked from now on, why or ''}, as strings.
 
 local now_us = now_in_us()
 local seen = {}
@@ -12,7 +12,7 @@ for n, key in ipairs(KEYS) do
   if blocked_us > 0 then why = 'retry_after' elseif bucket.share < 1 then why = '429' end
   seen[n] = {
     string.format('%.6f', bucket.share),
-    whole(math.max(0, (bucket.last_us or 0) - now_us)),
+    whole((bucket.last_us or 0) - now_us),
     whole(blocked_us),
     why,
   }

@@ -1,19 +1,18 @@
-"""Keeps the broker's window filled: due rows, no more than the pace can use, campaigns in turn."""
+"""Keeps the broker's window filled: due rows, no more than the pace can use, the campaigns by turns."""
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from math import ceil
 
 from worker.errors import OutreachError
-from worker.ledger import keys
-from worker.ledger.registry import CampaignInfo
-from worker.ledger.states import State
+from worker.ledger.standings import Standing
 from worker.logs import get_logger
-from worker.pacing.pacer import BucketState
+from worker.pacing.pacer import Bucket
 from worker.pipeline import pace, reconcile
 from worker.pipeline.bench import Workbench
+from worker.pipeline.turns import Asker, Room, Turns
 
 log = get_logger(__name__)
 
@@ -21,7 +20,7 @@ AHEAD_S = 0.6
 """How much work lies ahead of the workers: queued, or waiting for a slot that is reserved already."""
 OLD_ROWS = 64
 """How many opened or doubtful rows of a campaign are queued at once; they don't wait for the pace of Interactions."""
-UNSENT_S, LEAST_UNSENT = 30.0, 100
+UNSENT_S, LEAST_UNSENT = 30.0, 20
 """How many seconds of a sender's pace may be open without a message; rows that may be in any case."""
 MOST_DOUBTS = 1_500
 """Rows in doubt from which on no new row is opened: about what can be looked up in a minute."""
@@ -30,108 +29,94 @@ Publish = Callable[[str, str, Sequence[int]], None]
 """Queues a task: its name (`send_rows` or `reconcile_rows`), the campaign, the rows."""
 
 
-def dispatch(bench: Workbench, publish: Publish, turn: int, *, opens: bool = True) -> int:
-    """Queue what is due, of every active campaign; how many rows. `turn` moves the campaign that is first.
+@dataclass(frozen=True, slots=True)
+class _Rules:
+    """What a campaign's definition says about its turns, in one version of it."""
 
-    Without `opens` only rows that are open or in doubt already.
-    """
-    infos = [info for name in bench.registry.active() if (info := bench.registry.find(name))]
-    room = _room(bench, infos) if opens else 0
-    wishes = [_wish_or_none(bench, info) for info in infos]
-    shares = fair_shares(room, _share_ceilings(bench, infos, wishes, turn), turn)
-    queued = 0
-    for info, fresh in zip(infos, shares, strict=True):
-        if fresh or _has_old(info):
-            queued += _queue(bench, publish, info.id, fresh)
-    return queued
+    version: int
+    priority: int = 0
+    ceiling: Bucket | None = None
+    messages_per_s: float | None = None
+    is_readable: bool = True
 
 
-def fair_shares(room: int, wishes: Sequence[int], turn: int) -> list[int]:
-    """Deal `room` rows to campaigns one by one in turn, none more than it wishes."""
-    shares = [0] * len(wishes)
-    order = [(turn + at) % len(wishes) for at in range(len(wishes))]
-    wanting = [at for at in order if wishes[at] > 0]
-    while room > 0 and wanting:
-        each = max(1, room // len(wanting))
-        for at in wanting:
-            given = min(each, wishes[at] - shares[at], room)
-            shares[at] += given
-            room -= given
-        wanting = [at for at in wanting if shares[at] < wishes[at]]
-    return shares
+@dataclass(slots=True)
+class Dispatcher:
+    """One worker's part in it: what it knows from tick to tick."""
+
+    bench: Workbench
+    turns: Turns = field(default_factory=Turns)
+    _rules: dict[str, _Rules] = field(default_factory=dict)
+
+    def dispatch(self, publish: Publish, *, opens: bool = True) -> int:
+        """Queue what is due, of every active campaign; how many rows.
+
+        Without `opens` only rows that are open or in doubt already.
+        """
+        standings = self.bench.registry.standings()
+        self.turns.see(standings)
+        shares = self._deal(standings) if opens else {}
+        queued = 0
+        for one in standings:
+            fresh = shares.get(one.id, 0)
+            if fresh or one.has_old:
+                queued += _queue(self.bench, publish, one.id, fresh)
+        return queued
+
+    def _deal(self, standings: Sequence[Standing]) -> Mapping[str, int]:
+        """Say how many new rows of each campaign are to be queued: as many as the paces can use within AHEAD_S."""
+        fresh = [one for one in standings if one.has_fresh]
+        if not fresh or sum(one.in_doubt for one in standings) > MOST_DOUBTS:
+            return {}
+        self._rules = {one.id: self._rules_of(one) for one in fresh}
+        account = pace.account_bucket(self.bench)
+        ceilings = {rules.ceiling.name: rules.ceiling for rules in self._rules.values() if rules.ceiling}
+        first, *others = self.bench.pacer.peek([account, *ceilings.values()])
+        whole = Room(first.slots_within(AHEAD_S))
+        rooms = {state.bucket.name: Room(state.slots_within(AHEAD_S)) for state in others}
+        for one in standings:  # what is queued takes slots, too
+            for room in (whole, rooms.get(pace.ceiling_name(one.id))):
+                if room is not None:
+                    room.slots -= one.queued * self.turns.cost(one.id)
+        askers = []
+        for one in fresh:
+            rules = self._rules[one.id]
+            ceiling = [rooms[rules.ceiling.name]] if rules.ceiling else []
+            rows = _rows(one, rules)
+            if rows > 0:
+                askers.append(Asker(one.id, rows, one.queued, rules.priority, [whole, *ceiling]))
+        return self.turns.deal(askers, ceil(AHEAD_S * first.per_s))
+
+    def _rules_of(self, one: Standing) -> _Rules:
+        known = self._rules.get(one.id)
+        if known is not None and known.version == one.version:
+            return known
+        try:
+            loaded = self.bench.campaign(one.id)
+        except OutreachError:
+            raise
+        except Exception:
+            # One that this version can't read wishes for nothing, rather than stop all the others.
+            log.exception("dispatch.campaign_failed", campaign=one.id)
+            return _Rules(one.version, is_readable=False)
+        pacing = loaded.campaign.pacing
+        return _Rules(
+            loaded.info.version,
+            pacing.priority,
+            pace.ceiling_bucket(loaded),
+            loaded.campaign.sender_messages_per_s,
+        )
 
 
-def _room(bench: Workbench, infos: Sequence[CampaignInfo]) -> int:
-    """Say how many more rows the account's pace can use within AHEAD_S."""
-    if sum(info.in_doubt for info in infos) > MOST_DOUBTS:
+def _rows(one: Standing, rules: _Rules) -> int:
+    """Say how many new rows a campaign could use now, whatever its pace."""
+    if not rules.is_readable:
         return 0
-    (account,) = bench.pacer.peek([pace.account_bucket(bench)])
-    queued = sum(info.counts[State.QUEUED] for info in infos)
-    return _free(account, queued)
-
-
-def _free(state: BucketState, queued: int) -> int:
-    ahead_ms = max(state.reserved_ahead_ms, state.blocked_ms)
-    return max(0, ceil(state.per_s * (AHEAD_S - ahead_ms / 1000)) - queued)
-
-
-def _wish_or_none(bench: Workbench, info: CampaignInfo) -> int:
-    """Let a campaign that this version can't read wish for nothing, rather than stop all the others."""
-    try:
-        return _wish(bench, info)
-    except OutreachError:
-        raise
-    except Exception:
-        log.exception("dispatch.campaign_failed", campaign=info.id)
-        return 0
-
-
-def _wish(bench: Workbench, info: CampaignInfo) -> int:
-    """Say how many new rows a campaign could use now: those it has, within its own ceiling."""
-    if info.state != "running":
-        return 0
-    due_now = info.next_due_ms is not None and info.next_due_ms <= info.now_ms
-    if info.cursor >= info.rows and not due_now:
-        return 0
-    most = info.counts[State.PENDING]
-    loaded = bench.campaign(info.id)
-    ceiling = pace.ceiling_bucket(loaded)
-    if ceiling is not None:
-        (state,) = bench.pacer.peek([ceiling])
-        most = min(most, _free(state, info.counts[State.QUEUED]))
-    if loaded.campaign.sender_messages_per_s is not None:
-        most = min(most, _unsent_room(loaded.campaign.sender_messages_per_s, info))
-    return max(0, most)
-
-
-def _share_ceilings(
-    bench: Workbench, infos: Sequence[CampaignInfo], wishes: Sequence[int], turn: int
-) -> list[int]:
-    """Let a campaign and its waves together wish for no more than their one ceiling lets them use."""
-    families: dict[str, list[int]] = defaultdict(list)
-    for at, info in enumerate(infos):
-        families[keys.parent_of(info.id)].append(at)
-    shared = list(wishes)
-    for family in families.values():
-        wishing = [at for at in family if wishes[at]]
-        ceiling = pace.ceiling_bucket(bench.campaign(infos[wishing[0]].id)) if len(wishing) > 1 else None
-        if ceiling is None:
-            continue
-        (state,) = bench.pacer.peek([ceiling])
-        room = _free(state, sum(infos[at].counts[State.QUEUED] for at in family))
-        for at, share in zip(wishing, fair_shares(room, [wishes[at] for at in wishing], turn), strict=True):
-            shared[at] = share
-    return shared
-
-
-def _unsent_room(messages_per_s: float, info: CampaignInfo) -> int:
-    """Say how many more rows may be opened before a slow sender: an agent sees each of them, without a message."""
-    most_unsent = max(LEAST_UNSENT, int(messages_per_s * UNSENT_S))
-    return most_unsent - sum(info.counts[state] for state in (State.QUEUED, State.OPENING, State.OPEN))
-
-
-def _has_old(info: CampaignInfo) -> bool:
-    return info.next_later_ms is not None and info.next_later_ms <= info.now_ms
+    if rules.messages_per_s is None:
+        return one.pending
+    # Before a slow sender few are opened: an agent sees each of them, without a message.
+    most_unsent = max(LEAST_UNSENT, int(rules.messages_per_s * UNSENT_S))
+    return min(one.pending, most_unsent - one.unsent)
 
 
 def _queue(bench: Workbench, publish: Publish, campaign_id: str, fresh: int) -> int:

@@ -117,7 +117,14 @@ def _go_into(
     """Go on in the conversation of the row's earlier message, which is still open: no Interaction is asked for."""
     campaign_id, claim, looks = loaded.info.id, bench.claim(), cautious.looks(bench)
     claimed = bench.ledger.claim_opening(
-        campaign_id, row.number, claim, pair_key, loaded.info.version, looks, contact_of(recipient)
+        campaign_id,
+        row.number,
+        claim,
+        pair_key,
+        loaded.info.version,
+        looks,
+        contact_of(recipient),
+        paced=False,
     )
     if not claimed.ok:
         return None

@@ -9,6 +9,7 @@ from typing import TypeVar
 
 from worker.errors import RedisUnavailableError
 from worker.gateway.outcome import Answer, Deferred, Unanswered, Unknown
+from worker.ledger import keys
 from worker.ledger.states import Reason
 from worker.pacing.pacer import Bucket, Granted, Wait
 from worker.pipeline.bench import LoadedCampaign, Workbench
@@ -39,8 +40,13 @@ def ceiling_bucket(loaded: LoadedCampaign) -> Bucket | None:
     if per_s is None:
         return None
     return Bucket(
-        f"campaign:{loaded.parent_id}", per_s, f"the campaign's own pace of {per_s:g} Interactions a second"
+        ceiling_name(loaded.info.id), per_s, f"the campaign's own pace of {per_s:g} Interactions a second"
     )
+
+
+def ceiling_name(any_id: str) -> str:
+    """Name the bucket of a campaign's own ceiling; its waves have the same."""
+    return f"campaign:{keys.parent_of(any_id)}"
 
 
 def opening_buckets(bench: Workbench, loaded: LoadedCampaign) -> list[Bucket]:

@@ -19,7 +19,7 @@ from worker.errors import OutreachError, RedisUnavailableError
 from worker.logs import get_logger
 from worker.pipeline import closing, rescue
 from worker.pipeline.bench import Workbench
-from worker.pipeline.dispatch import dispatch
+from worker.pipeline.dispatch import Dispatcher
 from worker.pipeline.refresh import ResultsRefresher
 from worker.tasks.app import app, queue_of
 from worker.tasks.command import OPEN_NO_MORE
@@ -57,17 +57,18 @@ class Upkeep:
 
     bench: Workbench
     stopped: threading.Event = field(default_factory=threading.Event)
-    turn: int = 0
     polls: int = 0
     seen_at: float = 0.0
     rescued_at: float = 0.0
     opens_from: float = 0.0
     waits: dict[str, str] = field(default_factory=dict)
     tag: str = field(init=False)
+    dispatcher: Dispatcher = field(init=False)
     ticking: threading.Thread = field(init=False)
 
     def __post_init__(self) -> None:
         self.tag = self.bench.settings.account_tag
+        self.dispatcher = Dispatcher(self.bench)
         self.ticking = threading.Thread(target=self._tick_loop, name="tick", daemon=True)
 
     def start(self) -> None:
@@ -139,9 +140,8 @@ class Upkeep:
         # By every worker, whoever has the duty: what one alone has seen would be gone with it.
         bench.registry.watch()
         if bench.registry.take_duty("dispatch", bench.owner, int(TICK_S * 900)):
-            self.turn += 1
             with _Outbox(self.tag, bench.ledger.now_ms) as outbox:
-                dispatch(bench, outbox.put, self.turn, opens=Stopping.opens and now >= self.opens_from)
+                self.dispatcher.dispatch(outbox.put, opens=Stopping.opens and now >= self.opens_from)
         if now - self.rescued_at >= RESCUE_S:
             self.rescued_at = now
             if bench.registry.take_duty("rescue", bench.owner, int(RESCUE_S * 900)):

@@ -38,7 +38,7 @@ def test_window_holds_no_more_than_the_next_moment_of_the_accounts_pace(rig: Rig
     assert rig.info().queued == WINDOW
 
 
-def test_campaigns_share_the_window_evenly_and_take_turns_at_being_first(rig: Rig) -> None:
+def test_campaigns_share_the_window_evenly(rig: Rig) -> None:
     names = ["spring-1", "summer-1", "winter-1"]
     for name in names:
         rig.campaign(MANY, name)
@@ -75,7 +75,7 @@ def test_slots_that_are_reserved_already_count_as_work_ahead(rig: Rig) -> None:
         f"{rig.ledger.prefix}pace:interactions", "last_us", int((time.time() + AHEAD_S / 2) * 1e6)
     )
 
-    assert WINDOW / 2 <= len(fresh_rows(rig.dispatch())) <= WINDOW / 2 + 2
+    assert WINDOW / 2 - 1 <= len(fresh_rows(rig.dispatch())) <= WINDOW / 2 + 2
 
 
 def test_nothing_is_queued_while_twilio_asked_to_wait(rig: Rig) -> None:

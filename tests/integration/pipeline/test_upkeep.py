@@ -141,4 +141,4 @@ def test_fault_that_nobody_foresaw_is_not_logged_ten_times_a_second(rig: Rig, up
 def publish(rig: Rig, upkeep: ModuleType) -> None:
     """Queue what is due, as a tick does."""
     with upkeep._Outbox(tag_of(rig), rig.ledger.now_ms) as outbox:
-        upkeep.dispatch(rig.bench, outbox.put, 0)
+        upkeep.Dispatcher(rig.bench).dispatch(outbox.put)

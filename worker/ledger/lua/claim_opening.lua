@@ -5,7 +5,7 @@
 -- ARGV[1] row, token, owner, lease_ms, pair_ms (lease of the pair lock), again_ms (when to try anew),
 --   pair_code (why it waits, where another row has the pair), version (of the definition that the row is opened with),
 --   cautious (look first in any case), look_in_ms, under_way_ms (how long after its claim a request leaves at the latest),
---   look_only (the caller has no slot), contact (the customer's fields of the do-not-contact list)
+--   look_only (the caller has no slot), paced (a slot of the account's pace was taken), contact (the customer's fields of the do-not-contact list)
 -- Returns {'ok', now in ms} | {'refused', 'paused' | 'cancelled' | 'closing' | 'pair' | 'cautious' | 'looked' | 'suppressed' | state}
 local r, h = read(A.row), hand(A.row)
 if held(r, h, STATE.OPENING) then -- the same claim again: its first answer was lost on the way
@@ -54,6 +54,7 @@ if looks then
   return refused('cautious')
 end
 hold(A.row, h)
+if A.paced then redis.call('HINCRBY', BASE, 'slots', 1) end
 r.looks = 0
 move(r, STATE.OPENING, EVENT.OPENING)
 save(r)

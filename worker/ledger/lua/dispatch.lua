@@ -39,5 +39,6 @@ if status() == 'running' and A.fresh > 0 then
     if r and not redis.call('ZSCORE', key('due'), int(cursor)) then take(r) end
   end
   if steps > 0 then redis.call('HSET', BASE, 'cursor', int(cursor)) end
+  if #fresh > 0 then redis.call('HINCRBY', BASE, 'queued_n', #fresh) end
 end
 return { 'ok', fresh, open, doubt }
