@@ -13,6 +13,7 @@ from email.utils import parsedate_to_datetime
 from functools import cache
 from http.client import HTTPException
 from pathlib import Path
+from typing import Any
 from urllib.parse import unquote, urlencode, urlsplit
 
 import certifi
@@ -20,6 +21,7 @@ import urllib3
 from twilio.http import HttpClient  # type: ignore[import-untyped]
 from twilio.http.response import Response  # type: ignore[import-untyped]
 from urllib3 import exceptions as failures
+from yarl import URL
 
 from worker.effects import effect
 from worker.errors import SettingsError
@@ -97,7 +99,7 @@ class PooledHttpClient(HttpClient):  # type: ignore[misc]
         method: str,
         uri: str,
         params: Mapping[str, object] | None = None,
-        data: Mapping[str, object] | None = None,
+        data: Mapping[str, Any] | None = None,
         headers: Mapping[str, str] | None = None,
         auth: tuple[str, str] | None = None,
         timeout: float | None = None,  # noqa: ARG002
@@ -111,7 +113,8 @@ class PooledHttpClient(HttpClient):  # type: ignore[misc]
         all_headers = {**(headers or {}), "Accept-Encoding": "gzip"}
         if auth is not None:
             all_headers["Authorization"] = self._authorize(auth)
-        body = urlencode(data, doseq=True).encode() if data is not None else b""
+        # Not `urlencode`, which takes 7 times as long for a page of JSON.
+        body = URL.build(query=data).raw_query_string.encode() if data else b""
         received = self._exchange(method, url, body, all_headers, _effect_of(method, uri))
         return Response(received.status, received.text, received.headers)
 

@@ -1,13 +1,15 @@
 """Where a conversation's SID hides, and that nothing of another shape is taken for it."""
 
 import json
+from datetime import UTC, datetime
 
 import pytest
 from gateway_builders import KEY, sid
 from hypothesis import given
 from test_answers import JSON
+from twilio.base import deserialize
 
-from worker.gateway import reading
+from worker.gateway import caller, reading
 from worker.gateway.seen import FlexTaskSeen, Opened
 
 CH = sid("CH", 9)
@@ -124,3 +126,31 @@ def test_moment_without_a_zone_is_taken_for_utc():
     assert reading.moment_of(datetime(2026, 3, 2)) == datetime(2026, 3, 2, tzinfo=UTC)  # noqa: DTZ001
     assert reading.moment_of(datetime(2026, 3, 2, tzinfo=UTC)) == datetime(2026, 3, 2, tzinfo=UTC)
     assert reading.moment_of("2026-03-02") is None
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "2026-05-01T10:00:00Z",
+        "2026-02-31T25:61:61Z",
+        "2026-05-01T10:00:00",
+        "Z",
+        "never",
+        "",
+        None,
+        5,
+        ["2026"],
+    ],
+)
+def test_dates_are_read_as_the_sdk_reads_them(text):
+    try:
+        expected = datetime.strptime(text, deserialize.ISO8601_DATETIME_FORMAT).replace(tzinfo=UTC)
+    except (TypeError, ValueError):
+        expected = text
+
+    assert reading.iso_moment(text) == expected
+    assert getattr(reading.iso_moment(text), "tzinfo", None) == getattr(expected, "tzinfo", None)
+
+
+def test_sdk_reads_its_dates_the_fast_way():
+    assert caller.deserialize.iso8601_datetime is reading.iso_moment

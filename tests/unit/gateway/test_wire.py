@@ -1,6 +1,12 @@
 """The bytes of requests and answers: nothing breaks out of its line, and no answer is taken for another."""
 
+from urllib.parse import parse_qsl
+
 import pytest
+from canned_wire import CannedWire
+from gateway_builders import http_client
+from hypothesis import given
+from hypothesis import strategies as st
 
 from worker.gateway import wire
 from worker.gateway.exchange import NotSentError
@@ -31,6 +37,26 @@ def test_request_is_written_in_one_piece():
 def test_form_without_fields_has_a_length_and_a_look_up_has_none():
     assert b"Content-Length: 0\r\n" in compose("POST", "http://sim/x", {}, b"")[1]
     assert b"Content-Length" not in compose("GET", "http://sim/x", {}, b"")[1]
+
+
+TEXT = st.text(st.characters(exclude_categories=["Cs"]))
+
+
+@given(st.dictionaries(TEXT.filter(bool), TEXT | st.lists(TEXT, min_size=1), min_size=1))
+def test_form_says_what_it_was_given(fields):
+    sent = CannedWire(200, b"{}")
+    sent.under(http_client("http://sim")).request(
+        "POST", "https://flex-api.twilio.com/v1/Interactions", data=fields
+    )
+
+    ((_, _, body),) = sent.asked
+    given_pairs = [
+        (name, each)
+        for name, value in fields.items()
+        for each in (value if isinstance(value, list) else [value])
+    ]
+    assert parse_qsl(body.decode("ascii"), keep_blank_values=True, strict_parsing=True) == given_pairs
+    assert b";" not in body, "some take it for an ampersand"
 
 
 @pytest.mark.parametrize(
