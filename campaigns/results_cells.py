@@ -4,11 +4,12 @@ import re
 
 # After any apostrophes: so that a cell which had one of its own gets a second, and reads back as it was.
 _RUNS_IN_A_SPREADSHEET = re.compile(r"'*[=+\-@\t\r]")
+_MAY_RUN = frozenset("'=+-@\t\r")  # most cells are told by their first character, without the pattern
 
 
 def escape_cell(text: str) -> str:
     """Put one apostrophe in front of `text` if a spreadsheet could take it for a formula."""
-    return f"'{text}" if _RUNS_IN_A_SPREADSHEET.match(text) else text
+    return f"'{text}" if text[:1] in _MAY_RUN and _RUNS_IN_A_SPREADSHEET.match(text) else text
 
 
 def unescape_cell(text: str) -> str:

@@ -12,12 +12,14 @@ import redis
 
 from worker.ledger import keys
 from worker.ledger.floors import Floors
-from worker.ledger.row import Hand, Record, Row, unpack, unpack_past
+from worker.ledger.row import Hand, PackedRecord, Record, Row, unpack, unpack_past
 from worker.ledger.scripts import Reply, Scripts
 from worker.ledger.states import State
 from worker.redis_calls import Ask, ask_once
 
 _HAND_FIELDS = {f.name for f in fields(Hand)}
+_FIELDS = [str(at).encode() for at in range(keys.BUCKET)]
+_from_json = json.JSONDecoder().decode
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,13 +106,9 @@ class LedgerReader:
         rows: int,
         *,
         cells: bool = True,
-        whole_story: bool = True,
         buckets: int = 16,
     ) -> Iterator[tuple[int, Record, tuple[str, ...], tuple[str, str, str] | None]]:
-        """Read all rows in order, some buckets at a time: number, record, cells, note.
-
-        Without `whole_story` a record has only the last event of its story.
-        """
+        """Read all rows in order, some buckets at a time: number, record, cells, note."""
         created = int(self._hget(self.key(campaign_id), "created_ms") or 0)
         last = (rows + keys.BUCKET - 1) // keys.BUCKET
         names = ("rw", "in", "nt") if cells else ("rw",)
@@ -125,33 +123,32 @@ class LedgerReader:
                 bucket = begin + offset // len(names)
                 records = answers[offset]
                 inputs, notes = (answers[offset + 1], answers[offset + 2]) if cells else ({}, {})
-                for at in range(keys.BUCKET):
-                    field = str(at).encode()
+                for number, field in enumerate(_FIELDS, bucket * keys.BUCKET + 1):
                     if field not in records:
                         continue
                     own_words = notes.get(field)
                     yield (
-                        bucket * keys.BUCKET + at + 1,
-                        unpack(records[field], created, whole_story=whole_story),
-                        tuple(json.loads(inputs[field].decode())) if cells else (),
+                        number,
+                        PackedRecord(records[field], created),
+                        tuple(_from_json(inputs[field].decode())) if cells else (),
                         _note(own_words) if own_words else None,
                     )
 
     def read_bucket(self, campaign_id: str, bucket: int) -> Iterator[tuple[int, Record]]:
-        """Read the records of one bucket of rows, in order: number, record without the events before its end."""
+        """Read the records of one bucket of rows, in order: number, record."""
 
         def look(pipe: Any) -> None:
             pipe.hgetall(self.key(campaign_id, f"rw:{bucket}"))
             pipe.hget(self.key(campaign_id), "created_ms")
 
         records, created = self._together(look)
-        for at in range(keys.BUCKET):
-            value = records.get(str(at).encode())
+        for number, field in enumerate(_FIELDS, bucket * keys.BUCKET + 1):
+            value = records.get(field)
             if value is not None:
-                yield bucket * keys.BUCKET + at + 1, unpack(value, int(created), whole_story=False)
+                yield number, PackedRecord(value, int(created))
 
     def read_rows(self, campaign_id: str, numbers: Sequence[int]) -> list[tuple[Record, tuple[str, ...]]]:
-        """Read some rows, which are there, together: the record, without the events before its end, and the cells of each."""
+        """Read some rows, which are there, together: the record and the cells of each."""
 
         def look(pipe: Any) -> None:
             for number in numbers:
@@ -162,13 +159,13 @@ class LedgerReader:
 
         *found, created = self._together(look)
         return [
-            (unpack(record, int(created), whole_story=False), tuple(json.loads(cells)))
+            (PackedRecord(record, int(created)), tuple(json.loads(cells)))
             for record, cells in zip(found[::2], found[1::2], strict=True)
         ]
 
     def address_hashes(self, campaign_id: str, rows: int, state: State) -> Iterator[bytes]:
         """Read the address hashes of all rows in `state`, without their cells."""
-        for _, record, _, _ in self.iter_rows(campaign_id, rows, cells=False, whole_story=False):
+        for _, record, _, _ in self.iter_rows(campaign_id, rows, cells=False):
             if record.state is state:
                 yield record.address_hash
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from datetime import UTC, datetime
 
 from worker.ledger.states import AFTER_END, Delivery, Event, State
@@ -20,7 +20,8 @@ _CODED = 0x80
 _STATES = {state.value: state for state in State}
 _EVENTS = {event.value: event for event in Event}
 _DELIVERIES = {delivery.value: delivery for delivery in Delivery}
-_AFTER_END = frozenset(int(event) for event in AFTER_END)
+_AFTER_END = frozenset(int(event) + coded for event in AFTER_END for coded in (0, _CODED))
+_ANSWERS = (int(Event.ANSWERED), int(Event.OPTED_OUT))
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,31 +160,101 @@ def _event(event: Event, since_ms: int, code: int) -> bytes:
     return head + (code.to_bytes(_CODE_SIZE) if code else b"")
 
 
-def unpack(value: bytes, created_ms: int, *, whole_story: bool = True) -> Record:
-    """Read a packed record; story times count from the campaign's creation.
+class PackedRecord(Record):
+    """A record of which each field is read when it is asked for: of a million rows hardly anybody wants them all."""
 
-    Without `whole_story` only the event that ended it is read, what was told later, and that the customer had answered before
-    it began; for the others take most of the time.
-    """
-    story = value[_HEAD_SIZE:]
-    if not whole_story:
-        story = _from_end(story)
-    state, send, attempts, looks = value[:4]
-    return Record(
-        state=_STATES[state],
-        send=send,
-        attempts=attempts,
-        looks=looks,
-        code=int.from_bytes(value[4:7]),
-        arg=int.from_bytes(value[7:11]),
-        interaction_sid=_sid("KD", value[11:27]),
-        conversation_sid=_sid("CH", value[27:43]),
-        message_sid=_sid("IM", value[43:59]),
-        address_hash=value[59:67],
-        delivery=_DELIVERIES[value[67]],
-        delivery_code=int.from_bytes(value[68:71]),
-        story=tuple(_stories(story, created_ms)),
-    )
+    __slots__ = ("_created_ms", "_value")
+    _value: bytes
+    _created_ms: int
+
+    def __init__(self, value: bytes, created_ms: int) -> None:
+        object.__setattr__(self, "_value", value)
+        object.__setattr__(self, "_created_ms", created_ms)
+
+    @property
+    def state(self) -> State:
+        return _STATES[self._value[0]]
+
+    @property
+    def send(self) -> int:
+        return self._value[1]
+
+    @property
+    def attempts(self) -> int:
+        return self._value[2]
+
+    @property
+    def looks(self) -> int:
+        return self._value[3]
+
+    @property
+    def code(self) -> int:
+        return int.from_bytes(self._value[4:7])
+
+    @property
+    def arg(self) -> int:
+        return int.from_bytes(self._value[7:11])
+
+    @property
+    def interaction_sid(self) -> str:
+        return _sid("KD", self._value[11:27])
+
+    @property
+    def conversation_sid(self) -> str:
+        return _sid("CH", self._value[27:43])
+
+    @property
+    def message_sid(self) -> str:
+        return _sid("IM", self._value[43:59])
+
+    @property
+    def address_hash(self) -> bytes:
+        return self._value[59:67]
+
+    @property
+    def delivery(self) -> Delivery:
+        return _DELIVERIES[self._value[67]]
+
+    @property
+    def delivery_code(self) -> int:
+        return int.from_bytes(self._value[68:_HEAD_SIZE])
+
+    @property
+    def story(self) -> tuple[Story, ...]:
+        return tuple(
+            Story(_EVENTS[event], _moment(self._created_ms, since), code)
+            for event, since, code in _events(self._value)
+        )
+
+    @property
+    def finished_at(self) -> datetime | None:
+        if self._value[0] < State.ACCEPTED:
+            return None
+        value, at, ended = self._value, _HEAD_SIZE, 0
+        while at < len(value):
+            event = value[at]
+            if event not in _AFTER_END:
+                ended = at
+            at += _EVENT_SIZE if event < _CODED else _EVENT_SIZE + _CODE_SIZE
+        return _moment(self._created_ms, _EVENT.unpack_from(value, ended)[1]) if ended else None
+
+    @property
+    def answered_at(self) -> datetime | None:
+        # Most have not answered, and most of those show so without their story.
+        if not any(each in self._value[_HEAD_SIZE:] for each in _ANSWERS):
+            return None
+        answers = (since for event, since, _ in _events(self._value) if event in _ANSWERS)
+        first = min(answers, default=None)
+        return None if first is None else _moment(self._created_ms, first)
+
+    def whole(self) -> Record:
+        """Read all of it."""
+        return Record(*(getattr(self, each.name) for each in fields(Record)))
+
+
+def unpack(value: bytes, created_ms: int) -> Record:
+    """Read a packed record; story times count from the campaign's creation."""
+    return PackedRecord(value, created_ms).whole()
 
 
 def unpack_past(value: bytes, created_ms: int) -> list[Record]:
@@ -200,29 +271,18 @@ def _sid(prefix: str, raw: bytes) -> str:
     return "" if raw == _NONE else prefix + raw.hex()
 
 
-def _stories(raw: bytes, created_ms: int) -> Iterator[Story]:
-    at = 0
-    while at < len(raw):
-        event, since = _EVENT.unpack_from(raw, at)
+def _moment(created_ms: int, since: int) -> datetime:
+    return datetime.fromtimestamp((created_ms + since * 10) / 1000, tz=UTC)
+
+
+def _events(value: bytes) -> Iterator[tuple[int, int, int]]:
+    """Go through the story of a packed record: event, steps since the campaign's creation, code."""
+    at = _HEAD_SIZE
+    while at < len(value):
+        event, since = _EVENT.unpack_from(value, at)
         at += _EVENT_SIZE
-        code = 0
         if event & _CODED:
-            code = int.from_bytes(raw[at : at + _CODE_SIZE])
+            yield event & ~_CODED, since, int.from_bytes(value[at : at + _CODE_SIZE])
             at += _CODE_SIZE
-        moment = datetime.fromtimestamp((created_ms + since * 10) / 1000, tz=UTC)
-        yield Story(_EVENTS[event & ~_CODED], moment, code)
-
-
-def _from_end(raw: bytes) -> bytes:
-    """Leave out of a story what came between the answers ahead of it and the event that ended it."""
-    at = ahead = end = 0
-    is_ahead = True
-    while at < len(raw):
-        event = raw[at]
-        after = at + (_EVENT_SIZE + _CODE_SIZE if event & _CODED else _EVENT_SIZE)
-        if event & ~_CODED not in _AFTER_END:
-            end, is_ahead = at, False
-        elif is_ahead:
-            ahead = after
-        at = after
-    return raw if is_ahead else raw[:ahead] + raw[end:]
+        else:
+            yield event, since, 0

@@ -50,9 +50,12 @@ OUTREACH_STATUS: dict[State, str] = {
 STATUS_WORDS = ("accepted", "failed", "invalid", "skipped", "needs_review", "cancelled", "pending")
 
 
+_STATE_WORDS = tuple(OUTREACH_STATUS.get(state, "pending") for state in State)
+
+
 def status_word(state: State) -> str:
     """Give the results file's word for a state."""
-    return OUTREACH_STATUS.get(state, "pending")
+    return _STATE_WORDS[state]
 
 
 class Delivery(IntEnum):
@@ -68,12 +71,15 @@ class Delivery(IntEnum):
     @property
     def word(self) -> str:
         """Give Twilio's word; empty where nothing is known yet."""
-        return "" if self is Delivery.NONE else self.name.lower()
+        return _DELIVERY_WORDS[self]
 
     @property
     def is_lost(self) -> bool:
         """Tell whether the message did not reach the customer."""
         return self in (Delivery.UNDELIVERED, Delivery.FAILED)
+
+
+_DELIVERY_WORDS = tuple("" if each is Delivery.NONE else each.name.lower() for each in Delivery)
 
 
 class Event(IntEnum):

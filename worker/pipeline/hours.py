@@ -35,8 +35,8 @@ class Openings:
 
     def until(self, record: Record, cells: Sequence[str]) -> str:
         """Name the moment by the customer's clock and in UTC; "" for a row that waits for no window."""
-        put_off = record.story[-1] if record.story else None
-        if record.state is not State.PENDING or put_off is None or put_off.code != Reason.WINDOW:
+        put_off = record.story[-1] if record.state is State.PENDING and record.story else None
+        if put_off is None or put_off.code != Reason.WINDOW:
             return ""
         if self._compiled is None:
             info = self._info

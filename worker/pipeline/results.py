@@ -116,7 +116,7 @@ def stream_results(ledger: Ledger, info: CampaignInfo, stream: TextIO) -> int:
 
 def _lines(ledger: Ledger, info: CampaignInfo, kept: Sequence[int]) -> Iterator[list[Any]]:
     openings, beside = Openings(info), WaveRecords(ledger, info)
-    for number, record, cells, note in ledger.iter_rows(info.id, info.rows, whole_story=False):
+    for number, record, cells, note in ledger.iter_rows(info.id, info.rows):
         line: list[Any] = [escape_cell(cells[at]) for at in kept]
         follow_ups = beside.of(number).accepted
         line += outcome_cells(info.id, number, record, note, openings.until(record, cells), follow_ups)

@@ -119,7 +119,7 @@ def begin(
 
 def _chosen(ledger: Ledger, info: CampaignInfo, rows: Sequence[int]) -> Iterator[tuple[int, Record]]:
     if not rows:
-        for number, record, _, _ in ledger.iter_rows(info.id, info.rows, cells=False, whole_story=False):
+        for number, record, _, _ in ledger.iter_rows(info.id, info.rows, cells=False):
             yield number, record
         return
     for number in sorted(set(rows)):

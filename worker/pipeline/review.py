@@ -58,7 +58,7 @@ def find_rows(bench: Workbench, campaign_id: str) -> Iterator[ReviewRow]:
     """Go through the rows in need of review, then those of the waves. Raises: NotFoundError where there is no such campaign."""
     for info in (bench.registry.get(campaign_id), *find_waves(bench.ledger, bench.registry, campaign_id)):
         known = info.counts.get(State.NEEDS_REVIEW, 0)
-        rows = bench.ledger.iter_rows(info.id, info.rows, cells=False, whole_story=False)
+        rows = bench.ledger.iter_rows(info.id, info.rows, cells=False)
         found = ((number, record) for number, record, _, _ in rows if record.state is State.NEEDS_REVIEW)
         # No further than the last of them: most campaigns have very few.
         for number, record in islice(found, known):

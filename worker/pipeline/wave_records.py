@@ -28,6 +28,9 @@ class FollowedUp:
         return self.lost + sum(one.state is State.ACCEPTED for one in self.records.values())
 
 
+_NONE = FollowedUp({})
+
+
 class WaveRecords:
     """What the waves of a campaign have of each row; to be asked row by row, in their order."""
 
@@ -42,6 +45,8 @@ class WaveRecords:
 
     def of(self, number: int) -> FollowedUp:
         """Give a row's follow-ups."""
+        if not self._rows and not self._info.is_rebuilt:
+            return _NONE
         found = {}
         for at, (wave, rows) in enumerate(self._rows):
             ahead = self._ahead[at]
@@ -65,5 +70,5 @@ class WaveRecords:
 def standings(ledger: Ledger, info: CampaignInfo) -> Iterator[tuple[int, Record, FollowedUp]]:
     """Go through all rows: number, the campaign's own record, and its follow-ups."""
     beside = WaveRecords(ledger, info)
-    for number, first, _, _ in ledger.iter_rows(info.id, info.rows, cells=False, whole_story=False):
+    for number, first, _, _ in ledger.iter_rows(info.id, info.rows, cells=False):
         yield number, first, beside.of(number)

@@ -3,26 +3,7 @@
 from intake_desk import Desk
 
 from campaigns.identity import address_hash
-from worker.ledger.states import Event, State
-
-
-def test_rows_can_be_read_with_the_last_event_of_their_story_alone(desk: Desk) -> None:
-    campaign_id = desk.begin(2)
-    desk.rig.accept(campaign_id, 1)
-
-    (whole, _), (short, untouched) = (
-        [record for _, record, _, _ in desk.ledger.iter_rows(campaign_id, 2, whole_story=flag)]
-        for flag in (True, False)
-    )
-
-    assert (
-        [event.event for event in whole.story][-1:]
-        == [event.event for event in short.story]
-        == [Event.ACCEPTED]
-    )
-    assert short.finished_at == whole.finished_at
-    assert (short.message_sid, short.state) == (whole.message_sid, State.ACCEPTED)
-    assert untouched.story == ()
+from worker.ledger.states import State
 
 
 def test_address_hashes_are_those_of_rows_in_the_state(desk: Desk) -> None:

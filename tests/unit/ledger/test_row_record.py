@@ -1,12 +1,22 @@
 """Pack and unpack a row's record."""
 
+from dataclasses import fields
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from worker.ledger.keys import BUCKET, campaign, pair, place, prefix
-from worker.ledger.row import Record, pack_new, unpack, unpack_past
-from worker.ledger.states import OUTREACH_STATUS, STATUS_WORDS, TRANSITIONS, Event, Reason, State, status_word
+from worker.ledger.row import PackedRecord, Record, pack_new, unpack, unpack_past
+from worker.ledger.states import (
+    OUTREACH_STATUS,
+    STATUS_WORDS,
+    TRANSITIONS,
+    Delivery,
+    Event,
+    Reason,
+    State,
+    status_word,
+)
 
 CREATED_MS = 1_700_000_000_000
 CREATED = datetime.fromtimestamp(CREATED_MS / 1000, tz=UTC)
@@ -41,24 +51,22 @@ def test_story_is_read_with_times_from_the_campaigns_creation() -> None:
     assert [each.at - CREATED for each in told] == [timedelta(milliseconds=ms) for ms in (1000, 2500, 2510)]
 
 
-def test_part_of_a_story_has_its_end_and_the_answers_before_and_after() -> None:
+def test_record_read_as_it_is_asked_for_says_what_the_whole_one_says() -> None:
     answered, opted_out = _event(Event.ANSWERED, 1), _event(Event.OPTED_OUT, 9)
     middle = _event(Event.NEW_SEND, 2) + _event(Event.OPENING_DEFERRED, 3, 429)
-    failed = _event(Event.FAILED, 4, 63016)
-    record = pack_new(State.FAILED, bytes(8))
+    failed = _event(Event.FAILED, 31, 63016)
+    # Every byte another, so that none is read in another's place.
+    head = bytes((State.FAILED, *range(1, 67), Delivery.READ, *range(68, 71)))
+    stories = (answered + middle + failed + opted_out, middle + failed, answered + opted_out, failed, b"")
 
-    parts = [
-        unpack(record + story, CREATED_MS, whole_story=False).story
-        for story in (answered + middle + failed + opted_out, middle + failed, answered + opted_out, b"")
-    ]
+    for story in stories:
+        packed = PackedRecord(head + story, CREATED_MS)
+        whole = unpack(head + story, CREATED_MS)
 
-    assert [[each.event for each in part] for part in parts] == [
-        [Event.ANSWERED, Event.FAILED, Event.OPTED_OUT],
-        [Event.FAILED],
-        [Event.ANSWERED, Event.OPTED_OUT],
-        [],
-    ]
-    assert parts[0][1].code == 63016
+        assert type(whole) is Record
+        for name in (*(each.name for each in fields(Record)), "finished_at", "answered_at", "has_opted_out"):
+            assert getattr(packed, name) == getattr(whole, name), name
+        assert packed.finished_at == (CREATED + timedelta(milliseconds=310) if failed in story else None)
 
 
 def test_ended_row_finished_at_its_last_event() -> None:
