@@ -29,6 +29,7 @@ from worker.ledger.registry import Registry
 from worker.pacing.pacer import Pacer
 from worker.pipeline.bench import Workbench
 from worker.redis_calls import AskPatiently
+from worker.redis_client import LeanRedis
 from worker.redis_server import EmbeddedRedis
 from worker.settings import Settings, load_settings, make_home
 
@@ -79,7 +80,7 @@ def connect(url: str, connections: int = DEFAULT_CONCURRENCY, answer_s: float = 
         socket_connect_timeout=5,
         retry=Retry(NoBackoff(), 0),
     )
-    client = redis.Redis(connection_pool=pool)
+    client = LeanRedis(pool)
     try:
         client.time()  # PING is refused by a server that cannot write to its disk, and yet can be read
     except redis.RedisError as error:
