@@ -1,0 +1,368 @@
+"""How much CPU time does a row cost, of the whole sending side, beside a plain Celery task and beside bare curl?
+
+    python -m ops.bench cost            # or, in parts: python -m ops.bench.cost [--runs 5] [--rows 600] [--only ours]
+
+All send the same three requests a row (open the Interaction, see the customer in its conversation, send the message) over
+TLS to one server on loopback, 64 rows at once, in turns. Ours is a real worker process and its embedded Redis with
+`appendfsync always`, with a pace that is never reached. `plain` is a Celery worker with a task a row and the SDK, all with
+their defaults, on a Redis with its own. CPU is user and system time of the worker's processes and of Redis between two
+messages well within a turn: starting, loading or publishing the rows, and connecting are left out. Of ours, publishing is
+in it, for a worker does that; asking for deliveries is not, for the others don't.
+
+The goals are judged by `plain, threads`, with one client for the process: it sends as many rows at once, in one process, as
+ours does. As many processes of a prefork pool hold a connection each: less CPU, for two dozen times the memory.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from statistics import median
+from typing import Any, Protocol
+
+import psutil
+import redis
+from kombu.connection import Connection
+
+from ops.bench import plain_celery
+from ops.bench.report import RUNS, Answer, Figure, Goal
+from ops.bench.twilio_loopback import TwilioLoopback
+from worker.ledger.ledger import Ledger
+from worker.ledger.registry import Registry
+from worker.pipeline.intake import take_in
+from worker.redis_binary import find_server
+from worker.redis_server import EmbeddedRedis
+from worker.settings import load_settings
+from worker.tasks.command import worker_command
+
+OURS, PLAIN, BARE = "ours", "plain, threads", "bare curl"
+THREADS = 64
+PACE = 20.0
+"""Twilio's limit of Interactions a second for an account."""
+OUT_OF_REACH = 400.0
+"""A pace that one worker process cannot reach; what lies in the broker is 0.6 s of it."""
+AROUND = 4 * THREADS
+"""Rows before and after those that are measured: the broker holds as many all the while."""
+_AREAS = (202, 212, 305, 312, 404, 415, 503, 512, 602, 617, 702, 713, 718, 808, 901, 919)
+_DEFINITION = """\
+name = "{name}"
+channel = "whatsapp"
+from = "whatsapp:+19252210100"
+to = "{{{{ phone }}}}"
+[routing]
+workspace_sid = "WS5f1d2c3b4a59687766554433221100ff"
+workflow_sid = "WW0a1b2c3d4e5f60718293a4b5c6d7e8f9"
+queue_sid = "WQ9f8e7d6c5b4a39281706f5e4d3c2b1a0"
+agents = ["WK11223344556677889900aabbccddeeff", "WKffeeddccbbaa00998877665544332211"]
+[routing.attributes]
+customerName = "{{{{ first_name }}}}"
+[message]
+author = "Renewals team"
+content_sid = "HX3a4b5c6d7e8f90123456789abcdef012"
+[message.variables]
+1 = "{{{{ first_name }}}}"
+2 = "{{{{ due_date }}}}"
+"""
+
+
+class Contender(Protocol):
+    """One way of sending rows; `parts` are the processes whose CPU counts."""
+
+    name: str
+    parts: dict[str, list[psutil.Process]]
+
+    def begin(self, rows: int) -> None:
+        """Have so many rows sent, from now on."""
+
+
+@dataclass
+class Ours:
+    """A worker process of ours, with a home of its own."""
+
+    server: TwilioLoopback
+    folder: Path
+    name: str = OURS
+    asks_for_deliveries: bool = False
+    parts: dict[str, list[psutil.Process]] = field(default_factory=dict)
+    _turn: int = 0
+
+    @contextmanager
+    def up(self) -> Iterator[Ours]:
+        """Have the worker run meanwhile."""
+        self.folder.mkdir()
+        environ = _clean_environ() | {
+            "TWILIO_ACCOUNT_SID": "AC" + "1" * 32,
+            "TWILIO_AUTH_TOKEN": "secret-token",
+            "OUTREACH_TWILIO_BASE_URL": self.server.url,
+            "OUTREACH_HOME": str(self.folder / "home"),
+            "OUTREACH_ACCOUNT_INTERACTIONS_PER_S": f"{OUT_OF_REACH:g}",
+            "SSL_CERT_FILE": str(self.server.bundle),
+        }
+        self._settings = load_settings(environ, self.folder / ".env")
+        embedded = EmbeddedRedis(self._settings.home)
+        with embedded.hold() as url, redis.Redis.from_url(url) as client:
+            self._ledger = Ledger(client, self._settings.account_tag)
+            self._registry = Registry(client, self._settings.account_tag)
+            status = embedded.status()
+            assert status is not None
+            with _process(worker_command(THREADS, "WARNING"), environ, self.folder) as worker:
+                self.parts = {"worker": [worker], "Redis": [psutil.Process(status.pid)]}
+                _wait_for(lambda: bool(self._registry.workers()), "the worker to start")
+                yield self
+
+    def begin(self, rows: int) -> None:
+        """Take a campaign in; the worker sends it at once."""
+        self.server.tells_deliveries = self.asks_for_deliveries
+        self._turn += 1
+        definition, customers = self.folder / "campaign.toml", self.folder / "customers.csv"
+        definition.write_text(_DEFINITION.format(name=f"turn-{self._turn}"))
+        lines = [f"{_number(row)},Name{row},1 May\n" for row in range(rows)]
+        customers.write_text("phone,first_name,due_date\n" + "".join(lines))
+        taken = take_in(self._ledger, self._registry, self._settings, definition, customers)
+        self._campaign_id = taken.campaign_id
+
+
+@dataclass
+class Plain:
+    """A Celery worker as anybody would first write it, on a Redis as it comes."""
+
+    server: TwilioLoopback
+    folder: Path
+    name: str
+    task: Any
+    pool: str
+    parts: dict[str, list[psutil.Process]] = field(default_factory=dict)
+
+    @contextmanager
+    def up(self) -> Iterator[Plain]:
+        """Have the worker and its Redis run meanwhile."""
+        self.folder.mkdir()
+        socket = self.folder / "redis.sock"
+        url = f"redis+socket://{socket}"
+        environ = _clean_environ() | {
+            "PLAIN_BROKER": url,
+            "PLAIN_URL": self.server.url,
+            "REQUESTS_CA_BUNDLE": str(self.server.bundle),
+        }
+        server = [str(find_server()), "--port", "0", "--unixsocket", str(socket)]
+        worker = [sys.executable, "-m", "celery", "-A", "ops.bench.plain_celery", "worker", "-l", "WARNING"]
+        with (
+            _process(server, environ, self.folder) as broker,
+            _process([*worker, "-P", self.pool, "-c", str(THREADS)], environ, self.folder) as main,
+            Connection(url) as self._connection,  # type: ignore[no-untyped-call]
+        ):
+            self.parts = {"worker": [main], "Redis": [broker]}
+            self.begin(THREADS)
+            _wait_for(lambda: self.server.messages >= THREADS, "the plain worker to start")
+            self.parts["worker"] += main.children(recursive=True)
+            yield self
+
+    def begin(self, rows: int) -> None:
+        """Publish a task a row."""
+        for row in range(rows):
+            args = (_number(row), f"Name{row}", "1 May")
+            self.task.apply_async(args, connection=self._connection)
+
+
+@dataclass
+class Bare:
+    """Threads with pycurl."""
+
+    server: TwilioLoopback
+    folder: Path
+    name: str = BARE
+    parts: dict[str, list[psutil.Process]] = field(default_factory=dict)
+
+    @contextmanager
+    def up(self) -> Iterator[Bare]:
+        """Have the process run meanwhile."""
+        self.folder.mkdir()
+        command = [sys.executable, "-m", "ops.bench.bare_curl"]
+        command += [self.server.url, str(self.server.bundle), str(THREADS)]
+        with subprocess.Popen(
+            command, stdin=subprocess.PIPE, text=True, env=_clean_environ()
+        ) as self._process:
+            self.parts = {"process": [psutil.Process(self._process.pid)]}
+            try:
+                yield self
+            finally:
+                self._process.kill()
+
+    def begin(self, rows: int) -> None:
+        """Have so many rows sent."""
+        assert self._process.stdin is not None
+        self._process.stdin.write(f"{rows}\n")
+        self._process.stdin.flush()
+
+
+def turn(server: TwilioLoopback, contender: Contender, rows: int) -> dict[str, float]:
+    """Let a contender send `rows`, and some before and after them; give its CPU ms a row, by part, and its rows a second."""
+    marks: list[tuple[float, dict[str, float]]] = []
+    is_over = threading.Event()
+
+    def mark() -> None:
+        used = {
+            part: sum(sum(process.cpu_times()[:2]) for process in processes)
+            for part, processes in contender.parts.items()
+        }
+        marks.append((time.monotonic(), used))
+
+    all_rows = AROUND + rows + AROUND
+    until = server.messages + all_rows
+    server.at_message(AROUND, mark)
+    server.at_message(AROUND + rows, mark)
+    server.at_message(all_rows, is_over.set)
+    contender.begin(all_rows)
+    if not is_over.wait(60 + rows / 5):
+        raise TimeoutError(f"{contender.name} has {until - server.messages} of {all_rows} rows left")
+    (began_s, before), (ended_s, after) = marks
+    cost = {part: 1000 * (after[part] - before[part]) / rows for part in before}
+    return {**cost, "all": sum(cost.values()), "rows/s": rows / (ended_s - began_s)}
+
+
+def _number(row: int) -> str:
+    """Give one of 128,000 numbers that libphonenumber takes."""
+    return f"+1{_AREAS[row % 16]}{220 + row // 16 // 1000}{row // 16 % 1000:04d}"
+
+
+def _clean_environ() -> dict[str, str]:
+    mine = {name: os.environ[name] for name in ("PATH", "HOME", "LANG", "PYTHONPATH") if name in os.environ}
+    # The parent's own tree, though a child works in another folder.
+    return {"PYTHONPATH": str(Path(__file__).parents[2]), **mine}
+
+
+@contextmanager
+def _process(command: list[str], environ: dict[str, str], folder: Path) -> Iterator[psutil.Process]:
+    """Run a command in `folder` meanwhile; what it says goes to a file there."""
+    with (folder / f"{Path(command[-1]).name}.log").open("w") as log:
+        process = subprocess.Popen(command, env=environ, cwd=folder, stdout=log, stderr=log)
+        try:
+            yield psutil.Process(process.pid)
+        finally:
+            children = psutil.Process(process.pid).children(recursive=True)
+            process.terminate()
+            try:
+                process.wait(5)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+            for child in children:
+                if child.is_running():
+                    child.kill()
+
+
+def _wait_for(done: Any, what: str, seconds: float = 60) -> None:
+    deadline = time.monotonic() + seconds
+    while not done():
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"waited in vain for {what}")
+        time.sleep(0.05)
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """Who is measured, how often, and over how many rows."""
+
+    contender: Any
+    rows: int
+    runs: int
+
+
+def plans(server: TwilioLoopback, folder: Path, rows: int, runs: int) -> list[Plan]:
+    """Plan the turns: the three that the goals are about, again and again, then the other ways to write it plainly."""
+    one_client, own_client = plain_celery.send, plain_celery.send_with_own_client
+    few = 1 if runs <= RUNS else 3
+    return [
+        Plan(Ours(server, folder / "ours"), rows, runs),
+        Plan(Plain(server, folder / "threads", PLAIN, one_client, "threads"), rows // 4, runs),
+        Plan(Bare(server, folder / "bare"), rows, runs),
+        Plan(Plain(server, folder / "prefork", "plain, prefork", one_client, "prefork"), rows // 4, few),
+        Plan(Plain(server, folder / "own", "plain, a client a task", own_client, "threads"), rows // 8, few),
+        Plan(Ours(server, folder / "asking", "ours, asking for deliveries", True), rows, few),
+    ]
+
+
+def run(runs: int, rows: int, only: str = "") -> dict[str, list[dict[str, float]]]:
+    """Let all have their turns; the figures of each, by name."""
+    figures: dict[str, list[dict[str, float]]] = {}
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        server = stack.enter_context(TwilioLoopback(folder).up())
+        chosen = [each for each in plans(server, folder, rows, runs) if only in ("", each.contender.name)]
+        judged, others = chosen[:3], chosen[3:]
+        for together in (judged, *([one] for one in others)):
+            with ExitStack() as up:
+                for plan in together:
+                    up.enter_context(plan.contender.up())
+                for _ in range(together[0].runs):
+                    for plan in together:
+                        found = turn(server, plan.contender, plan.rows)
+                        figures.setdefault(plan.contender.name, []).append(found)
+                        _say(plan.contender.name, found)
+    return figures
+
+
+def answer(*, full: bool) -> Answer:
+    """Measure, and judge."""
+    runs, rows = (15, 2_000) if full else (RUNS, 500)
+    figures = run(runs, rows)
+    ours, plain, bare = (_cpu(figures[name]) for name in (OURS, PLAIN, BARE))
+    to_plain = tuple(theirs / mine for theirs, mine in zip(plain, ours, strict=True))
+    to_bare = tuple(mine / theirs for theirs, mine in zip(bare, ours, strict=True))
+    a_core = tuple(1000 / each for each in ours)
+    shown = [
+        *(Figure(f"{name}: CPU a row", "ms", _cpu(turns)) for name, turns in figures.items()),
+        *(Figure(f"ours: of it {part}", "ms", tuple(each[part] for each in figures[OURS])) for part in ("worker", "Redis")),
+        Figure(f"{PLAIN} / ours", "times", to_plain),
+        Figure("ours / bare curl", "times", to_bare),
+        Figure("ours: rows a second and core", "rows/s", a_core),
+        Figure(f"ours: accounts at {PACE:g} rows/s that a core serves", "accounts", tuple(each / PACE for each in a_core)),
+    ]  # fmt: skip
+    least, most = median(to_plain), median(to_bare)
+    return Answer(
+        question=(__doc__ or "").splitlines()[0],
+        command="python -m ops.bench cost",
+        ran=f"{runs} turns of {rows} rows of ours, {rows // 4} of plain and {rows} of bare curl, {THREADS} rows at once, "
+        "over TLS on loopback, each answer after 50 to 200 ms.",
+        figures=tuple(shown),
+        goals=(
+            Goal(f"at most an eighth of a plain Celery task (median: 1/{least:.1f})", least >= 8),
+            Goal(f"at most 3 times bare curl (median: {most:.1f})", most <= 3),
+        ),
+        remarks=(
+            "Judged by plain Celery with the threads pool and one client for the process; publishing its tasks is left out.",
+            "All ask one host; at Twilio the plain client's small pool is one for each of two hosts.",
+        ),
+    )
+
+
+def _cpu(turns: list[dict[str, float]]) -> tuple[float, ...]:
+    return tuple(each["all"] for each in turns)
+
+
+def _say(name: str, cost: dict[str, float]) -> None:
+    sys.stderr.write(f"{name:28}" + "  ".join(f"{part} {value:7.2f}" for part, value in cost.items()) + "\n")
+
+
+def main() -> None:
+    """Read the arguments and run."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("--runs", type=int, default=RUNS)
+    parser.add_argument("--rows", type=int, default=600)
+    parser.add_argument("--only", default="", help="one of them, by name")
+    options = parser.parse_args()
+    for name, turns in run(options.runs, options.rows, options.only).items():
+        print(f"{name:28} median {median(_cpu(turns)):7.2f} ms CPU a row")
+
+
+if __name__ == "__main__":
+    main()
