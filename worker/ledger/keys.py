@@ -7,7 +7,7 @@ All keys of an account share one hash tag, so that pacing, pair locks and campai
 | `o:{tag}:campaigns` | ZSET | campaign id -> created, ms; kept until purged |
 | `o:{tag}:active` | SET | ids of campaigns with rows or closings left |
 | `o:{tag}:workers` | HASH | session -> JSON {host, pid, started, concurrency, seen_ms}; dropped when its process is gone |
-| `o:{tag}:tick:<duty>` | STRING | who does a duty of the tick now; PX some seconds |
+| `o:{tag}:tick` | STRING | the worker that does the account's tick now; PX some seconds |
 | `o:{tag}:probe` | STRING | empty; written to see whether Redis takes changes; PX 1 s |
 | `o:{tag}:polling` | SET | ids of campaigns and waves with deliveries or replies to ask for |
 | `o:{tag}:heard` | SET | ids of campaigns and waves whose rows are found by conversation |

@@ -107,6 +107,15 @@ class CampaignInfo:
         return words
 
 
+@dataclass(frozen=True, slots=True)
+class Look:
+    """What a worker sees of an account: whose process does its tick now, and what there is to do."""
+
+    leader: str
+    active: tuple[str, ...]
+    has_polls: bool
+
+
 class Registry:
     """The campaigns and workers of one account."""
 
@@ -143,10 +152,11 @@ class Registry:
         """Take notice of how far somebody has seen a campaign come; where Redis is behind that, it goes on cautious."""
         self.scripts.run("heed", (keys.campaign(self.prefix, campaign_id),), floor=seen, born=None)
 
-    def watch(self) -> None:
+    def watch(self, active: Iterable[str] | None = None) -> None:
         """Learn how far the active campaigns have come; where Redis is behind what was seen before, have it noticed."""
         # A wave that an older ledger does not know is begun anew by its campaign, which is finished, most likely.
-        ids = {each for name in self.active() for each in (name, keys.parent_of(name))}
+        active = self.active() if active is None else active
+        ids = {each for name in active for each in (name, keys.parent_of(name))}
         names = [keys.campaign(self.prefix, each) for each in sorted(ids)]
         floors = [self.scripts.floors.of(name) for name in names]
 
@@ -352,17 +362,29 @@ class Registry:
         workers = {name.decode(): json.loads(value) for name, value in found.items()}
         return {name: {**facts, "age_s": int(seconds) - facts["seen_s"]} for name, facts in workers.items()}
 
-    def take_duty(self, duty: str, owner: str, for_ms: int) -> bool:
-        """Take a duty of the tick for `for_ms`; False where somebody else has it.
+    def look(self, owner: str, lead_ms: int, *, renew: bool = False) -> Look:
+        """See in one round trip what there is to do, and lead the account for `lead_ms` where nobody does.
 
-        Losing it midway does no harm: every transition is guarded.
+        `renew`: by who leads already, so that he goes on to. Two that lead do no harm: every transition is guarded.
         """
-        name = f"{self.prefix}tick:{duty}"
-        return bool(self.scripts.ask(lambda: self.client.set(name, owner, nx=True, px=for_ms)))
+        *_, leader, active, has_polls = self.scripts.ask(lambda: self._look(owner, lead_ms, renew=renew))
+        names = tuple(sorted(each.decode() for each in active))
+        return Look(leader=(leader or b"").decode(), active=names, has_polls=bool(has_polls))
 
-    def drop_duty(self, duty: str) -> None:
-        """Give a duty back before its time."""
-        self.scripts.ask(lambda: self.client.delete(f"{self.prefix}tick:{duty}"))
+    def _look(self, owner: str, lead_ms: int, *, renew: bool) -> list[Any]:
+        name = f"{self.prefix}tick"
+        with self.client.pipeline(transaction=False) as pipe:
+            pipe.set(name, owner, nx=True, px=lead_ms)
+            if renew:
+                pipe.pexpire(name, lead_ms)
+            pipe.get(name)
+            pipe.smembers(f"{self.prefix}active")
+            pipe.exists(f"{self.prefix}polling")
+            return list(pipe.execute())
+
+    def unlead(self) -> None:
+        """Let the next one lead at once, for who did leaves, or is gone."""
+        self.scripts.ask(lambda: self.client.delete(f"{self.prefix}tick"))
 
     def _run(self, script: str, campaign_id: str, **args: Any) -> Reply:
         return self.scripts.run(script, (keys.campaign(self.prefix, campaign_id),), **args)

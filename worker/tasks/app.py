@@ -241,7 +241,7 @@ def _start_upkeep(**_: object) -> None:
     # A thread that wakes for its slot must not wait 5 ms for another's turn to end.
     sys.setswitchinterval(0.001)
     try:
-        upkeep.start([account.bench() for account in parts.accounts.values()], os.environ.get(PARENT_FD))
+        upkeep.start(list(parts.accounts.values()), os.environ.get(PARENT_FD))
     except OutreachError as error:
         # Celery only logs what a signal's receiver raises: this worker would take rows for ever and do none.
         log.error("worker.cannot_start", error=str(error))  # noqa: TRY400  the sentence says it all

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from kombu.exceptions import BatchPublishError, OperationalError
@@ -16,12 +18,14 @@ from kombu.exceptions import BatchPublishError, OperationalError
 from worker import wiring
 from worker.effects import effect
 from worker.errors import OutreachError, RedisUnavailableError
+from worker.ledger.registry import Look
 from worker.logs import get_logger
 from worker.pipeline import closing, rescue
 from worker.pipeline.bench import Workbench
 from worker.pipeline.dispatch import Dispatcher
 from worker.pipeline.refresh import ResultsRefresher
-from worker.tasks.app import app, queue_of
+from worker.settings import Settings
+from worker.tasks.app import Account, app, parts, queue_of
 from worker.tasks.command import OPEN_NO_MORE
 from worker.tasks.receipts import BEHIND, read_receipts
 from worker.tasks.send import reconcile_rows, send_rows
@@ -30,8 +34,19 @@ from worker.tasks.stopping import Stopping, open_no_more, watch
 log = get_logger(__name__)
 
 TICK_S = 0.1
-SEEN_S = 2.0
+"""How often who leads an account looks after its active campaigns."""
+IDLE_S = 0.25
+"""How often it looks whether there are any."""
+STANDBY_S = 0.5
+"""How often the others look: that they have seen how far campaigns came, and whether anybody leads."""
+DORMANT_S = 1.0
+"""How often the other threads look whether there is anything for them; they ask nobody."""
+LEAD_S = 1.5
+"""How long nobody else leads where who did has died elsewhere; on this machine it is seen at once."""
+SEEN_S = 4.0
 RESCUE_S = 1.0
+TIDY_S = 5.0
+"""How often workers that are gone are looked for where nothing is active."""
 CLOSING_S = 0.5
 RESULTS_S = 1.0
 POLL_S = 0.25
@@ -49,14 +64,24 @@ PARENT_GONE_S = 30.0
 QUEUED_MS = "queued_ms"
 """The header of a message that says when it was queued (ms, Redis's clock)."""
 TICK_ENDS_S = 3.0
+SIGN_OFF_S = 5.0
+START_AGAIN_S = 2.0
+
+_reviving = threading.Lock()
 
 
 @dataclass
 class Upkeep:
-    """The tick's threads of one worker process."""
+    """The tick's threads of one account in one worker process: what holds them up holds up no other account's.
+
+    One process at a time leads an account: it does all that is to be done for it, and the others only look.
+    """
 
     bench: Workbench
     stopped: threading.Event = field(default_factory=threading.Event)
+    seen: Look = field(default_factory=partial(Look, "", (), has_polls=False))
+    leads: bool = False
+    renewed_at: float = 0.0
     polls: int = 0
     seen_at: float = 0.0
     rescued_at: float = 0.0
@@ -80,33 +105,50 @@ class Upkeep:
         for target in loops:
             threading.Thread(target=target, name=target.__name__, daemon=True).start()
 
+    def sign_off(self) -> None:
+        """Say that this worker is gone."""
+        # Between the ledger's queue and the broker: rows that are QUEUED without a message would wait to be rescued.
+        self.ticking.join(TICK_ENDS_S)
+        try:
+            self.bench.registry.forget_worker(self.bench.owner)
+        except OutreachError:
+            log.warning("upkeep.not_signed_off")
+
     def _tick_loop(self) -> None:
-        self._loop(TICK_S, self._tick)
+        self._loop(self._tick_pause_s, self._tick)
+        if self.leads:
+            with contextlib.suppress(OutreachError):
+                self.bench.registry.unlead()
+
+    def _tick_pause_s(self) -> float:
+        if not self.leads:
+            return STANDBY_S
+        return TICK_S if self.seen.active and Stopping.opens else IDLE_S
 
     def _closing_loop(self) -> None:
-        self._loop(CLOSING_S, self._close)
+        self._loop(lambda: CLOSING_S if self.leads and self.seen.active else DORMANT_S, self._close)
 
     def _polling_loop(self) -> None:
-        self._loop(POLL_S, self._poll)
+        self._loop(lambda: POLL_S if self.leads and self.seen.has_polls else DORMANT_S, self._poll_if_due)
 
     def _results_loop(self) -> None:
         assert self.bench.settings.results_dir is not None, "only workers with a folder write results"
         refresher = ResultsRefresher(self.bench, self.bench.settings.results_dir)
-        self._loop(RESULTS_S, refresher.tick)
+        self._loop(lambda: RESULTS_S, refresher.tick)
 
-    def _loop(self, every_s: float, act: Callable[[], object]) -> None:
-        pause_s, me = every_s, threading.current_thread().name
+    def _loop(self, every_s: Callable[[], float], act: Callable[[], object]) -> None:
+        pause_s, me = every_s(), threading.current_thread().name
         while not self.stopped.wait(pause_s):
             try:
                 act()
                 self._say_back(me)
-                pause_s = every_s
+                pause_s = every_s()
             except (OutreachError, OperationalError, BatchPublishError) as error:
                 self._say_waits(me, error)
-                pause_s = max(every_s, WAITING_S)
+                pause_s = max(every_s(), WAITING_S)
             except Exception:
                 log.exception("upkeep.failed")
-                pause_s = max(every_s, FAILED_S)
+                pause_s = max(every_s(), FAILED_S)
 
     def _say_waits(self, who: str, error: Exception) -> None:
         """Say what is waited for, once for all threads: it goes on by itself."""
@@ -122,14 +164,14 @@ class Upkeep:
     def _tick(self) -> None:
         try:
             self._work()
-        except RedisUnavailableError:
-            self.opens_from = time.monotonic() + HELD_BACK_S
+        except (RedisUnavailableError, OperationalError, BatchPublishError) as error:
+            if isinstance(error, RedisUnavailableError):
+                self.opens_from = time.monotonic() + HELD_BACK_S
             if self.stopped.is_set():  # this very process, leaving, may have been the last to use it
                 raise
-            # It may be the embedded one, and nobody else there to start it again.
-            died_of = wiring.revive_redis(self.bench.settings)
-            if died_of:
-                log.warning("redis.started_again", why=died_of)
+            # It may be the embedded one, as the account's or the broker's, and nobody else there to start it again.
+            for settings in (self.bench.settings, parts.settings):
+                _revive(settings)
             raise
 
     def _work(self) -> None:
@@ -137,19 +179,37 @@ class Upkeep:
         if now - self.seen_at >= SEEN_S:
             self.seen_at = now
             bench.registry.see_worker(bench.owner, _facts())
-        # By every worker, whoever has the duty: what one alone has seen would be gone with it.
-        bench.registry.watch()
-        if bench.registry.take_duty("dispatch", bench.owner, int(TICK_S * 900)):
+        self._look(now)
+        if self.seen.active:
+            # By every worker, whoever leads: what one alone has seen would be gone with it.
+            bench.registry.watch(self.seen.active)
+        if self.leads and self.seen.active:
             with _Outbox(self.tag, bench.ledger.now_ms) as outbox:
                 self.dispatcher.dispatch(outbox.put, opens=Stopping.opens and now >= self.opens_from)
-        if now - self.rescued_at >= RESCUE_S:
+        if self.leads and now - self.rescued_at >= (RESCUE_S if self.seen.active else TIDY_S):
             self.rescued_at = now
-            if bench.registry.take_duty("rescue", bench.owner, int(RESCUE_S * 900)):
-                self._rescue()
+            self._rescue()
+
+    def _look(self, now: float) -> None:
+        registry, me, opens = self.bench.registry, self.bench.owner, Stopping.opens
+        if self.leads and not opens and self.renewed_at:
+            # Others may open rows. Where there are none, this one leads by the tick.
+            self.renewed_at = 0.0
+            registry.unlead()
+        renew = self.leads and opens and now - self.renewed_at >= LEAD_S / 3
+        lead_ms = int((LEAD_S if opens else TICK_S) * 1000)
+        seen = registry.look(me, lead_ms, renew=renew)
+        if seen.leader not in (me, "") and wiring.is_gone(seen.leader):
+            registry.unlead()
+            seen = registry.look(me, lead_ms)
+        leads = seen.leader == me
+        if renew or (leads and not self.leads):
+            self.renewed_at = now if opens else 0.0
+        self.seen, self.leads = seen, leads
 
     def _rescue(self) -> None:
         bench = self.bench
-        lag_ms = _broker_lag_ms(self.tag, bench.ledger.now_ms())
+        lag_ms = _broker_lag_ms(self.tag, bench.ledger.now_ms()) if bench.registry.active() else None
         self._for_each_campaign(lambda campaign_id: self._rescue_campaign(campaign_id, lag_ms))
         for owner, facts in bench.registry.workers().items():
             if facts["age_s"] > STALE_WORKER_S or wiring.is_gone(owner):
@@ -171,14 +231,17 @@ class Upkeep:
 
     def _close(self) -> None:
         bench = self.bench
-        if bench.registry.take_duty("closing", bench.owner, int(CLOSING_S * 900)):
+        if self.leads and self.seen.active:
             self._for_each_campaign(lambda campaign_id: closing.close_some(bench, campaign_id))
+
+    def _poll_if_due(self) -> None:
+        if self.leads and self.seen.has_polls:
+            self._poll()
 
     def _poll(self) -> None:
         """Give out what is to be asked for of deliveries and replies, the campaigns in turn."""
-        bench = self.bench
-        if Stopping.opens and bench.registry.take_duty("receipts", bench.owner, int(POLL_S * 900)):
-            names = bench.ledger.polling()
+        if Stopping.opens:
+            names = self.bench.ledger.polling()
             if names and (room := POLLS_AHEAD - _polls_waiting(self.tag)) > 0:
                 self.polls += 1
                 first = self.polls % len(names)
@@ -250,8 +313,8 @@ def _is_dead(owner: str, _facts: object) -> bool:
 
 def _broker_lag_ms(tag: str, now_ms: int) -> int | None:
     """Tell how long the oldest message in the broker has waited, by Redis's clock; 0: none waits, None: it doesn't say."""
-    with app.connection_for_read() as connection:
-        oldest = connection.default_channel.client.lindex(queue_of(tag), -1)
+    with _broker() as channel:
+        oldest = channel.client.lindex(queue_of(tag), -1)
     if oldest is None:
         return 0
     try:
@@ -262,23 +325,43 @@ def _broker_lag_ms(tag: str, now_ms: int) -> int | None:
 
 def _polls_waiting(tag: str) -> int:
     """Count the buckets in the broker that nobody has begun to ask for."""
+    with _broker() as channel:
+        return int(channel.client.llen(channel._q_for_pri(queue_of(tag), BEHIND)))
+
+
+@contextlib.contextmanager
+def _broker() -> Iterator[Any]:
+    """Ask the broker over a connection that is kept."""
     with app.pool.acquire(block=True) as connection:
-        channel = connection.default_channel
         try:
-            return int(channel.client.llen(channel._q_for_pri(queue_of(tag), BEHIND)))
+            yield connection.default_channel
         except (*connection.connection_errors, *connection.channel_errors) as error:
             raise OperationalError(str(error)) from error
 
 
+def _revive(settings: Settings) -> None:
+    with _reviving:
+        died_of = wiring.revive_redis(settings)
+    if died_of:
+        log.warning("redis.started_again", why=died_of)
+
+
 _running: list[Upkeep] = []
+_leaving = threading.Event()
+_starting = threading.RLock()
+"""Held again by its own thread where a signal comes in the midst of it."""
 
 
-def start(benches: Sequence[Workbench], parent_fd: str | None) -> None:
-    """Start this worker's ticks, one an account; with `parent_fd`, end the worker when its parent is gone."""
-    for bench in benches:
-        upkeep = Upkeep(bench)
-        _running.append(upkeep)
-        upkeep.start()
+def start(accounts: Sequence[Account], parent_fd: str | None) -> None:
+    """Start this worker's ticks, one an account; with `parent_fd`, end the worker when its parent is gone.
+
+    Raises: OutreachError where the only account can't be served; one among several is tried again.
+    """
+    if len(accounts) == 1:
+        _begin(accounts[0])
+    else:
+        for account in accounts:
+            threading.Thread(target=_begin_patiently, args=(account,), name="start", daemon=True).start()
     watch()
     if parent_fd is not None:
         # In place of Celery's own handler, which would write all stacks to the log.
@@ -286,8 +369,29 @@ def start(benches: Sequence[Workbench], parent_fd: str | None) -> None:
         threading.Thread(target=_watch_parent, args=(int(parent_fd),), name="parent", daemon=True).start()
 
 
+def _begin(account: Account) -> None:
+    bench = account.bench()
+    with _starting:
+        if not _leaving.is_set():
+            _running.append(Upkeep(bench))
+            _running[-1].start()
+
+
+def _begin_patiently(account: Account) -> None:
+    while not _leaving.is_set():
+        try:
+            _begin(account)
+        except OutreachError as error:
+            log.warning("upkeep.waits", account=account.settings.account_tag, error=str(error))
+            _leaving.wait(START_AGAIN_S)
+        else:
+            return
+
+
 def stopping() -> None:
-    """Leave the duties of the tick to others."""
+    """Leave the account's ticks to others."""
+    with _starting:
+        _leaving.set()
     for upkeep in _running:
         upkeep.stopped.set()
 
@@ -295,13 +399,13 @@ def stopping() -> None:
 def stop() -> None:
     """Say that this worker is gone."""
     stopping()
-    for upkeep in _running:
-        # Between the ledger's queue and the broker: rows that are QUEUED without a message would wait to be rescued.
-        upkeep.ticking.join(TICK_ENDS_S)
-        try:
-            upkeep.bench.registry.forget_worker(upkeep.bench.owner)
-        except OutreachError:
-            log.warning("upkeep.not_signed_off")
+    # At once: one whose Redis does not answer keeps the others from nothing.
+    signing = [threading.Thread(target=upkeep.sign_off, daemon=True) for upkeep in _running]
+    for each in signing:
+        each.start()
+    until = time.monotonic() + SIGN_OFF_S
+    for each in signing:
+        each.join(max(0.0, until - time.monotonic()))
     _running.clear()
 
 

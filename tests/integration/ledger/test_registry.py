@@ -140,13 +140,35 @@ def test_worker_is_seen_and_forgotten(rig: LedgerRig) -> None:
     assert rig.registry.workers() == {}
 
 
-def test_one_worker_at_a_time_has_a_duty(rig: LedgerRig) -> None:
-    assert rig.registry.take_duty("dispatch", "worker-1", 60_000)
-    assert not rig.registry.take_duty("dispatch", "worker-2", 60_000)
+def test_one_worker_at_a_time_leads_until_it_gives_that_up(rig: LedgerRig) -> None:
+    assert rig.registry.look("worker-1", 60_000).leader == "worker-1"
+    assert rig.registry.look("worker-2", 60_000).leader == "worker-1"
 
-    rig.registry.drop_duty("dispatch")
+    rig.registry.unlead()
 
-    assert rig.registry.take_duty("dispatch", "worker-2", 60_000)
+    assert rig.registry.look("worker-2", 60_000).leader == "worker-2"
+
+
+def test_who_leads_goes_on_where_he_says_so(rig: LedgerRig) -> None:
+    name = f"{rig.registry.prefix}tick"
+    rig.registry.look("worker-1", 30_000)
+
+    rig.registry.look("worker-1", 60_000)
+    kept_ms = rig.client.pttl(name)
+    rig.registry.look("worker-1", 60_000, renew=True)
+
+    assert kept_ms <= 30_000 < rig.client.pttl(name)
+
+
+def test_look_sees_what_there_is_to_do(rig: LedgerRig) -> None:
+    before = rig.registry.look("worker-1", 60_000)
+    rig.load(ID, 1)
+    rig.client.sadd(f"{rig.registry.prefix}polling", ID)
+
+    after = rig.registry.look("worker-1", 60_000)
+
+    assert (before.active, before.has_polls) == ((), False)
+    assert (after.active, after.has_polls) == ((ID,), True)
 
 
 def test_without_a_passed_clock_redis_tells_the_time(ledger_redis: "redis.Redis") -> None:

@@ -71,7 +71,6 @@ def test_what_is_due_is_given_out_once_and_asked_for(rig: Rig, tasks: ModuleType
     upkeep = tasks.Upkeep(rig.bench)
 
     upkeep._poll()
-    rig.registry.drop_duty("receipts")
     upkeep._poll()
 
     asked = given_out(rig, tasks)
@@ -92,7 +91,6 @@ def test_no_more_are_given_out_than_may_wait_and_campaigns_take_turns(
     names = []
     for _ in range(2):
         for _ in range(2):  # the second finds no room
-            rig.registry.drop_duty("receipts")
             upkeep._poll()
         ((_, name, *_),) = given_out(rig, tasks)
         names.append(name)

@@ -89,11 +89,11 @@ def test_no_row_is_opened_right_after_redis_was_away(rig: Rig, upkeep: ModuleTyp
 
     with pytest.raises(RedisUnavailableError):
         ticks._tick()
-    bench.registry.drop_duty("dispatch")
+    bench.registry.unlead()
     ticks._tick()
     assert rig.states() == {"PENDING": 1}
     ticks.opens_from = 0.0
-    bench.registry.drop_duty("dispatch")
+    bench.registry.unlead()
     ticks._tick()
 
     assert rig.states() == {"QUEUED": 1}
@@ -133,7 +133,7 @@ def test_fault_that_nobody_foresaw_is_not_logged_ten_times_a_second(rig: Rig, up
     ticks, acts = upkeep.Upkeep(rig.bench), iter([{}, {"known": 1}])
     ticks.stopped = pauses = Pauses()
 
-    ticks._loop(upkeep.TICK_S, lambda: next(acts)["known"])
+    ticks._loop(lambda: upkeep.TICK_S, lambda: next(acts)["known"])
 
     assert pauses.taken == [upkeep.TICK_S, upkeep.FAILED_S, upkeep.TICK_S]
 
