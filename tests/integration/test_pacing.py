@@ -15,13 +15,13 @@ import pytest
 import redis
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from passed_time import PREFIX, PassedTime
 
 from ops.bench.pace import measure, most_in_window
 from worker.errors import RedisUnavailableError
 from worker.pacing import Bucket, Granted, Pacer, Wait
 from worker.redis_server import EmbeddedRedis, connect
 
-PREFIX = "o:{1a2b3c4d}:"
 ACCOUNT = Bucket("interactions", 20, "the account's Interactions")
 CAMPAIGN = Bucket("campaign:renewal-1a2b3c4d", 5, "the campaign's own ceiling")
 
@@ -30,50 +30,6 @@ CAMPAIGN = Bucket("campaign:renewal-1a2b3c4d", 5, "the campaign's own ceiling")
 def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     with EmbeddedRedis(tmp_path_factory.mktemp("home")).hold() as url:
         yield url
-
-
-class PassedTime(redis.Redis):
-    """A client whose scripts are told the time that a test has passed on; threads wait for it without waiting."""
-
-    ASKED, TOLD = "redis.call('TIME')", "redis.call('MGET', 'time:s', 'time:us')"
-    AHEAD_S = 1_795_000_000
-    """How far Redis's clock is ahead of the monotonic one."""
-    wakes_late_s = 0.0
-
-    answers_late_s: Iterator[float] = iter(())
-
-    def begin(self) -> None:
-        self.flushall()
-        self._now_us = 0
-        self._pass(1000.0)
-
-    def monotonic_s(self) -> float:
-        return self._now_us / 1e6
-
-    def sleep(self, seconds: float) -> None:
-        self._pass(seconds + self.wakes_late_s)
-
-    def _pass(self, seconds: float) -> None:
-        self._now_us += round(seconds * 1e6)
-        now_s, micros = self._now()
-        self.mset({"time:s": now_s, "time:us": micros})
-
-    def time(self, **_: Any) -> tuple[int, int]:
-        return self._later(self._now())
-
-    def evalsha(self, *args: Any, **options: Any) -> Any:
-        return self._later(super().evalsha(*args, **options))
-
-    def _now(self) -> tuple[int, int]:
-        return divmod(self.AHEAD_S * 1_000_000 + self._now_us, 1_000_000)
-
-    def _later(self, answer: Any) -> Any:
-        self._pass(next(self.answers_late_s, 0.0))
-        return answer
-
-    def register_script(self, script: Any) -> Any:
-        assert self.ASKED in script
-        return super().register_script(script.replace(self.ASKED, self.TOLD))
 
 
 @pytest.fixture
@@ -236,15 +192,14 @@ def test_block_does_not_outlast_its_length_when_the_clock_steps_back(client: Pas
     assert pacer.peek([ACCOUNT])[0].blocked_ms <= 3000
 
 
-def test_each_429_takes_one_call_a_second_off_at_once(client: PassedTime) -> None:
+def test_429s_to_calls_of_one_second_take_a_call_a_second_off_each(client: PassedTime) -> None:
     pacer = pacer_of(client)
 
-    pacer.slow_down(ACCOUNT, None)
-    pacer.slow_down(ACCOUNT, None)
+    for slot in [granted(pacer, ACCOUNT) for _ in range(2)]:
+        pacer.slow_down(ACCOUNT, None, slot.slot_us)
 
     (state,) = pacer.peek([ACCOUNT])
-    assert state.per_s == pytest.approx(18, abs=0.1)
-    assert state.why == "429"
+    assert (state.per_s, state.why, state.tries_more_ms) == (18, "429", 5000)
     first, second = granted(pacer, ACCOUNT), granted(pacer, ACCOUNT)
     assert second.slot_us - first.slot_us == pytest.approx(1_014_000 / 18, rel=0.01)
 
@@ -261,25 +216,26 @@ def test_retry_after_blocks_until_then(client: PassedTime) -> None:
     assert 28_000 < wait.ms <= 29_000
 
 
-def test_it_speeds_up_again_by_itself_to_the_configured_pace(client: PassedTime) -> None:
-    pacer = pacer_of(client)
-    pacer.slow_down(ACCOUNT, None)
+def test_slots_granted_before_most_calls_were_refused_are_given_up_everywhere(client: PassedTime) -> None:
+    pacer, other = pacer_of(client), pacer_of(client)
+    slots = [granted(pacer, ACCOUNT) for _ in range(5)]
+    for slot in slots[:3]:
+        client.sleep(0.05)
+        pacer.slow_down(ACCOUNT, None, slot.slot_us)
 
-    for _ in range(9):
-        pacer.slow_down(ACCOUNT, None)
-    client.hincrby(key(ACCOUNT), "slowed_us", -5_000_000)
-    assert pacer.peek([ACCOUNT])[0].per_s == pytest.approx(20 * (0.5 + 5 * 0.02), abs=0.2)
-    client.hincrby(key(ACCOUNT), "slowed_us", -60_000_000)
+    later = granted(pacer, ACCOUNT)
 
-    assert pacer.peek([ACCOUNT])[0].per_s == 20
-    granted(pacer, ACCOUNT)
-    assert client.hkeys(key(ACCOUNT)) == [b"last_us"]
+    assert not pacer.wait(slots[4])
+    assert pacer.wait(later)
+    unaware = granted(other, ACCOUNT)
+    assert other.wait(unaware)
 
 
 def test_repeated_429s_never_bring_it_to_a_standstill(client: PassedTime) -> None:
     pacer = pacer_of(client)
     for _ in range(60):
         pacer.slow_down(ACCOUNT, None)
+        client.sleep(0.2)
 
     assert pacer.peek([ACCOUNT])[0].per_s == pytest.approx(1, abs=0.2)
 
@@ -302,7 +258,7 @@ def test_look_takes_nothing(client: PassedTime) -> None:
     (state,) = pacer.peek([ACCOUNT])
 
     assert 150 < state.reserved_ahead_ms < 260
-    assert (state.per_s, state.blocked_ms, state.why) == (20, 0, "")
+    assert (state.per_s, state.blocked_ms, state.tries_more_ms, state.why) == (20, 0, 0, "")
     assert pacer.peek([ACCOUNT])[0].reserved_ahead_ms <= state.reserved_ahead_ms
     assert pacer.peek([]) == []
 

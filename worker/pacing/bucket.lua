@@ -1,14 +1,17 @@
 -- Read one bucket's record and its pace in force; put before each of this room's scripts.
 --
--- A bucket is a hash: last_us (the latest slot taken, Redis's clock), share (of the configured pace, 0 to 1; absent: 1),
--- slowed_us (when share was set), blocked_us (until when), blocked_for_us (how long that was to be), why (retry_after | 429),
--- slipped_us (by how much all slots have been moved on so far, see slip.lua).
+-- A bucket is a hash: last_us (the latest slot taken, Redis's clock), blocked_us (until when), blocked_for_us (how long that was to be),
+-- slipped_us (by how much all slots have been moved on so far, see slip.lua), voided_us (slots granted before are not to be used).
+-- After a 429 also (see slow_down.lua) slowed_us (since when), low and held (calls a second), hold_us, and of the refusal itself
+-- base, least, rising, first_us, until_us, refused, is_hard.
 -- The latest slot is kept, not the next: so that a change of the pace counts from the very next call.
 
 -- TIME makes a script's effects differ from its text: servers before 7 must be told to pass on the effects.
 if redis.replicate_commands then redis.replicate_commands() end
 
-local SPEED_UP_PER_S = 0.02 -- of the configured pace
+local CLIMB_PER_S = 0.06    -- of what held: how fast it climbs to there
+local PROBE_PER_S2 = 0.0125 -- of the configured pace: how it goes on beyond, slowly first, for a call too many is soon told
+local SLOWED = { 'slowed_us', 'low', 'held', 'hold_us', 'base', 'least', 'rising', 'first_us', 'until_us', 'refused', 'is_hard' }
 local AHEAD_MAX_US = 2000000     -- nobody may reserve further ahead (Pacer checks it)
 local STEPPED_BACK_US = 3000000  -- further ahead than anybody can have reserved: the clock has stepped back
 
@@ -22,29 +25,62 @@ local function whole(number)
   return string.format('%.0f', number)
 end
 
-local function read_bucket(key, now_us)
-  local kept = redis.call('HMGET', key, 'last_us', 'share', 'slowed_us', 'blocked_us', 'blocked_for_us', 'why', 'slipped_us')
+-- When a slowed pace goes beyond what held, us.
+local function probe_from_us(slow)
+  return slow.slowed_us + (slow.held - slow.low) / (CLIMB_PER_S * slow.held) * 1000000 + slow.hold_us
+end
+
+-- The pace at a moment: up to what held, there for a while, then beyond it, ever faster, to the configured pace.
+local function pace_at(slow, per_s, at_us)
+  if not slow then return per_s end
+  local probing_s = (at_us - probe_from_us(slow)) / 1000000
+  if probing_s > 0 then return math.min(per_s, slow.held + PROBE_PER_S2 * per_s * probing_s ^ 2) end
+  local climbed = slow.low + CLIMB_PER_S * slow.held * math.max(0, at_us - slow.slowed_us) / 1000000
+  return math.min(per_s, slow.held, climbed)
+end
+
+-- When it can be forgotten that it was slowed: the configured pace has held, too.
+local function forgotten_us(slow, per_s)
+  local back_s = math.sqrt(math.max(0, per_s - slow.held) / (PROBE_PER_S2 * per_s))
+  return probe_from_us(slow) + back_s * 1000000 + slow.hold_us
+end
+
+local function read_slow(key, per_s, now_us)
+  local kept = redis.call('HMGET', key, unpack(SLOWED))
+  if not kept[1] then return nil end
+  local slow = {}
+  for n, name in ipairs(SLOWED) do slow[name] = tonumber(kept[n]) end
+  if slow.slowed_us > now_us then slow.slowed_us, slow.until_us = now_us, now_us end
+  return forgotten_us(slow, per_s) > now_us and slow or nil
+end
+
+local function read_bucket(key, per_s, now_us)
+  local kept = redis.call('HMGET', key, 'last_us', 'blocked_us', 'blocked_for_us', 'slipped_us', 'voided_us')
   local bucket = {
     last_us = tonumber(kept[1]),
-    share = tonumber(kept[2]) or 1,
-    slowed_us = tonumber(kept[3]) or 0,
-    blocked_us = tonumber(kept[4]) or 0,
-    why = kept[6] or '',
-    slipped_us = tonumber(kept[7]) or 0,
+    blocked_us = tonumber(kept[2]) or 0,
+    slipped_us = tonumber(kept[4]) or 0,
+    voided_us = tonumber(kept[5]) or 0,
+    slow = read_slow(key, per_s, now_us),
   }
   if bucket.last_us and bucket.last_us > now_us + STEPPED_BACK_US then
     -- Those who reserved before the step still send, at most this far ahead; then it goes on.
     bucket.last_us = now_us + AHEAD_MAX_US
   end
-  if bucket.blocked_us > now_us + (tonumber(kept[5]) or 0) then
-    bucket.blocked_us = now_us + (tonumber(kept[5]) or 0)
+  if bucket.blocked_us > now_us + (tonumber(kept[3]) or 0) then
+    bucket.blocked_us = now_us + (tonumber(kept[3]) or 0)
   end
-  if bucket.slowed_us > now_us then bucket.slowed_us = now_us end
-  local quiet_s = math.max(0, now_us - bucket.slowed_us) / 1000000
-  bucket.share = math.min(1, bucket.share + SPEED_UP_PER_S * quiet_s)
+  bucket.per_s = pace_at(bucket.slow, per_s, now_us)
   return bucket
 end
 
-local function interval_us(per_s, share, margin_us)
-  return (1000000 + margin_us) / (per_s * share)
+local function interval_us(per_s, margin_us)
+  return (1000000 + margin_us) / per_s
+end
+
+-- How long a bucket must be kept, us: until it would no longer hold anybody back, and until it can forget that it was slowed.
+local function kept_us(bucket, per_s, now_us)
+  local held_back_us = math.max(bucket.last_us or 0, bucket.blocked_us) - now_us + 2 * interval_us(bucket.per_s, 0)
+  local slowed_us = bucket.slow and forgotten_us(bucket.slow, per_s) - now_us or 0
+  return math.max(0, held_back_us, slowed_us) + 5000000
 end

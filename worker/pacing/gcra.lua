@@ -3,7 +3,7 @@
 -- From/to: each bucket's last_us becomes the slot. GCRA with a burst of one: slots are an interval apart.
 -- KEYS: the buckets, all of one hash tag.
 -- ARGV: 1 the longest wait, us; 2 the margin on a second, us; 3 … the configured pace of each bucket, calls a second.
--- Returns: {'granted', slot us, now us, n, slipped us of each bucket …} or {'wait', us after which it would be granted, now us, n};
+-- Returns: {'granted' | 'wait', slot us | us after which it would be granted, now us, n, then of each bucket slipped us and voided us};
 --          bucket n decides. All numbers of microseconds as strings.
 -- Source: GCRA, https://brandur.org/rate-limiting
 
@@ -12,14 +12,15 @@ local margin_us = tonumber(ARGV[2])
 
 local now_us = now_in_us()
 local slot_us, decisive = now_us, 1
-local buckets = {}
+local buckets, told = {}, {}
 
 for n, key in ipairs(KEYS) do
-  local bucket = read_bucket(key, now_us)
-  bucket.interval_us = interval_us(tonumber(ARGV[2 + n]), bucket.share, margin_us)
+  local bucket = read_bucket(key, tonumber(ARGV[2 + n]), now_us)
+  bucket.interval_us = interval_us(bucket.per_s, margin_us)
   bucket.free_us = math.max(now_us, bucket.blocked_us, (bucket.last_us or 0) + bucket.interval_us)
   if bucket.free_us > slot_us then slot_us, decisive = bucket.free_us, n end
   buckets[n] = bucket
+  told[2 * n - 1], told[2 * n] = whole(bucket.slipped_us), whole(bucket.voided_us)
 end
 
 -- A bucket that is free a whole interval before the slot would lose slots that others can use:
@@ -31,18 +32,15 @@ for _, bucket in ipairs(buckets) do
   end
 end
 if come_back_us > now_us then
-  return {'wait', whole(math.ceil(come_back_us - now_us)), whole(now_us), decisive}
+  return {'wait', whole(math.ceil(come_back_us - now_us)), whole(now_us), decisive, unpack(told)}
 end
 
-local granted = {'granted', whole(slot_us), whole(now_us), decisive}
 for n, key in ipairs(KEYS) do
   local bucket = buckets[n]
-  granted[4 + n] = whole(bucket.slipped_us)
+  bucket.last_us = slot_us
   redis.call('HSET', key, 'last_us', whole(slot_us))
-  if bucket.share >= 1 then redis.call('HDEL', key, 'share', 'slowed_us') end
-  if bucket.blocked_us <= now_us then redis.call('HDEL', key, 'blocked_us', 'blocked_for_us', 'why') end
-  -- Kept until it would no longer hold anybody back, and until a slowed pace has recovered.
-  local idle_us = slot_us - now_us + 2 * bucket.interval_us + (1 - bucket.share) / SPEED_UP_PER_S * 1000000
-  redis.call('PEXPIRE', key, whole(math.ceil(idle_us / 1000) + 5000))
+  if not bucket.slow then redis.call('HDEL', key, unpack(SLOWED)) end
+  if bucket.blocked_us <= now_us then redis.call('HDEL', key, 'blocked_us', 'blocked_for_us') end
+  redis.call('PEXPIRE', key, whole(math.ceil(kept_us(bucket, tonumber(ARGV[2 + n]), now_us) / 1000)))
 end
-return granted
+return {'granted', whole(slot_us), whole(now_us), decisive, unpack(told)}

@@ -41,12 +41,14 @@ class Bucket:
 class Granted:
     """Hold a slot: `wait_ms` from now, at `slot_s` on the monotonic clock, `slot_us` on Redis's.
 
-    `slipped_us` says for each of `buckets` how far its slots had been moved on by then, as slip.lua wants it.
+    `granted_us` says when, on Redis's clock; `slipped_us` for each of `buckets` how far its slots had been moved on by then,
+    as slip.lua wants it.
     """
 
     wait_ms: int
     slot_s: float
     slot_us: int
+    granted_us: int
     buckets: tuple[Bucket, ...]
     slipped_us: tuple[int, ...]
 
@@ -61,7 +63,7 @@ class Wait:
 
 @dataclass(frozen=True, slots=True)
 class BucketState:
-    """Say how a bucket stands: the pace in force, slots taken ahead, and why it is slower than configured.
+    """Say how a bucket stands: the pace in force, slots taken ahead, and why it is slower than configured, until when.
 
     `reserved_ahead_ms`: until the latest slot that was taken; negative: since then.
     """
@@ -70,6 +72,7 @@ class BucketState:
     per_s: float
     reserved_ahead_ms: int
     blocked_ms: int
+    tries_more_ms: int
     why: str
 
     def slots_within(self, seconds: float) -> int:
@@ -109,6 +112,7 @@ class Pacer:
         self._redis_clock = RedisClock()
         self._client = client
         self._is_clock_set = False
+        self._voided_us: dict[str, int] = {}
         self._acquire, self._slip, self._slow_down, self._peek = (
             client.register_script(_script(name)) for name in ("gcra", "slip", "slow_down", "peek")
         )
@@ -128,7 +132,9 @@ class Pacer:
         limits = [max_wait_ms * 1000, _us(self._margin_s), *(bucket.per_s for bucket in buckets)]
         with effect("take_slot"):
             answer, asked_s, answered_s = self._run(self._acquire, buckets, limits)
-        verdict, time_us, now_us, decisive, *slipped_us = answer
+        verdict, time_us, now_us, decisive, *told = answer
+        slipped_us = tuple(map(int, told[::2]))
+        self._voided_us.update(zip((bucket.name for bucket in buckets), map(int, told[1::2]), strict=True))
         self._redis_clock.observe(asked_s, answered_s, int(now_us) / 1e6)
         self._answer_s += (answered_s - asked_s - self._answer_s) / 16
         if _text(verdict) == "wait":
@@ -136,7 +142,7 @@ class Pacer:
         slot_us = int(time_us)
         slot_s = self._redis_clock.monotonic_s(slot_us / 1e6)
         wait_ms = max(0, round((slot_s - answered_s) * 1000))
-        return Granted(wait_ms, slot_s, slot_us, tuple(buckets), tuple(map(int, slipped_us)))
+        return Granted(wait_ms, slot_s, slot_us, int(now_us), tuple(buckets), slipped_us)
 
     def _set_clock(self) -> None:
         """Look at Redis's clock, once a process, until it is known well or is too far away for that."""
@@ -152,7 +158,7 @@ class Pacer:
 
         A late call would crowd those after it into one second with those before. So a slot reached late is moved to now, and
         all that nobody has taken yet with it: that costs the pace the lateness, where a slot given up costs the whole slot.
-        What is later than that is given up.
+        What is later than that is given up, and what was granted before Twilio refused most calls.
         Call this last, right before the request.
 
         Raises: RedisUnavailableError if a slot must be moved and Redis gives no answer.
@@ -162,6 +168,8 @@ class Pacer:
             ahead_s = slot_s - self._clock()
             if ahead_s > 0:
                 self._sleep(ahead_s)
+            if any(self._voided_us.get(bucket.name, 0) > granted.granted_us for bucket in granted.buckets):
+                return False
             if self._clock() - slot_s <= self._late_s:
                 return True
             slot_us, answer_s = self._move(granted, answer_s)
@@ -194,31 +202,33 @@ class Pacer:
             answer, asked_s, answered_s = self._run(self._slip, granted.buckets, limits, ask)
         return int(answer) if answer else None, answered_s - asked_s
 
-    def slow_down(self, bucket: Bucket, retry_after_s: float | None) -> None:
-        """Slow a bucket by one call a second for each answer 429; block it for `retry_after_s`.
+    def slow_down(self, bucket: Bucket, retry_after_s: float | None, slot_us: int = 0) -> None:
+        """Slow a bucket after a 429 to the call that had this slot (0: just now); block it for `retry_after_s`.
 
-        It speeds up again by itself, by 2 % of the configured pace a second.
+        It feels its way up again by itself; slow_down.lua says how.
 
         Raises: RedisUnavailableError if Redis gives no answer.
         """
         with effect("slow_down"):
-            self._run(self._slow_down, [bucket], [_us(max(0.0, retry_after_s or 0.0)), bucket.per_s])
+            limits = [_us(max(0.0, retry_after_s or 0.0)), bucket.per_s, slot_us, _us(self._margin_s)]
+            self._run(self._slow_down, [bucket], limits)
 
     def peek(self, buckets: Sequence[Bucket]) -> list[BucketState]:
         """Describe how each bucket stands; takes nothing.
 
         Raises: RedisUnavailableError if Redis gives no answer.
         """
-        seen = self._run(self._peek, buckets, [])[0] if buckets else []
+        seen = self._run(self._peek, buckets, [bucket.per_s for bucket in buckets])[0] if buckets else []
         return [
             BucketState(
                 bucket=bucket,
-                per_s=bucket.per_s * float(share),
+                per_s=float(per_s),
                 reserved_ahead_ms=int(ahead_us) // 1000,
                 blocked_ms=-(-int(blocked_us) // 1000),
+                tries_more_ms=-(-int(tries_more_us) // 1000),
                 why=_text(why),
             )
-            for bucket, (share, ahead_us, blocked_us, why) in zip(buckets, seen, strict=True)
+            for bucket, (per_s, ahead_us, blocked_us, tries_more_us, why) in zip(buckets, seen, strict=True)
         ]
 
     def _run(

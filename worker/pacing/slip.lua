@@ -19,9 +19,9 @@ local late_us = math.max(0, now_us + tonumber(ARGV[3]) - tonumber(ARGV[4]) / 2 -
 local buckets = {}
 
 for n, key in ipairs(KEYS) do
-  local bucket = read_bucket(key, now_us)
   local per_s = tonumber(ARGV[4 + 2 * n])
-  bucket.interval_us = interval_us(per_s, 1, margin_us)
+  local bucket = read_bucket(key, per_s, now_us)
+  bucket.interval_us = interval_us(per_s, margin_us)
   local moved_us = math.max(0, bucket.slipped_us - tonumber(ARGV[5 + 2 * n]))
   local taken_ahead_us = (bucket.last_us or slot_us) - moved_us - slot_us
   bucket.shift_us = math.max(0, late_us - moved_us)

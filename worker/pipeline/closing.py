@@ -63,5 +63,5 @@ def _try(bench: Workbench, each: ToClose) -> int | None:
         return 0
     outcome = bench.gateway.close_interaction(sid, channel_sid)
     if isinstance(outcome, Deferred):
-        pace.slow_down(bench, bucket, outcome)
+        pace.slow_down(bench, bucket, outcome, slot)
     return None if isinstance(outcome, Accepted) else outcome.code if isinstance(outcome, Rejected) else 0

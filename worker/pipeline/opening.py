@@ -97,7 +97,7 @@ def open_row(bench: Workbench, loaded: LoadedCampaign, row: Row, recipient: Reci
     if beat.missed:
         bench.ledger.give_up_slot(campaign_id, row.number, claim.token, 0)
         return None
-    return _record(bench, loaded, row, recipient, claim, lease_until, outcome)
+    return _record(bench, loaded, row, recipient, claim, lease_until, beat, outcome)
 
 
 def contact_of(recipient: Recipient) -> tuple[str, str]:
@@ -144,6 +144,7 @@ def _record(
     recipient: Recipient,
     claim: Claim,
     lease_until: float,
+    beat: pace.Beat,
     outcome: Outcome[Opened],
 ) -> Claim | None:
     campaign_id, number, token = loaded.info.id, row.number, claim.token
@@ -165,8 +166,7 @@ def _record(
             )
             return claim if reply.ok else None
         case Deferred():
-            buckets = pace.opening_buckets(bench, loaded)
-            put_off = pace.put_off(bench, buckets, outcome, row.hand.tries)
+            put_off = pace.put_off(bench, beat, outcome, row.hand.tries)
             bench.write(lambda: ledger.defer_opening(campaign_id, number, token, *put_off), lease_until)
         case Unanswered():
             bench.write(

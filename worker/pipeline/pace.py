@@ -102,7 +102,8 @@ class Beat:
         slot: Granted | None,
         lease_until: float = float("inf"),
     ) -> None:
-        self._bench, self._buckets, self._slot, self._lease_until = bench, buckets, slot, lease_until
+        self._bench, self._lease_until = bench, lease_until
+        self.buckets, self.slot = buckets, slot
         self.missed = False
 
     def arrive(self) -> bool:
@@ -114,19 +115,19 @@ class Beat:
 
     def left(self) -> None:
         """Move the free slots on if the machine stalled the request after its slot: it crowds those that come after it."""
-        if self._slot is not None:
+        if self.slot is not None:
             # The request is out; what became of it matters more than the beat of others.
             with suppress(RedisUnavailableError):
-                self._bench.pacer.sent(self._slot, self._bench.clock())
+                self._bench.pacer.sent(self.slot, self._bench.clock())
 
     def _reach_slot(self) -> bool:
         for _ in range(_ARRIVALS):
-            if self._slot is None or self._bench.pacer.wait(self._slot):
+            if self.slot is None or self._bench.pacer.wait(self.slot):
                 return True
-            again = take(self._bench, self._buckets)
+            again = take(self._bench, self.buckets)
             if isinstance(again, Wait):
                 return False
-            self._slot = again
+            self.slot = again
         return False
 
 
@@ -137,23 +138,25 @@ def ask(bench: Workbench, bucket: Bucket, call: Callable[[], Answer[T]]) -> Answ
         return Unknown(int(Reason.THROTTLED), bucket.label, slot.ms / 1000 if isinstance(slot, Wait) else 1.0)
     answer = call()
     if isinstance(answer, Unknown):
-        slow_down(bench, bucket, answer)
+        slow_down(bench, bucket, answer, slot)
     return answer
 
 
-def slow_down(bench: Workbench, bucket: Bucket, answer: Deferred | Unknown) -> None:
-    """Slow a bucket where Twilio asked for it."""
+def slow_down(
+    bench: Workbench, bucket: Bucket, answer: Deferred | Unknown, slot: Granted | None = None
+) -> None:
+    """Slow a bucket where Twilio asked for it; `slot` is the refused call's, where it is known."""
     if answer.throttled:
-        bench.pacer.slow_down(bucket, answer.retry_after_s)
+        bench.pacer.slow_down(bucket, answer.retry_after_s, slot.slot_us if slot else 0)
 
 
-def put_off(bench: Workbench, buckets: Sequence[Bucket], outcome: Deferred, tries: int) -> tuple[int, int]:
+def put_off(bench: Workbench, beat: Beat, outcome: Deferred, tries: int) -> tuple[int, int]:
     """Say when a request that was not processed is made again (ms), and the code why.
 
     Where Twilio asked for it, the first of its buckets, Twilio's own, is slowed.
     """
-    if buckets:
-        slow_down(bench, buckets[0], outcome)
+    if beat.buckets:
+        slow_down(bench, beat.buckets[0], outcome, beat.slot)
     code = outcome.code or int(Reason.THROTTLED if outcome.throttled else Reason.NOT_REACHED)
     return backoff_ms(bench, tries, outcome.retry_after_s), code
 

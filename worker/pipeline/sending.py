@@ -261,7 +261,7 @@ def _send(
         case Accepted(value=message_sid):
             bench.write(lambda: ledger.accepted(campaign_id, number, token, message_sid), lease_until)
         case Deferred():
-            put_off = pace.put_off(bench, buckets, outcome, row.hand.tries)
+            put_off = pace.put_off(bench, beat, outcome, row.hand.tries)
             bench.write(lambda: ledger.defer_sending(campaign_id, number, token, *put_off), lease_until)
         case Unanswered():
             bench.write(

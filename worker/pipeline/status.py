@@ -194,6 +194,7 @@ def _describe(state: BucketState) -> dict[str, Any]:
         "configured_per_s": state.bucket.per_s,
         "why": state.why,
         "blocked_s": round(state.blocked_ms / 1000, 1),
+        "tries_more_s": round(state.tries_more_ms / 1000, 1),
     }
 
 

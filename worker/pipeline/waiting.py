@@ -130,7 +130,9 @@ def _pace(info: CampaignInfo, paces: Sequence[BucketState]) -> str | None:
         return None
     slowest = min(paces, key=lambda state: state.per_s)
     if slowest.why:
-        return f"{slowest.bucket.label}, slowed to {slowest.per_s:.3g} a second since Twilio asked for it"
+        more = f"more is tried from {say_clock(info.now_ms + slowest.tries_more_ms, info.now_ms)} on"
+        then = more if slowest.tries_more_ms else "more is being tried"
+        return f"{slowest.bucket.label}, slowed to {slowest.per_s:.3g} a second since Twilio refused more (429); {then}"
     return slowest.bucket.label
 
 

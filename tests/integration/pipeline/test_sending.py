@@ -32,7 +32,7 @@ def test_429_to_a_message_slows_its_sender(rig: Rig) -> None:
     rig.work(rig.dispatch())
 
     (name,) = rig.client.keys(f"{rig.ledger.prefix}pace:sender:*")
-    assert float(rig.client.hget(name, "share")) < 1
+    assert float(rig.client.hget(name, "held")) < 5
     assert rig.ledger.prefix.encode() in name
     assert b"+1" not in name
 

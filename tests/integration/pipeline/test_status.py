@@ -180,7 +180,11 @@ def test_slowed_pace_is_named_with_what_is_left_of_it(desk: Desk) -> None:
     bench = desk.bench()
     bench.pacer.slow_down(pace.account_bucket(bench), None)
 
-    assert "slowed to 19" in snapshot(bench, campaign_id)["waiting_for"]
+    seen = snapshot(bench, campaign_id)
+    assert "slowed to 19 a second since Twilio refused more (429)" in seen["waiting_for"]
+    assert "more is tried from" in seen["waiting_for"]
+    assert (seen["pace"][0]["per_s"], seen["pace"][0]["why"]) == (19, "429")
+    assert 0 < seen["pace"][0]["tries_more_s"] <= 5
 
 
 def test_breaker_names_the_reason_and_what_to_do(desk: Desk) -> None:
