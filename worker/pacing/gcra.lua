@@ -1,7 +1,7 @@
 -- Take the next common slot of all buckets of one call, or of none.
 --
 -- From/to: each bucket's last_us becomes the slot. GCRA with a burst of one: slots are an interval apart.
--- KEYS: the buckets, all of one hash tag.
+-- KEYS: the buckets, the widest first, all of one hash tag.
 -- ARGV: 1 the longest wait, us; 2 the margin on a second, us; 3 … the configured pace of each bucket, calls a second.
 -- Returns: {'granted' | 'wait', slot us | us after which it would be granted, now us, n, then of each bucket slipped us and voided us};
 --          bucket n decides. All numbers of microseconds as strings.
@@ -23,13 +23,13 @@ for n, key in ipairs(KEYS) do
   told[2 * n - 1], told[2 * n] = whole(bucket.slipped_us), whole(bucket.voided_us)
 end
 
--- A bucket that is free a whole interval before the slot would lose slots that others can use:
--- come back half an interval before the slot, when at most a part of one is lost.
+-- The first bucket is the widest: whoever shares one of the others needs it too, but not the other way round. Where it is free
+-- a whole interval before the slot, slots would be lost that others can use: come back when at most a part of one is lost, if
+-- as many are taken ahead by then as now.
 local come_back_us = slot_us - longest_wait_us
-for _, bucket in ipairs(buckets) do
-  if slot_us - bucket.free_us >= bucket.interval_us then
-    come_back_us = math.max(come_back_us, slot_us - bucket.interval_us / 2)
-  end
+local early_us = slot_us - buckets[1].free_us
+if early_us >= buckets[1].interval_us then
+  come_back_us = math.max(come_back_us, now_us + early_us - buckets[1].interval_us / 2)
 end
 if come_back_us > now_us then
   return {'wait', whole(math.ceil(come_back_us - now_us)), whole(now_us), decisive, unpack(told)}

@@ -121,7 +121,8 @@ class Pacer:
         """Take one slot in every bucket, at most `max_wait_ms` ahead, or none and say how long to wait.
 
         A wait well below a second leaves room to move a slot that is reached late, see `wait`.
-        None is taken either where that would waste a whole slot of a faster bucket; the wait then ends shortly before the slot.
+        `buckets`: the widest first, which all who share one of the others need too. None is taken either where that would waste
+        a whole slot of it; the wait then ends when no slot would be wasted.
         Follow a grant with `wait`.
 
         Raises: RedisUnavailableError if Redis gives no answer.
