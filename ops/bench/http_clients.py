@@ -1,155 +1,201 @@
-"""How much CPU a call costs: the SDK's stock HTTP client against ours, over TLS, in one run.
+"""How much CPU does a call to Twilio cost, beside the SDK as it comes and beside bare curl?
 
-    python -m ops.bench.http_clients [--calls 600] [--threads 32] [--pause-ms 300]
+    python -m ops.bench http_clients
 
-The server is a process of its own. Each thread pauses at random between calls, as a paced campaign does: it is there
-that connections rest, and are thrown away by a pool that is too small. CPU is this process's own, server left out.
+All make the same three calls a row (open the Interaction, see the customer in its conversation, send the message) over TLS
+to one server on loopback: ours through the whole gateway, the SDK with its own HTTP client, and pycurl with a handle a
+thread. Each is a process of its own, whose user and system time counts; they take turns. Every run begins with clients
+and threads that are new: their first rows, with all connections made at once, are told apart from those that follow.
 """
 
 from __future__ import annotations
 
-import argparse
-import asyncio
-import importlib
-import json
 import os
-import random
-import shutil
-import ssl
+import resource
 import subprocess
 import sys
 import tempfile
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-import certifi
+from ops.bench.report import RUNS, Answer, Figure, Goal, repeat
+from ops.bench.twilio_loopback import TwilioLoopback
 
-from worker.gateway.http import HttpOptions, PooledHttpClient
+OURS, STOCK, BARE = "ours", "the SDK as it comes", "bare curl"
+CALLS = 3
+LATENCY_S = (0.02, 0.08)
 
-BODY = json.dumps(
-    {"sid": "KD" + "0" * 32, "channel": {"sid": "UO" + "0" * 32}, "padding": "x" * 900}
-).encode()
-ANSWER = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%b" % (
-    len(BODY),
-    BODY,
-)
-FORM = {"Channel": "x" * 300, "Routing": "y" * 500}
+Send = Callable[[int], object]
 
 
-async def serve(certificate: str, key: str, latency_s: float) -> None:
-    """Answer POSTs until killed, each with the number of connections so far; print the port first."""
-    connections = 0
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """CPU ms a call: of the first row of each thread, and of those after it."""
 
-    async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        nonlocal connections
-        connections += 1
+    first: float
+    later: float
+
+
+def answer(*, full: bool) -> Answer:
+    """Let all three make their calls in turns."""
+    threads = 64 if full else 16
+    many, few = (20 * threads, 4 * threads) if full else (120, 24)
+    runs = compare({OURS: many, STOCK: few, BARE: many}, threads)
+    eighth = _ratio(f"{STOCK} / {OURS}", runs, STOCK, OURS)
+    thrice = _ratio(f"{OURS} / {BARE}", runs, OURS, BARE)
+    return Answer(
+        question=" ".join((__doc__ or "").splitlines()[0].split()),
+        command=f"python -m ops.bench {'--full ' if full else ''}http_clients",
+        ran=f"{threads} threads a process; answers after {LATENCY_S[0] * 1000:.0f} to {LATENCY_S[1] * 1000:.0f} ms.",
+        figures=(
+            *(
+                Figure(f"{name}, a call", "CPU ms", tuple(run[name].later for run in runs))
+                for name in _MAKERS
+            ),
+            *(Figure(f"{name}, first", "CPU ms", tuple(run[name].first for run in runs)) for name in _MAKERS),
+            eighth,
+            thrice,
+        ),
+        goals=(
+            Goal(f"a call costs at most an eighth of one of {STOCK}", eighth.median >= 8),
+            Goal("a call costs at most 3 times one of bare curl", thrice.median <= 3),
+        ),
+        remarks=("`first` is a call of each thread's first row, with all connections made at once.",),
+    )
+
+
+def compare(rows: dict[str, int], threads: int, runs: int = RUNS) -> list[dict[str, Cost]]:
+    """Run each that `rows` names in a process of its own, in turns, against one server."""
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        server = stack.enter_context(TwilioLoopback(folder, LATENCY_S).up())
+        clients = {name: stack.enter_context(_start(name, server, threads)) for name in rows}
+        return repeat(lambda: {name: _ask(client, rows[name]) for name, client in clients.items()}, runs)
+
+
+@contextmanager
+def _start(name: str, server: TwilioLoopback, threads: int) -> Iterator[subprocess.Popen[str]]:
+    bundle = str(server.bundle)
+    environ = {"PLAIN_URL": server.url, "REQUESTS_CA_BUNDLE": bundle, "NO_PROXY": "127.0.0.1"}
+    with subprocess.Popen(
+        [sys.executable, "-m", "ops.bench.http_clients", name, server.url, bundle, str(threads)],
+        env=os.environ | environ,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as client:
         try:
-            while True:
-                head = await reader.readuntil(b"\r\n\r\n")
-                length = next(
-                    line for line in head.lower().split(b"\r\n") if line.startswith(b"content-length")
-                )
-                await reader.readexactly(int(length.split(b":")[1]))
-                await asyncio.sleep(latency_s)
-                count = str(connections).encode()
-                writer.write(ANSWER.replace(b"\r\n\r\n", b"\r\nX-Connections: " + count + b"\r\n\r\n", 1))
-        except (asyncio.IncompleteReadError, ConnectionError):
-            writer.close()
-
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(certificate, key)
-    server = await asyncio.start_server(handle, "127.0.0.1", 0, ssl=context)
-    print(server.sockets[0].getsockname()[1], flush=True)
-    await server.serve_forever()
+            yield client
+        finally:
+            client.terminate()
 
 
-def measure(
-    request: Callable[..., Any], url: str, calls: int, threads: int, pause_s: float
-) -> tuple[float, float, int]:
-    """Return CPU ms a call, calls a second, and the connections that the server has seen so far."""
-    chance = random.Random(1)
-    pauses = [[chance.uniform(0, pause_s) for _ in range(calls // threads)] for _ in range(threads)]
-    connections = 0
+def _ask(process: subprocess.Popen[str], rows: int) -> Cost:
+    assert process.stdin
+    assert process.stdout
+    print(rows, file=process.stdin, flush=True)
+    first, later = map(float, process.stdout.readline().split())
+    return Cost(first, later)
 
-    def story(thread: int) -> None:
-        nonlocal connections
-        for pause in pauses[thread]:
-            time.sleep(pause)
-            answer = request("POST", url, data=FORM, headers={}, auth=("AC", "secret"))
-            seen = {name.lower(): value for name, value in answer.headers.items()}
-            connections = max(connections, int(seen["x-connections"]))
 
-    cpu, started_at = time.process_time(), time.perf_counter()
-    with ThreadPoolExecutor(threads) as pool:
-        list(pool.map(story, range(threads)))
-    done = threads * (calls // threads)
-    return (
-        1000 * (time.process_time() - cpu) / done,
-        done / (time.perf_counter() - started_at),
-        connections,
+def _ratio(what: str, runs: list[dict[str, Cost]], dearer: str, cheaper: str) -> Figure:
+    return Figure(what, "times", tuple(run[dearer].later / run[cheaper].later for run in runs))
+
+
+def _ours(url: str, bundle: str) -> Send:
+    from campaigns.recipient import Message, Recipient, Routing
+    from worker.gateway.caller import Credentials
+    from worker.gateway.http import HttpOptions, PooledHttpClient
+    from worker.gateway.outcome import Accepted
+    from worker.gateway.twilio import TwilioGateway
+
+    http = PooledHttpClient(
+        HttpOptions(base_url=url, ca_file=Path(bundle)), clock=time.monotonic, wall_clock=time.time
+    )
+    credentials = Credentials(account_sid="AC" + "1" * 32, auth_token="secret-token")
+    gateway = TwilioGateway(credentials, http, time.time)
+    workspace, workflow, queue, worker = (
+        prefix + "5f1d2c3b4a59687766554433221100ff" for prefix in ("WS", "WW", "WQ", "WK")
     )
 
+    def send(row: int) -> None:
+        address, name = f"whatsapp:+1202{2000000 + row}", f"Name{row}"
+        message = Message(
+            "Renewals team", None, "HX3a4b5c6d7e8f90123456789abcdef012", {"1": name, "2": "1 May"}, None
+        )
+        routing = Routing(workspace, workflow, queue, worker, None, None, None, {"customerName": name})
+        recipient = Recipient(
+            row=row,
+            address=address,
+            proxy_address="whatsapp:+19252210100",
+            channel="whatsapp",
+            identity=None,
+            name=None,
+            level=None,
+            from_address=None,
+            from_name=None,
+            routing=routing,
+            context_sid=None,
+            webhook_ttid=None,
+            message=message,
+        )
+        key = f"bench:{row}:1"
+        opened = gateway.create_interaction(recipient, key)
+        assert isinstance(opened, Accepted), opened
+        conversation = opened.value.conversation_sid
+        assert conversation
+        assert gateway.has_participant(conversation, address) == Accepted(True)
+        assert isinstance(gateway.create_message(conversation, message, key), Accepted)
 
-def run(calls: int, threads: int, pause_s: float, latency_s: float, folder: Path) -> None:
-    """Make a certificate, start a server for each client, and compare."""
-    certificate, key, bundle = folder / "cert.pem", folder / "key.pem", folder / "bundle.pem"
-    subprocess.run(
-        ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=localhost",
-         "-addext", "subjectAltName=IP:127.0.0.1", "-keyout", key, "-out", certificate],
-        check=True, capture_output=True,
-    )  # fmt: skip
-    bundle.write_text(Path(certifi.where()).read_text() + certificate.read_text())
-    os.environ["REQUESTS_CA_BUNDLE"] = str(bundle)
-    # By name: only the gateway may build on the SDK, and this only compares with it.
-    sdk = importlib.import_module("twilio.http.http_client")
+    return send
 
-    def ours(url: str) -> Callable[..., Any]:
-        options = HttpOptions(pool_size=threads, base_url=url, ca_file=bundle)
-        return PooledHttpClient(options, time.monotonic, time.time).request
 
-    def stock(_: str) -> Callable[..., Any]:
-        request: Callable[..., Any] = sdk.TwilioHttpClient(timeout=20).request
-        return request
+def _stock(_url: str, _bundle: str) -> Send:
+    from ops.bench import plain_celery
 
-    cost = {}
-    print(
-        f"{calls} calls, {threads} threads, pauses up to {pause_s * 1000:.0f} ms, latency {latency_s * 1000:.0f} ms"
-    )
-    for name, make in (("stock", stock), ("ours", ours), ("stock again", stock), ("ours again", ours)):
-        command = [sys.executable, "-m", "ops.bench.http_clients", "--serve", str(certificate), str(key)]
-        with subprocess.Popen(
-            [*command, "--latency-ms", str(latency_s * 1000)], stdout=subprocess.PIPE
-        ) as server:
-            assert server.stdout
-            url = f"https://127.0.0.1:{server.stdout.readline().decode().strip()}"
-            cost[name], pace, connections = measure(make(url), f"{url}/x", calls, threads, pause_s)
-            server.terminate()
-        print(f"{name:12} {cost[name]:6.2f} ms CPU a call, {pace:5.0f} calls/s, {connections} connections")
-    print(
-        f"ratio        {cost['stock'] / cost['ours']:6.1f}, again {cost['stock again'] / cost['ours again']:.1f}"
-    )
+    client = plain_celery.LoopbackClient(*plain_celery.ACCOUNT)
+    return lambda row: plain_celery.send_row(client, f"+1202{2000000 + row}", f"Name{row}", "1 May")
+
+
+def _bare(url: str, bundle: str) -> Send:
+    from ops.bench import bare_curl
+
+    return lambda row: bare_curl.send_row(url, bundle, row)
+
+
+_MAKERS: dict[str, Callable[[str, str], Send]] = {OURS: _ours, STOCK: _stock, BARE: _bare}
+
+
+def _cpu_ms() -> float:
+    used = resource.getrusage(resource.RUSAGE_SELF)
+    return 1000 * (used.ru_utime + used.ru_stime)
+
+
+def _measure(pool: ThreadPoolExecutor, send: Send, rows: Iterable[int]) -> float:
+    began = _cpu_ms()
+    done = len(list(pool.map(send, rows)))
+    return (_cpu_ms() - began) / (CALLS * done)
 
 
 def main() -> None:
-    """Read the arguments and run."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
-    parser.add_argument("--calls", type=int, default=600)
-    parser.add_argument("--threads", type=int, default=32)
-    parser.add_argument("--pause-ms", type=float, default=300)
-    parser.add_argument("--latency-ms", type=float, default=50)
-    parser.add_argument("--serve", nargs=2, metavar=("CERT", "KEY"), help=argparse.SUPPRESS)
-    options = parser.parse_args()
-    if options.serve:
-        certificate, key = options.serve
-        asyncio.run(serve(certificate, key, options.latency_ms / 1000))
-        return
-    if shutil.which("openssl") is None:
-        sys.exit("this benchmark needs the openssl command to make a certificate")
-    with tempfile.TemporaryDirectory() as folder:
-        run(options.calls, options.threads, options.pause_ms / 1000, options.latency_ms / 1000, Path(folder))
+    """Be one of the clients: send as many rows as each line of stdin says, and tell what that cost."""
+    name, url, bundle, threads = sys.argv[1], sys.argv[2], sys.argv[3], int(sys.argv[4])
+    for line in sys.stdin:
+        send = _MAKERS[name](url, bundle)
+        start = threading.Barrier(threads)
+
+        def first(row: int, send: Send = send, start: threading.Barrier = start) -> None:
+            start.wait(60)
+            send(row)
+
+        with ThreadPoolExecutor(threads) as pool:
+            costs = _measure(pool, first, range(threads)), _measure(pool, send, range(int(line)))
+        print(*costs, flush=True)
 
 
 if __name__ == "__main__":

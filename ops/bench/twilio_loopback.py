@@ -33,6 +33,7 @@ class TwilioLoopback:
     def __init__(self, folder: Path, latency_s: tuple[float, float] = (0.05, 0.2)) -> None:
         self.bundle = folder / "bundle.pem"
         self.messages = 0
+        self.open: set[asyncio.Transport] = set()
         self.tells_deliveries = False
         self._latency_s = latency_s
         self._chance = random.Random(1)
@@ -53,6 +54,8 @@ class TwilioLoopback:
         finally:
             self._loop.call_soon_threadsafe(self._loop.stop)
             thread.join()
+            self._loop.run_until_complete(self._hang_up())
+            self._loop.close()
 
     def at_message(self, count: int, act: Callable[[], None]) -> None:
         """Call `act`, in the server's thread, when so many messages more have been answered."""
@@ -62,6 +65,13 @@ class TwilioLoopback:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(self._certificate, self._key)
         return await self._loop.create_server(lambda: _Connection(self), "127.0.0.1", 0, ssl=context)
+
+    async def _hang_up(self) -> None:
+        self._server.close()
+        for transport in list(self.open):
+            transport.abort()
+        while self.open:
+            await asyncio.sleep(0.01)
 
     def latency_s(self) -> float:
         """Draw how long an answer takes."""
@@ -92,6 +102,10 @@ class _Connection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)
         self._transport = transport
+        self._server.open.add(transport)
+
+    def connection_lost(self, _: Exception | None) -> None:
+        self._server.open.discard(self._transport)
 
     def data_received(self, data: bytes) -> None:
         self._received += data
