@@ -70,6 +70,10 @@ class Settings:
         """List the accounts to serve: the main one, where it has credentials or is the only one, and the profiles."""
         return (self, *self.accounts) if self.has_credentials or not self.accounts else self.accounts
 
+    def variable(self, name: str) -> str:
+        """Name this account's variable of a setting that each account has for itself."""
+        return f"{name}{_ending(self.profile)}"
+
     @property
     def account(self) -> str:
         """Name the account, or the API key that stands for it; empty without credentials."""
@@ -105,15 +109,17 @@ class Settings:
         """Raise SettingsError, saying which half is missing, unless Twilio can be asked."""
         if self.has_credentials:
             return
-        end = _ending(self.profile)
-        missing = f"TWILIO_AUTH_TOKEN{end}" if self.account_sid and not self.api_key else ""
-        missing = missing or (f"TWILIO_API_SECRET{end}" if self.api_key else "")
+        missing = "TWILIO_AUTH_TOKEN" if self.account_sid and not self.api_key else ""
+        missing = missing or ("TWILIO_API_SECRET" if self.api_key else "")
         whose = f" of the account `{self.profile}`" if self.profile else " for Twilio"
-        what = f"{missing} is not set" if missing else f"There are no credentials{whose}"
+        what = f"{self.variable(missing)} is not set" if missing else f"There are no credentials{whose}"
+        sid, token, key, secret = map(
+            self.variable,
+            ("TWILIO_ACCOUNT_SID", "TWILIO_AUTH_TOKEN", "TWILIO_API_KEY", "TWILIO_API_SECRET"),
+        )
         raise SettingsError(
             f"{what}.",
-            f"Set TWILIO_ACCOUNT_SID{end} and TWILIO_AUTH_TOKEN{end}, or TWILIO_API_KEY{end} and TWILIO_API_SECRET{end}, "
-            "in the environment or in .env; `outreach demo` needs none.",
+            f"Set {sid} and {token}, or {key} and {secret}, in the environment or in .env; `outreach demo` needs none.",
         )
 
 

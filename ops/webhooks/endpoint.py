@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 
 from aiohttp import web
 from aiohttp.http_exceptions import HttpProcessingError
@@ -31,17 +32,26 @@ _SAID_EVERY_S = 60.0
 Hear = Callable[[Event], None]
 
 
-def make_webhook_app(
-    url: str, checker: SignatureChecker, hear: Hear, account_sid: str = "", answer_s: float = ANSWER_S
-) -> web.Application:
+@dataclass(frozen=True, slots=True)
+class Listener:
+    """Who listens for an account: `checker` tells its events from what anybody sends, `hear` takes them into its ledger.
+
+    `account_sid`: empty where only an API key is known of the account; then the signature alone tells.
+    `hear`: is called in threads, with what Twilio has said; harmless for what was heard before.
+    """
+
+    checker: SignatureChecker
+    hear: Hear
+    account_sid: str = ""
+
+
+def make_webhook_app(url: str, listeners: Sequence[Listener], answer_s: float = ANSWER_S) -> web.Application:
     """Make the application that takes Twilio's webhooks, at any path: to be served alone or inside another.
 
     `url`: the public address that is registered at Twilio, which is what it signs, whatever a proxy makes of it.
-    `account_sid`: events of other accounts are none of ours.
-    `hear`: is called in threads, with what Twilio has said; harmless for what was heard before.
     """
     app = web.Application(client_max_size=MOST_BYTES)
-    endpoint = _Endpoint(url, checker, hear, account_sid, answer_s)
+    endpoint = _Endpoint(url, listeners, answer_s)
     app.router.add_get("/{rest:.*}", _say_what_this_is)
     app.router.add_post("/{rest:.*}", endpoint.take)
     app.on_cleanup.append(endpoint.close)
@@ -67,19 +77,16 @@ async def _say_what_this_is(_: web.Request) -> web.Response:
 
 
 class _Endpoint:
-    def __init__(
-        self, url: str, checker: SignatureChecker, hear: Hear, account_sid: str, answer_s: float
-    ) -> None:
-        self._url, self._checker, self._hear = url, checker, hear
-        self._account_sid, self._answer_s = account_sid, answer_s
-        self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="hearing")
-        self._reading = self._hearing = 0
+    def __init__(self, url: str, listeners: Sequence[Listener], answer_s: float) -> None:
+        self._url = url
         self._says = _Sparingly()
+        self._desks = [_Desk(each, answer_s, self._says) for each in listeners]
+        self._reading = 0
 
     async def take(self, request: web.Request) -> web.Response:
         """Take one webhook."""
         if self._reading >= _MOST_READING:
-            return self._busy("readers")
+            return _busy(self._says, "readers")
         self._reading += 1
         try:
             async with asyncio.timeout(_READ_S):
@@ -89,22 +96,48 @@ class _Endpoint:
         finally:
             self._reading -= 1
         form = read_form(body)
-        if form is None or not self._checker.is_genuine(self._url, form, request.headers):
+        desk = None if form is None else self._find_desk(form, request.headers)
+        if form is None or desk is None:
             self._says("webhooks.refused", is_signed="X-Twilio-Signature" in request.headers)
             return web.Response(status=403)
-        event = read_event(form, self._account_sid)
+        event = read_event(form, desk.listener.account_sid)
         # What is signed and none of ours is none of our business: another filter of the same address.
-        return web.Response() if event is None else await self._tell(event)
+        return web.Response() if event is None else await desk.tell(event)
+
+    def _find_desk(self, form: Mapping[str, str], headers: Mapping[str, str]) -> _Desk | None:
+        """Find the account that the form names, if that account's secrets signed it."""
+        for desk in self._desks:
+            one = desk.listener
+            if one.account_sid in ("", form.get("AccountSid")) and one.checker.is_genuine(
+                self._url, form, headers
+            ):
+                return desk
+        return None
 
     async def close(self, _: web.Application) -> None:
         """Let the threads finish what they are at; what waits for one is found by polling."""
-        await asyncio.to_thread(self._threads.shutdown, cancel_futures=True)
+        await asyncio.gather(*(asyncio.to_thread(desk.close) for desk in self._desks))
 
-    async def _tell(self, event: Event) -> web.Response:
+
+class _Desk:
+    """Has an account's events heard in threads of its own: those of one whose Redis hangs keep no other's waiting."""
+
+    def __init__(self, listener: Listener, answer_s: float, says: _Sparingly) -> None:
+        self.listener = listener
+        self._answer_s, self._says = answer_s, says
+        self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="hearing")
+        self._hearing = 0
+
+    def close(self) -> None:
+        """Let the threads finish what they are at."""
+        self._threads.shutdown(cancel_futures=True)
+
+    async def tell(self, event: Event) -> web.Response:
+        """Have an event heard, and answer in time."""
         if self._hearing >= MOST_IN_HAND:
-            return self._busy("threads")
+            return _busy(self._says, "threads")
         self._hearing += 1
-        told = asyncio.get_running_loop().run_in_executor(self._threads, self._hear, event)
+        told = asyncio.get_running_loop().run_in_executor(self._threads, self.listener.hear, event)
         told.add_done_callback(self._done)
         try:
             # The thread goes on where this gives up: what it writes then is as good.
@@ -123,9 +156,10 @@ class _Endpoint:
         elif error is not None:
             log.error("webhooks.failed", exc_info=error)
 
-    def _busy(self, with_what: str) -> web.Response:
-        self._says("webhooks.busy", all_taken=with_what)
-        return web.Response(status=503)
+
+def _busy(says: _Sparingly, with_what: str) -> web.Response:
+    says("webhooks.busy", all_taken=with_what)
+    return web.Response(status=503)
 
 
 class _Sparingly:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 import signal
 import sys
-from collections.abc import Callable
+from contextlib import ExitStack
 from datetime import UTC, datetime
 from threading import Lock
 
 from aiohttp import web
+from pydantic import SecretStr
 
-from ops.webhooks.endpoint import THREADS, make_webhook_app
+from ops.webhooks.endpoint import THREADS, Hear, Listener, make_webhook_app
 from worker import wiring
 from worker.errors import RedisUnavailableError, RefusedHereError, SettingsError
 from worker.gateway.webhooks import DeliveryEvent, Event, SignatureChecker
@@ -32,17 +33,65 @@ def serve(settings: Settings, host: str, port: int) -> None:
 
     Raises: SettingsError, RefusedHereError where the address is taken, RedisUnavailableError.
     """
-    checker = make_checker(settings)
+    checkers = _make_checkers(settings)
     configure_logs(settings)
-    with wiring.redis_url(settings) as url:
-        # A thread that Redis keeps waiting serves nobody else: Twilio has had its answer long before.
-        client = wiring.connect(url, connections=THREADS + 2, answer_s=_REDIS_ANSWERS_S)
-        bench = wiring.build(settings, client, connections=THREADS)
-        app = make_webhook_app(settings.webhook_url, checker, make_hear(bench), settings.account_sid)
+    urls: dict[SecretStr | None, str] = {}
+    with ExitStack() as stack:
+        listeners = [
+            Listener(checker, _make_hear_of(one, stack, urls, is_only=len(checkers) == 1), one.account_sid)
+            for one, checker in checkers
+        ]
+        asyncio.run(_serve(make_webhook_app(settings.webhook_url, listeners), host, port))
+
+
+def _make_checkers(settings: Settings) -> list[tuple[Settings, SignatureChecker]]:
+    """Make what checks each account's signatures; accounts without a secret for that are left to polling."""
+    checkers = []
+    refusals = []
+    for one in settings.everyone():
         try:
-            asyncio.run(_serve(app, host, port))
-        finally:
-            client.close()
+            checkers.append((one, make_checker(one)))
+        except SettingsError as error:
+            refusals.append(error)
+    if not checkers:
+        raise refusals[0]
+    for each in refusals:
+        log.warning("webhooks.account_left_out", why=each.sentence)
+    return checkers
+
+
+def _make_hear_of(
+    settings: Settings, stack: ExitStack, urls: dict[SecretStr | None, str], *, is_only: bool
+) -> Hear:
+    """Make what takes an account's events into its ledger; where its Redis is away at the start, with its first event.
+
+    `urls`: of the servers that are held open already, by what the settings say of them: accounts share the embedded one.
+    """
+    lock = Lock()
+    made: list[Hear] = []
+
+    def make() -> Hear:
+        with lock:
+            if not made:
+                url = urls.get(settings.redis_url) or stack.enter_context(wiring.redis_url(settings))
+                urls[settings.redis_url] = url
+                # A thread that Redis keeps waiting serves nobody else: Twilio has had its answer long before.
+                client = wiring.connect(url, connections=THREADS + 2, answer_s=_REDIS_ANSWERS_S)
+                stack.callback(client.close)
+                made.append(make_hear(wiring.build(settings, client, connections=THREADS)))
+            return made[0]
+
+    try:
+        return make()
+    except RedisUnavailableError as error:
+        if is_only:
+            raise
+        log.warning("webhooks.waits", account=settings.account_tag, error=str(error))
+
+    def hear(event: Event) -> None:
+        make()(event)
+
+    return hear
 
 
 def make_checker(settings: Settings) -> SignatureChecker:
@@ -58,13 +107,15 @@ def make_checker(settings: Settings) -> SignatureChecker:
         )
     if not token and not settings.webhook_secrets:
         raise SettingsError(
-            "TWILIO_AUTH_TOKEN is not set, and Twilio signs its webhooks with it: an API key can't check them.",
-            "Set it beside the API key, or OUTREACH_WEBHOOK_KEYS where the account signs with shared keys.",
+            f"{settings.variable('TWILIO_AUTH_TOKEN')} is not set, and Twilio signs its webhooks with it: "
+            "an API key can't check them.",
+            f"Set it beside the API key, or {settings.variable('OUTREACH_WEBHOOK_KEYS')} where the account signs "
+            "with shared keys.",
         )
     return SignatureChecker(token, settings.webhook_secrets)
 
 
-def make_hear(bench: Workbench) -> Callable[[Event], None]:
+def make_hear(bench: Workbench) -> Hear:
     """Make what takes an event into the ledger; an embedded Redis that has died is started again."""
     reviving = Lock()
 

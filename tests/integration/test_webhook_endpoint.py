@@ -14,7 +14,7 @@ import pytest
 from aiohttp.test_utils import TestServer
 from structlog.testing import capture_logs
 
-from ops.webhooks.endpoint import MOST_BYTES, MOST_IN_HAND, make_webhook_app
+from ops.webhooks.endpoint import MOST_BYTES, MOST_IN_HAND, Listener, make_webhook_app
 from worker.errors import RedisUnavailableError
 from worker.gateway.webhooks import DeliveryEvent, Event, ReplyEvent, SignatureChecker
 
@@ -50,7 +50,7 @@ def ask(hear: Callable[[Event], None], *calls: dict[str, Any], answer_s: float =
     """Serve the endpoint and call it, all at once; the statuses."""
 
     async def call() -> list[int]:
-        app = make_webhook_app(URL, SignatureChecker(TOKEN), hear, ACCOUNT, answer_s)
+        app = make_webhook_app(URL, [Listener(SignatureChecker(TOKEN), hear, ACCOUNT)], answer_s)
         async with TestServer(app) as server, aiohttp.ClientSession() as session:
 
             async def one(method: str = "POST", path: str = "/twilio", **rest: Any) -> int:
@@ -112,7 +112,6 @@ def test_refusals_are_logged_once_a_minute_without_what_they_hold() -> None:
 @pytest.mark.parametrize(
     "form",
     [
-        DELIVERED | {"AccountSid": "AC" + "2" * 32},
         {"EventType": "onConversationAdded", "AccountSid": ACCOUNT, "ConversationSid": "CH" + "a" * 32},
         DELIVERED | {"Status": "queued"},
     ],
@@ -123,6 +122,32 @@ def test_signed_events_that_are_none_of_ours_are_taken_and_not_heard(form: dict[
     assert ask(heard.append, signed(form)) == [200]
 
     assert heard == []
+
+
+def test_event_is_heard_by_the_account_that_it_names_if_that_one_signed_it() -> None:
+    other, other_token = "AC" + "2" * 32, "another-token"
+    heard: list[str] = []
+    listeners = [
+        Listener(SignatureChecker(TOKEN), lambda _: heard.append("main"), ACCOUNT),
+        Listener(SignatureChecker(other_token), lambda _: heard.append("other"), other),
+    ]
+    theirs, nobodys = (DELIVERED | {"AccountSid": sid} for sid in (other, "AC" + "3" * 32))
+
+    async def call() -> list[int]:
+        async with TestServer(make_webhook_app(URL, listeners)) as server, aiohttp.ClientSession() as session:
+            calls = [
+                signed(DELIVERED),
+                signed(theirs, token=other_token),
+                signed(theirs),
+                signed(nobodys),
+                signed(DELIVERED, token="guessed"),
+            ]
+            answers = [await session.post(server.make_url("/"), **each) for each in calls]
+            assert len({await each.text() for each in answers[2:]}) == 1
+            return [each.status for each in answers]
+
+    assert asyncio.run(call()) == [200, 200, 403, 403, 403]
+    assert heard == ["main", "other"]
 
 
 def test_body_beyond_bounds_is_refused_unread() -> None:
@@ -147,7 +172,7 @@ def test_answer_comes_though_the_ledger_gives_none_and_what_was_said_is_still_he
         heard.set()
 
     async def call() -> int:
-        app = make_webhook_app(URL, SignatureChecker(TOKEN), wait, answer_s=0.05)
+        app = make_webhook_app(URL, [Listener(SignatureChecker(TOKEN), wait)], answer_s=0.05)
         async with (
             TestServer(app) as server,
             aiohttp.ClientSession() as session,
@@ -167,7 +192,7 @@ def test_burst_waits_for_a_thread_and_only_what_is_beyond_bounds_is_turned_away(
         assert release.wait(60)
 
     async def call() -> list[int]:
-        app = make_webhook_app(URL, SignatureChecker(TOKEN), wait, answer_s=60)
+        app = make_webhook_app(URL, [Listener(SignatureChecker(TOKEN), wait)], answer_s=60)
         connector = aiohttp.TCPConnector(limit=0)
         async with TestServer(app) as server, aiohttp.ClientSession(connector=connector) as session:
 
@@ -207,7 +232,7 @@ def test_outsider_who_sends_no_http_leaves_no_traceback(
     said: bytes, caplog: pytest.LogCaptureFixture
 ) -> None:
     async def call() -> None:
-        app = make_webhook_app(URL, SignatureChecker(TOKEN), lambda _: None, ACCOUNT)
+        app = make_webhook_app(URL, [Listener(SignatureChecker(TOKEN), lambda _: None, ACCOUNT)])
         async with TestServer(app) as server:
             assert server.port
             reader, writer = await asyncio.open_connection(server.host, server.port)
