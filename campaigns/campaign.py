@@ -108,12 +108,14 @@ class Replies(_Part):
 
 
 class Campaign(_Part):
-    """A whole campaign; every text outside name, channel, pair_busy, pacing, nightly and replies may be a template.
+    """A whole campaign; every text outside name, account, channel, pair_busy, pacing, nightly and replies may be a template.
 
-    `follow_ups` stand under `follow_up` in the file.
+    `account` names one of the settings' account profiles; None is the main account. `follow_ups` stand under `follow_up` in
+    the file.
     """
 
     name: Annotated[str, pydantic.Field(pattern=r"^[a-z0-9-]{1,48}$")]
+    account: Annotated[str, pydantic.Field(pattern=r"^[a-z][a-z0-9-]{0,23}$")] | None = None
     channel: Channel
     from_: str | None = pydantic.Field(default=None, alias="from")
     to: str

@@ -27,7 +27,7 @@ from campaigns.row_error import one_line, quote
 from campaigns.schedule import parse_duration_s
 from campaigns.toml_lines import find_line
 
-__all__ = ["Campaign", "difference", "load_definition", "parse_definition"]
+__all__ = ["Campaign", "difference", "load_definition", "parse_definition", "refuse_key"]
 
 _PARTS: dict[str, type[pydantic.BaseModel]] = {
     "": Campaign,
@@ -50,6 +50,7 @@ _MANY_DOTS = re.compile(
 _PLACE = re.compile(r"\s*\(at line (\d+), column (\d+)\)$|\s*\(at end of document\)$")
 _EXAMPLES = {
     "name": 'name = "renewal-reminder"',
+    "account": 'account = "acme"',
     "channel": 'channel = "whatsapp"',
     "from": 'from = "whatsapp:+19251235555"',
     "to": 'to = "{{ phone }}"',
@@ -65,6 +66,10 @@ _EXAMPLES = {
     "nightly.at": 'at = "18:00"',
     "replies.opt_out_words": 'opt_out_words = ["BAJA", "ARRET"]',
     "routing.agents": 'agents = ["WK...", "WK..."]',
+}
+_SHAPES = {
+    "name": "use only a-z, 0-9 and -, at most 48 characters",
+    "account": "write a name that stands in OUTREACH_ACCOUNTS: a-z first, then a-z, 0-9 and -, at most 24 characters",
 }
 
 
@@ -119,6 +124,15 @@ def parse_definition(text: str, file: str) -> Campaign:
         ]
         raise RefusedError(sorted(problems, key=lambda problem: problem.line or 0))
     return campaign
+
+
+def refuse_key(path: Path, key: str, what: str, advice: str) -> RefusedError:
+    """Make the refusal of a definition that can be read, for what stands under `key`: the settings, say, lack it."""
+    try:
+        line = find_line(path.read_text(encoding="utf-8-sig"), key)
+    except (OSError, UnicodeDecodeError):  # it has changed meanwhile
+        line = None
+    return RefusedError([Problem(str(path), line, None, what, advice)])
 
 
 def _refused(file: str, what: str, advice: str) -> RefusedError:
@@ -264,8 +278,7 @@ def _explain(details: Mapping[str, Any]) -> Fault:
         advice = f"write {wanted}" + (f' (did you mean "{near}"?)' if near else "")
         return Fault(key, f"{name} is {value}", advice)
     if kind == "string_pattern_mismatch":
-        advice = "use only a-z, 0-9 and -, at most 48 characters"
-        return Fault(key, f"{key} is {value}", advice)
+        return Fault(key, f"{key} is {value}", _SHAPES[plain])
     return Fault(key, f"{name} is {value}", f"write {_wanted(kind, path, example)}")
 
 

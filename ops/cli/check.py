@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ops.cli import failures, options, screen, words
+from ops.cli.accounts import of_campaign
 from ops.cli.session import read_settings, set_up_logs
 from worker.errors import RefusedHereError
 
@@ -58,9 +59,10 @@ def check(
 def _begin(campaign: Path, customers: Path) -> "Checking":
     from campaigns.definition import load_definition
 
-    settings = read_settings()
-    set_up_logs(settings)
+    main = read_settings()
+    set_up_logs(main)
     definition = load_definition(campaign)
+    settings = of_campaign(main, definition, campaign)
     from ops.cli.checking import Checking
     from worker import wiring
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from ops.cli import options, screen, words
-from ops.cli.session import Desk, open_desk
+from ops.cli.session import Desk, open_desk_of
 from worker.errors import RefusedHereError
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ def pause(campaign_id: options.CampaignId, as_json: options.Json = False) -> Non
 
     Example: outreach pause renewal-reminder-1a2b3c4d5e
     """
-    with open_desk() as desk:
+    with open_desk_of(campaign_id) as desk:
         info = desk.registry.get(campaign_id)
         if info.state != "paused":
             _refuse_ended(desk, info, "paused")
@@ -37,7 +37,7 @@ def resume(
 
     Example: outreach resume renewal-reminder-1a2b3c4d5e
     """
-    with open_desk() as desk:
+    with open_desk_of(campaign_id) as desk:
         from worker.pipeline.waves import find_waves
 
         info = desk.registry.get(campaign_id)
@@ -64,7 +64,7 @@ def cancel(
 
     Example: outreach cancel renewal-reminder-1a2b3c4d5e --yes
     """
-    with open_desk() as desk:
+    with open_desk_of(campaign_id) as desk:
         desk.heed_results()
         info = desk.registry.get(campaign_id)
         if info.cautious:
@@ -92,15 +92,16 @@ def cancel(
 
 def go_on(desk: Desk, campaign_id: str, what: str, *, as_json: bool, verbose: bool) -> None:
     """Leave a campaign to workers elsewhere, or work on it here; ends the command either way."""
-    from ops.cli.crew import Crew, has_live_workers, warn_of_other_campaigns
+    from ops.cli.crew import Crew, find_active, has_live_workers, warn_of_other_campaigns
 
     if has_live_workers(desk.registry):
         _tell(desk, campaign_id, what, as_json=as_json)
         raise typer.Exit(0)
     from ops.cli.working import work
 
-    warn_of_other_campaigns(desk.registry, campaign_id)
-    with contextlib.closing(Crew(desk.settings, desk.registry, verbose=verbose)) as crew:
+    warn_of_other_campaigns(find_active(desk), desk, campaign_id)
+    desk.desks.hold_broker()
+    with contextlib.closing(Crew(desk, verbose=verbose)) as crew:
         raise typer.Exit(work(desk, campaign_id, crew, as_json=as_json, follow_ups=True))
 
 

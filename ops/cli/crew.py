@@ -7,14 +7,14 @@ import time
 from typing import TYPE_CHECKING
 
 from ops.cli import screen, words
-from ops.cli.session import log_folder
+from ops.cli.session import Desk, log_folder
 from ops.cli.workers import WorkerProcesses, processes_and_threads
 from worker.errors import RedisUnavailableError
-from worker.settings import Settings, make_home
+from worker.settings import make_home
 from worker.tasks.command import worker_command
 
 if TYPE_CHECKING:
-    from worker.ledger.registry import Registry
+    from worker.ledger.registry import CampaignInfo, Registry
 
 _SEEN_WITHIN_S = 15
 _LOOK_EVERY_S = 1.0
@@ -29,25 +29,38 @@ def has_live_workers(registry: "Registry") -> bool:
     )
 
 
-def warn_of_other_campaigns(registry: "Registry", campaign_id: str) -> None:
-    """Say which other campaigns of the account workers will go on with, for they serve all that are running."""
+def find_active(desk: Desk) -> "list[tuple[Desk, CampaignInfo]]":
+    """List the campaigns and waves of all accounts that may have something left to do, as far as the accounts can be asked."""
+
+    def ask(one: Desk) -> "list[CampaignInfo]":
+        found = (one.registry.find(each) for each in one.registry.active())
+        return [info for info in found if info is not None]
+
+    return [(one, info) for one, active in desk.desks.ask_all(ask) for info in active]
+
+
+def warn_of_other_campaigns(active: "list[tuple[Desk, CampaignInfo]]", desk: Desk, campaign_id: str) -> None:
+    """Say which other campaigns workers will go on with, for they serve all that are running, of all accounts."""
     from worker.ledger.keys import parent_of
 
-    for other in registry.active():
-        info = registry.find(other) if parent_of(other) != campaign_id else None
-        if info is not None and info.state == "running" and info.left:
+    for other, info in active:
+        if parent_of(info.id) != campaign_id and info.state == "running" and info.left:
+            account = words.account(other.settings.profile)
+            whose = "" if other.settings.profile == desk.settings.profile else f" of {account}"
             screen.warn(
-                f"{other} is unfinished too: workers go on with its {words.rows(info.left)} as well; "
-                f"`outreach pause {parent_of(other)}` holds it back"
+                f"{info.id}{whose} is unfinished too: workers go on with its {words.rows(info.left)} as well; "
+                f"`outreach pause {parent_of(info.id)}` holds it back"
             )
 
 
 class Crew:
-    """The workers of one command, started only while nobody else has any for this account."""
+    """The workers of one command, started only while nobody else has any for this account; they serve all accounts."""
 
-    def __init__(self, settings: Settings, registry: "Registry", *, verbose: bool) -> None:
-        self._registry = registry
-        processes, threads = processes_and_threads(settings, settings.account_interactions_per_s)
+    def __init__(self, desk: Desk, *, verbose: bool) -> None:
+        settings = desk.settings
+        self._registry = desk.registry
+        pace_per_s = sum(each.account_interactions_per_s for each in desk.desks.main.everyone())
+        processes, threads = processes_and_threads(settings, pace_per_s)
         command = worker_command(threads, settings.log_level)
         self.log = log_folder(settings) / "workers.log"
         self._workers = WorkerProcesses(command, processes, self.log, verbose)

@@ -57,7 +57,8 @@ def _settings(url: str, home: str) -> dict[str, str]:
         "OUTREACH_HOME": home,
         "OUTREACH_SETTLE_S": "1,2,4",
         **dict.fromkeys(("TWILIO_API_KEY", "TWILIO_API_SECRET", "TWILIO_REGION", "TWILIO_EDGE"), ""),
-        **dict.fromkeys(("OUTREACH_REDIS_URL", "OUTREACH_CONCURRENCY", "HTTPS_PROXY", "https_proxy"), ""),
+        **dict.fromkeys(("OUTREACH_REDIS_URL", "OUTREACH_CONCURRENCY", "OUTREACH_ACCOUNTS"), ""),
+        **dict.fromkeys(("HTTPS_PROXY", "https_proxy"), ""),
         "OUTREACH_ACCOUNT_INTERACTIONS_PER_S": "20",
     }
 

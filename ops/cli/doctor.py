@@ -20,7 +20,9 @@ def doctor(as_json: options.Json = False) -> None:
     else:
         table = screen.new_table(["", "what", "finding"])
         for one in findings:
-            screen.add_row(table, one.mark, one.name, f"{one.sentence} {one.advice}".strip(), style=one.style)
+            screen.add_row(
+                table, one.mark, one.title, f"{one.sentence} {one.advice}".strip(), style=one.style
+            )
         screen.print_table(table)
     failed = [one for one in findings if one.verdict == "wrong"]
     if failed:

@@ -1,15 +1,18 @@
 """The examinations of `doctor`: each looks at one thing and returns a finding; none changes a campaign."""
 
+import contextlib
 import platform
 import shutil
 import stat
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
+from ops.cli import words
 from ops.cli.finding import Finding
-from ops.cli.session import Desk, open_desk, read_settings
-from ops.cli.webhook_findings import registration, webhooks
+from ops.cli.session import Desk, Desks, read_settings, redis_of
+from ops.cli.webhook_findings import endpoint, registration, signing
 from worker.errors import OutreachError, RedisUnavailableError, SettingsError
 from worker.settings import Settings, make_home
 
@@ -67,14 +70,31 @@ def _home(settings: Settings) -> Iterator[Finding]:
         yield Finding("disk", "well", sentence)
 
 
-def _behind_the_ledger(settings: Settings) -> Iterator[Finding]:
+def _behind_the_ledger(main: Settings) -> Iterator[Finding]:
+    """Look at each account's ledger and credentials; a Redis that several share is looked at once."""
+    with Desks(main) as desks:
+        seen: set[str] = set()
+        for account in main.everyone():
+            try:
+                desk = desks.of(account)
+                found = [] if redis_of(account) in seen else list(_redis(desk))
+                found.append(_workers(desk))
+            except RedisUnavailableError as error:
+                found = [Finding("redis", "wrong", error.sentence, error.advice, is_unreachable=True)]
+            seen.add(redis_of(account))
+            yield from (replace(one, account=account.profile) for one in found)
+        if redis_of(main) not in seen:
+            yield from _broker(desks)
+        yield from _beat(desks)
+    yield endpoint(main)
+    for account in main.everyone():
+        yield from (replace(one, account=account.profile) for one in _twilio(account))
+
+
+def _broker(desks: Desks) -> Iterator[Finding]:
+    """Look at the main account's Redis where no account keeps its ledger: workers are woken through it."""
     try:
-        with open_desk(settings) as desk:
-            yield from _redis(desk)
-            yield _workers(desk)
-            yield from _beat(desk)
-            yield from webhooks(desk.settings)
-            yield from _twilio(desk)
+        yield from _redis(desks.of(desks.main))
     except RedisUnavailableError as error:
         yield Finding("redis", "wrong", error.sentence, error.advice, is_unreachable=True)
 
@@ -86,8 +106,7 @@ def _redis(desk: Desk) -> Iterator[Finding]:
     info: dict[str, Any] = client.info("server")
     software = info.get("server_name", "redis")
     version = info.get("valkey_version", info["redis_version"])
-    where = "the embedded one" if desk.settings.redis_url is None else "of OUTREACH_REDIS_URL"
-    yield Finding("redis", "well", f"{software} {version}, {where}, answers.")
+    yield Finding("redis", "well", f"{software} {version}, {_where(desk)}, answers.")
     trouble = desk.registry.write_trouble()
     if trouble:
         yield Finding("redis", "wrong", trouble, "Until then nothing is sent; nothing is lost either.")
@@ -96,6 +115,13 @@ def _redis(desk: Desk) -> Iterator[Finding]:
         yield Finding("redis", "doubtful", warning)
     else:
         yield Finding("redis", "well", "It keeps on disk what it has confirmed.")
+
+
+def _where(desk: Desk) -> str:
+    if desk.settings.redis_url is None:
+        return "the embedded one"
+    is_own = redis_of(desk.settings) != redis_of(desk.desks.main)
+    return f"of {words.account(desk.settings.profile)} alone" if is_own else "of OUTREACH_REDIS_URL"
 
 
 def _workers(desk: Desk) -> Finding:
@@ -115,16 +141,16 @@ def _workers(desk: Desk) -> Finding:
     return Finding("workers", "well", sentence)
 
 
-def _beat(desk: Desk) -> Iterator[Finding]:
-    from worker.ledger.timetable import Timetable
-    from worker.pipeline.nights import attendance, has_entries
+def _beat(desks: Desks) -> Iterator[Finding]:
+    from worker.pipeline.nights import NO_BEAT, has_entries
 
-    found = attendance(desk.bench, Timetable(desk.registry), needed=has_entries(desk.bench))
-    if not found["beat"] and found["missing"]:
-        what, _, advice = found["missing"][0].partition(": ")
-        yield Finding("beat", "doubtful", f"{what}.", f"{advice[:1].upper()}{advice[1:]}")
-    elif found["beat"]:
+    if desks.has_beat():
         yield Finding("beat", "well", "One acts.")
+        return
+    with contextlib.suppress(RedisUnavailableError):  # of which was told above
+        if any(needed for _, needed in desks.ask_all(lambda desk: has_entries(desk.bench))):
+            what, _, advice = NO_BEAT.partition(": ")
+            yield Finding("beat", "doubtful", f"{what}.", f"{advice[:1].upper()}{advice[1:]}")
 
 
 def _has_work(desk: Desk, campaign_id: str) -> bool:
@@ -133,10 +159,10 @@ def _has_work(desk: Desk, campaign_id: str) -> bool:
     return info is not None and bool(info.left or desk.ledger.to_close_count(campaign_id))
 
 
-def _twilio(desk: Desk) -> Iterator[Finding]:
+def _twilio(settings: Settings) -> Iterator[Finding]:
     from worker.gateway.outcome import Unknown
+    from worker.wiring import build_gateway
 
-    settings = desk.settings
     try:
         settings.require_credentials()
     except OutreachError as error:
@@ -144,7 +170,9 @@ def _twilio(desk: Desk) -> Iterator[Finding]:
         return
     if settings.base_url:
         yield Finding("twilio", "doubtful", f"Requests go to {settings.base_url}, not to Twilio itself.")
-    gateway = desk.bench.gateway
+    if settings.webhook_url:
+        yield from signing(settings)
+    gateway = build_gateway(settings, connections=1)
     answer = gateway.check_credentials()
     if isinstance(answer, Unknown):
         detail = answer.detail or str(answer.code)

@@ -4,7 +4,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from ops.cli import options, screen
-from ops.cli.session import open_desk
+from ops.cli.session import open_desk_of
 
 if TYPE_CHECKING:
     from worker.pipeline.story import RowStory
@@ -15,7 +15,7 @@ def explain(campaign_id: options.CampaignId, row: options.RowNumber, as_json: op
 
     Example: outreach explain renewal-reminder-1a2b3c4d5e 17
     """
-    with open_desk() as desk:
+    with open_desk_of(campaign_id) as desk:
         from worker.pipeline.story import explain as find_story
 
         story = find_story(desk.ledger, desk.registry, campaign_id, row)

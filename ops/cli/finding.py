@@ -6,13 +6,22 @@ from typing import Any, Literal
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """What was found about one thing; `advice` says what to do where it isn't as it should be."""
+    """What was found about one thing; `advice` says what to do where it isn't as it should be.
+
+    `account`: whose it is, where there are several; empty is the main one's, or everybody's.
+    """
 
     name: str
     verdict: Literal["well", "doubtful", "wrong"]
     sentence: str
     advice: str = ""
     is_unreachable: bool = False
+    account: str = ""
+
+    @property
+    def title(self) -> str:
+        """Return what it is about, for a table."""
+        return f"{self.name} {self.account}".rstrip()
 
     @property
     def mark(self) -> str:
@@ -26,4 +35,10 @@ class Finding:
 
     def as_dict(self) -> dict[str, Any]:
         """Return the finding for a program."""
-        return {"name": self.name, "verdict": self.verdict, "sentence": self.sentence, "advice": self.advice}
+        return {
+            "name": self.name,
+            "account": self.account or None,
+            "verdict": self.verdict,
+            "sentence": self.sentence,
+            "advice": self.advice,
+        }

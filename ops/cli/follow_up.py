@@ -11,7 +11,7 @@ from campaigns.schedule import write_duration
 from ops.cli import options, screen, words
 from ops.cli.control import agrees, go_on, has_rows_left
 from ops.cli.failures import REFUSED
-from ops.cli.session import Desk, open_desk
+from ops.cli.session import Desk, open_desk_of
 from worker.errors import RefusedHereError
 
 if TYPE_CHECKING:
@@ -31,12 +31,11 @@ def preview(campaign_id: options.CampaignId, as_json: options.Json = False) -> N
     Example: outreach follow-up preview renewal-reminder-1a2b3c4d5e
     """
     from worker.ledger.suppression import Suppression
-    from worker.ledger.timetable import Timetable
     from worker.pipeline.nights import attendance
 
-    with open_desk() as desk:
+    with open_desk_of(campaign_id) as desk:
         plan = _plan(desk, campaign_id)
-        missing = attendance(desk.bench, Timetable(desk.registry), needed=True)["missing"]
+        missing = attendance(desk.bench, has_beat=desk.desks.has_beat(), needed=True)["missing"]
         has_list = bool(Suppression(desk.ledger.client, desk.settings.account_tag).count())
     _show(plan, missing, as_json=as_json)
     if has_list and plan.due and not as_json:
@@ -56,7 +55,7 @@ def run(
     """
     from worker.pipeline.waves import begin
 
-    with open_desk() as desk:
+    with open_desk_of(campaign_id) as desk:
         desk.heed_results()
         plan = _plan(desk, campaign_id)
         if plan.why:
@@ -90,7 +89,7 @@ def stop(
     """
     from worker.pipeline import waves
 
-    with open_desk() as desk:
+    with open_desk_of(campaign_id) as desk:
         desk.heed_results()
         changed = waves.stop(desk.ledger, desk.registry, campaign_id, stopped=not undo)
         seen = desk.snapshot(campaign_id)

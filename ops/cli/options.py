@@ -20,6 +20,15 @@ CampaignId = Annotated[
 MaybeCampaignId = Annotated[
     str | None, typer.Argument(metavar="ID", help="The campaign's id.", show_default=False)
 ]
+Account = Annotated[
+    str | None,
+    typer.Option(
+        "--account",
+        metavar="NAME",
+        help="One of OUTREACH_ACCOUNTS; default: the main account.",
+        show_default=False,
+    ),
+]
 Json = Annotated[bool, typer.Option("--json", help="Answer in JSON on stdout.")]
 Verbose = Annotated[bool, typer.Option("--verbose", help="Show the workers' logs on stderr too.")]
 Again = Annotated[bool, typer.Option("--again", help="Begin a new campaign, whoever was contacted before.")]

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from ops.cli import options, screen, words
-from ops.cli.session import Desk, open_desk, private_folder
+from ops.cli.session import Desk, open_desk_of, private_folder
 from worker.errors import RefusedHereError
 
 
@@ -25,7 +25,7 @@ def results(
 
     Example: outreach results renewal-reminder-1a2b3c4d5e -o renewals.csv
     """
-    with open_desk() as desk:
+    with open_desk_of(campaign_id) as desk:
         chosen = desk.choose(campaign_id).id
         if output == Path("-"):
             _to_stdout(desk, chosen)

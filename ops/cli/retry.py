@@ -9,7 +9,7 @@ import typer
 from ops.cli import options, screen, words
 from ops.cli.control import go_on
 from ops.cli.failures import REFUSED
-from ops.cli.session import Desk, open_desk
+from ops.cli.session import Desk, open_desk_of
 from worker.errors import RefusedHereError
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ def retry(
 
     if rows and results:
         raise RefusedHereError("--row and --from-results both say which rows.", "Give one of them.")
-    with open_desk() as desk:
+    with open_desk_of(campaign_id) as desk:
         desk.heed_results()
         found = plan(
             desk.ledger, desk.registry, campaign_id, codes=codes or [], rows=rows or [], results=results

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ops.cli import options, screen, words
-from ops.cli.session import Desk, open_desk
+from ops.cli.session import Desk, open_desk_of
 
 if TYPE_CHECKING:
     from worker.pipeline.review import ReviewRow
@@ -34,7 +34,7 @@ def review(
     Example: outreach review renewal-reminder-1a2b3c4d5e --row 17 --not-sent
     """
     _check_usage(row, sent, message_sid)
-    with open_desk() as desk:
+    with open_desk_of(campaign_id) as desk:
         if row is None or sent is None:
             _list(desk, campaign_id, as_json=as_json)
         else:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from ops.cli import failures, options, screen, words
+from ops.cli.accounts import of_definition
 from ops.cli.session import Desk, open_desk, read_settings
 from worker.errors import RefusedHereError
 
@@ -56,11 +57,12 @@ def run_campaign(
     hints: bool = True,
 ) -> int:
     """Take a campaign in and work it off; return the exit code."""
-    settings = read_settings()
+    main = read_settings()
+    settings = of_definition(main, campaign)
     settings.require_credentials()
     with (
         failures.stopped_softly(_INTERRUPTED),
-        open_desk(settings) as desk,
+        open_desk(settings, main) as desk,
         contextlib.ExitStack() as stack,
     ):
         from ops.cli.crew import Crew
@@ -69,7 +71,8 @@ def run_campaign(
         warn_of_durability(desk)
         warn_of_lone_key(settings)
         desk.heed_results()
-        crew = stack.enter_context(contextlib.closing(Crew(settings, desk.registry, verbose=verbose)))
+        desk.desks.hold_broker()
+        crew = stack.enter_context(contextlib.closing(Crew(desk, verbose=verbose)))
         intake = take_in(desk, campaign, customers, again=again, update=update, rebuild=rebuild, crew=crew)
         if intake.what in ("finished", "cancelled") and not desk.registry.get(intake.campaign_id).left:
             screen.say(f"This campaign is {intake.what}; nothing is sent. `--again` begins a new one.")
@@ -89,9 +92,10 @@ def load(
 
     Example: outreach load campaign.toml customers.csv
     """
-    settings = read_settings()
+    main = read_settings()
+    settings = of_definition(main, campaign)
     settings.require_credentials()
-    with failures.stopped_softly(_INTERRUPTED), open_desk(settings) as desk:
+    with failures.stopped_softly(_INTERRUPTED), open_desk(settings, main) as desk:
         refuse_without_workers(desk)
         warn_of_durability(desk)
         warn_of_lone_key(settings)
@@ -137,7 +141,7 @@ def take_in(
         raise RefusedHereError(
             "--again begins a new campaign, --rebuild goes on with a lost one.", "Give one of them."
         )
-    from ops.cli.crew import warn_of_other_campaigns
+    from ops.cli.crew import find_active, warn_of_other_campaigns
     from ops.cli.interrupts import Interrupts
     from ops.cli.preflight import refuse_what_twilio_lacks
     from ops.cli.progress import reading
@@ -146,9 +150,9 @@ def take_in(
     decision = decide(
         desk.registry, desk.settings, definition, customers, again=again, update=update, rebuild=rebuild
     )
-    if crew:
-        warn_of_other_campaigns(desk.registry, decision.campaign_id)
-    if crew and decision.begins and not desk.registry.active():
+    active = find_active(desk) if crew else []
+    warn_of_other_campaigns(active, desk, decision.campaign_id)
+    if crew and decision.begins and not active:
         # They start while Twilio is asked; nothing is there yet that they could send.
         crew.tend()
     if decision.begins or decision.what == "updated":

@@ -1,6 +1,8 @@
 """The commands `schedule …`: campaigns that begin by themselves, with each night's new files."""
 
+import contextlib
 import re
+from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -8,8 +10,8 @@ from zoneinfo import ZoneInfo
 
 import typer
 
-from ops.cli import failures, options, screen
-from ops.cli.session import Desk, open_desk, read_settings
+from ops.cli import failures, options, screen, words
+from ops.cli.session import Desk, Desks, open_desk, read_settings
 from worker.errors import NotFoundError, RefusedHereError
 
 if TYPE_CHECKING:
@@ -31,6 +33,10 @@ app = typer.Typer(
     no_args_is_help=True,
 )
 
+OfAccount = Annotated[
+    str | None,
+    typer.Option("--account", metavar="NAME", help="Only this one of OUTREACH_ACCOUNTS.", show_default=False),
+]
 Name = Annotated[str, typer.Argument(metavar="NAME", help="The schedule's name.", show_default=False)]
 
 
@@ -73,7 +79,7 @@ def add(
 
     Example: outreach schedule add renewals campaign.toml 'drop/*.csv' --cron "0 18 * * mon-fri" --timezone Europe/Berlin
     """
-    from campaigns.definition import load_definition
+    from ops.cli.accounts import of_definition
     from worker.ledger.timetable import Schedule, Timetable
     from worker.pipeline.cron import Cron
     from worker.pipeline.new_files import find_files, is_text
@@ -83,14 +89,15 @@ def add(
     if misfire not in ("catch_up", "skip"):
         raise RefusedHereError(f'"{misfire}" is no rule for missed nights.', "Write catch_up or skip.")
     Cron(cron, timezone)
-    load_definition(campaign)
+    main = read_settings()
+    account = of_definition(main, campaign)
     pattern = str(Path(customers).absolute())
     if not is_text(pattern) or not is_text(str(campaign.absolute())):
         raise RefusedHereError("A path that is not UTF-8 can't be kept.", "Rename the file or its folder.")
     if Path(pattern).is_dir():
         raise RefusedHereError(f"{pattern} is a folder.", f"Name its files: '{Path(customers) / '*.csv'}'.")
     schedule = Schedule(name, str(campaign.absolute()), pattern, " ".join(cron.split()), timezone, misfire)  # type: ignore[arg-type]
-    with open_desk() as desk:
+    with open_desk(account, main) as desk:
         if not Timetable(desk.registry).put_schedule(schedule).ok:
             raise RefusedHereError(
                 f"There is a schedule {name} already.", f"Remove it first: `outreach schedule remove {name}`."
@@ -108,23 +115,20 @@ def list_(
             metavar="NAME", help="Show its nights and the files it has taken.", show_default=False
         ),
     ] = None,
+    account: OfAccount = None,
     as_json: options.Json = False,
 ) -> None:
     """List what happens by itself, nightly follow-ups too: the next time, and what came of the last.
 
     Example: outreach schedule list
     """
-    from worker.pipeline.nights import history, overview
+    if name is None:
+        _list_all(account, as_json=as_json)
+        return
+    from worker.pipeline.nights import history
 
-    with open_desk() as desk:
-        found = overview(desk.bench)
-        if name is None:
-            if as_json:
-                screen.answer_json(found)
-            else:
-                _print_all(found)
-            return
-        entry = _of_name(found, name)
+    with _open_having(name, account) as desk:
+        entry = _of_name(_overview(desk), name)
         nights = history(desk.bench, _key(entry))
     if as_json:
         screen.answer_json({**entry, **nights})
@@ -133,7 +137,7 @@ def list_(
 
 
 @app.command()
-def remove(name: Name, as_json: options.Json = False) -> None:
+def remove(name: Name, account: OfAccount = None, as_json: options.Json = False) -> None:
     """Remove a schedule, with what is known of its nights; campaigns that it has begun go on.
 
     Example: outreach schedule remove renewals
@@ -142,7 +146,7 @@ def remove(name: Name, as_json: options.Json = False) -> None:
 
     if not _NAME.fullmatch(name):
         raise _unknown(name)
-    with open_desk() as desk:
+    with _open_having(name, account) as desk:
         if not Timetable(desk.registry).drop_schedule(name).ok:
             raise _unknown(name) if desk.registry.find(name) is None else _is_campaign(name, "stop")
     if as_json:
@@ -152,7 +156,7 @@ def remove(name: Name, as_json: options.Json = False) -> None:
 
 
 @app.command("run-now")
-def run_now(name: Name, as_json: options.Json = False) -> None:
+def run_now(name: Name, account: OfAccount = None, as_json: options.Json = False) -> None:
     """Look for new files now, load them and leave them to the workers; it counts as a night of its own.
 
     Example: outreach schedule run-now renewals
@@ -162,11 +166,10 @@ def run_now(name: Name, as_json: options.Json = False) -> None:
     from worker.ledger.timetable import Timetable
     from worker.pipeline.nights import describe_night
 
-    settings = read_settings()
-    settings.require_credentials()
     if not _NAME.fullmatch(name):
         raise _unknown(name)
-    with open_desk(settings) as desk, Interrupts() as interrupts:
+    with _open_having(name, account) as desk, Interrupts() as interrupts:
+        desk.settings.require_credentials()
         if Timetable(desk.registry).find_schedule(name) is None and desk.registry.find(name):
             raise _is_campaign(name, "run")
         refuse_without_workers(desk)
@@ -203,10 +206,49 @@ def _run(desk: Desk, name: str, interrupts: "Interrupts") -> "Night | None":
     return night
 
 
-def _show_added(desk: Desk, name: str, *, as_json: bool) -> None:
+@contextlib.contextmanager
+def _open_having(name: str, profile: str | None) -> Iterator[Desk]:
+    """Open the ledger of the account that has a schedule of this name, or a campaign of this id; any where none has.
+
+    Raises: RefusedHereError where several accounts have one; RedisUnavailableError where one that can't be asked may have it.
+    """
+    from worker.pipeline.new_files import is_text
+
+    main = read_settings()
+    if not is_text(name):  # Redis can't be asked for it
+        raise _unknown(name)
+    with Desks(main) as desks:
+        if profile is not None:
+            yield desks.of(main.of(profile))
+            return
+        asked = desks.ask_all(lambda desk: _has(desk, name))
+        having = [desk for desk, has in asked if has]
+        if len(having) > 1:
+            names = ", ".join(words.account(desk.settings.profile) for desk in having)
+            raise RefusedHereError(
+                f"There is a schedule {name} in several accounts: {names}.", "Give --account NAME."
+            )
+        if desks.away and not having:
+            raise desks.away_error(f"no other account has a schedule {name}")
+        yield having[0] if having else asked[0][0]
+
+
+def _has(desk: Desk, name: str) -> bool:
+    from worker.ledger.timetable import Timetable
+
+    return Timetable(desk.registry).find_schedule(name) is not None or desk.registry.find(name) is not None
+
+
+def _overview(desk: Desk) -> dict[str, Any]:
     from worker.pipeline.nights import overview
 
-    found = overview(desk.bench)
+    found = overview(desk.bench, has_beat=desk.desks.has_beat())
+    account = desk.settings.profile or None
+    return {**found, "entries": [{"account": account, **entry} for entry in found["entries"]]}
+
+
+def _show_added(desk: Desk, name: str, *, as_json: bool) -> None:
+    found = _overview(desk)
     entry = _of_name(found, name)
     for sentence in found["missing"]:
         screen.warn(sentence)
@@ -214,6 +256,38 @@ def _show_added(desk: Desk, name: str, *, as_json: bool) -> None:
         screen.answer_json(entry)
     else:
         screen.answer(f"{name}: next on {_when(entry)}. Workers must see {entry['customers']}.")
+
+
+def _list_all(profile: str | None, *, as_json: bool) -> None:
+    main = read_settings()
+    with Desks(main) as desks:
+        if profile is None:
+            parts = desks.ask_all(_overview)
+        else:
+            desk = desks.of(main.of(profile))
+            parts = [(desk, _overview(desk))]
+    found = _join(parts) if len(parts) > 1 else parts[0][1]
+    if as_json:
+        screen.answer_json(found)
+    else:
+        _print_all(found, name_accounts=len(main.everyone()) > 1)
+    if desks.away:
+        raise desks.away_error("what happens by itself there is not listed")
+
+
+def _join(parts: list[tuple[Desk, dict[str, Any]]]) -> dict[str, Any]:
+    """Put the timetables of several accounts together; a worker serves all of them, or those that its settings name."""
+    missing = [
+        sentence if "beat" in sentence else f"For {words.account(desk.settings.profile)}: {sentence}"
+        for desk, found in parts
+        for sentence in found["missing"]
+    ]
+    return {
+        "entries": [entry for _, found in parts for entry in found["entries"]],
+        "beat": any(found["beat"] for _, found in parts),
+        "workers": max(found["workers"] for _, found in parts),
+        "missing": list(dict.fromkeys(missing)),
+    }
 
 
 def _of_name(found: dict[str, Any], name: str) -> dict[str, Any]:
@@ -240,17 +314,20 @@ def _is_campaign(name: str, command: str) -> NotFoundError:
 # Words ------------------------------------------------------------------------------------------------------
 
 
-def _print_all(found: dict[str, Any]) -> None:
+def _print_all(found: dict[str, Any], *, name_accounts: bool) -> None:
     if not found["entries"]:
         screen.answer(
             "Nothing happens by itself yet; `outreach schedule add` has new files sent every night."
         )
         return
-    table = screen.new_table(("name", "next", "last night", "what came of it"))
+    account = ("account",) if name_accounts else ()
+    table = screen.new_table(("name", *account, "next", "last night", "what came of it"))
     for entry in found["entries"]:
         last = entry["last"]
         planned = _at(last["planned_at"], entry["timezone"]) if last else ""
-        screen.add_row(table, entry["name"], _when(entry), planned, last["outcome"] if last else "none yet")
+        whose = (words.account_name(entry),) if account else ()
+        outcome = last["outcome"] if last else "none yet"
+        screen.add_row(table, entry["name"], *whose, _when(entry), planned, outcome)
     screen.print_table(table)
     _print_attendance(found)
 

@@ -7,27 +7,28 @@ from typing import Annotated
 import typer
 
 from ops.cli.session import read_settings
+from worker.settings import Settings
 
 
 def worker(
     concurrency: Annotated[
         int | None,
         typer.Option(
-            "--concurrency", "-c", min=1, help="Threads; default: what the account's pace asks for."
+            "--concurrency", "-c", min=1, help="Threads; default: what the accounts' paces ask for."
         ),
     ] = None,
 ) -> None:
-    """Run a Celery worker in the foreground, for campaigns that `outreach load` begins.
+    """Run a Celery worker in the foreground, for campaigns that `outreach load` begins, of all accounts.
 
     Example: outreach worker --concurrency 64
     """
     from ops.cli.workers import processes_and_threads
     from worker.tasks.command import worker_command
 
-    settings = read_settings()
-    settings.require_credentials()
+    settings = _served()
     # One process here, whatever the pace: whoever wants two starts two.
-    processes, threads = processes_and_threads(settings, settings.account_interactions_per_s)
+    pace_per_s = sum(each.account_interactions_per_s for each in settings.everyone())
+    processes, threads = processes_and_threads(settings, pace_per_s)
     command = worker_command(concurrency or threads * processes, settings.log_level)
     sys.stdout.flush()
     os.execv(command[0], command)  # noqa: S606  our own interpreter, no shell
@@ -42,8 +43,7 @@ def beat() -> None:
     """
     from worker.tasks.command import beat_command
 
-    settings = read_settings()
-    settings.require_credentials()
+    settings = _served()
     command = beat_command(settings.log_level)
     sys.stdout.flush()
     os.execv(command[0], command)  # noqa: S606  our own interpreter, no shell
@@ -57,3 +57,11 @@ def simulator(context: typer.Context) -> None:
     from ops.simulator import main
 
     raise typer.Exit(main(context.args))
+
+
+def _served() -> Settings:
+    """Read the settings, of which every account must have its credentials. Raises: SettingsError."""
+    settings = read_settings()
+    for account in settings.everyone():
+        account.require_credentials()
+    return settings

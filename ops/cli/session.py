@@ -3,11 +3,12 @@
 import contextlib
 import logging
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
+from ops.cli import screen, words
 from worker.errors import OutreachError, RedisUnavailableError, RefusedHereError, SettingsError
 from worker.settings import Settings, load_settings, make_home
 
@@ -16,12 +17,15 @@ if TYPE_CHECKING:
     from worker.ledger.registry import CampaignInfo, Registry
     from worker.pipeline.bench import Workbench
 
+T = TypeVar("T")
+
 
 @dataclass(frozen=True, slots=True)
 class Desk:
-    """What commands that only read or steer campaigns need."""
+    """What commands that only read or steer campaigns need: an account's settings and ledger; `desks` has the others'."""
 
     settings: Settings
+    desks: "Desks"
     ledger: "Ledger"
     registry: "Registry"
     bench: "Workbench"
@@ -30,13 +34,16 @@ class Desk:
         """Return how a campaign stands, as `status --json` prints it."""
         from worker.pipeline.status import snapshot
 
-        return snapshot(self.bench, campaign_id)
+        return self._named(snapshot(self.bench, campaign_id))
 
     def overview(self) -> list[dict[str, Any]]:
-        """Return all campaigns in short, the newest first."""
+        """Return all campaigns of the account in short, the newest first."""
         from worker.pipeline.status import overview
 
-        return overview(self.bench)
+        return [self._named(one) for one in overview(self.bench)]
+
+    def _named(self, seen: dict[str, Any]) -> dict[str, Any]:
+        return {"id": seen["id"], "account": self.settings.profile or None, **seen}
 
     def results_path(self, campaign_id: str) -> Path:
         """Return where the results file of a campaign belongs."""
@@ -81,17 +88,144 @@ class Desk:
             why_so = str(error)
         return f"Redis is lost; waiting for it. Nothing that was confirmed is lost. {why_so}"
 
+    def latest(self) -> "CampaignInfo | None":
+        """Return the account's latest campaign; None where there is none."""
+        ids = self.registry.ids()
+        return self.registry.get(ids[0]) if ids else None
+
     def choose(self, campaign_id: str | None) -> "CampaignInfo":
         """Return the campaign of this id, or the latest.
 
         Raises: NotFoundError where there is none of this id; RefusedHereError where there is none at all.
         """
-        if campaign_id:
-            return self.registry.get(campaign_id)
-        ids = self.registry.ids()
-        if not ids:
+        found = self.registry.get(campaign_id) if campaign_id else self.latest()
+        if found is None:
             raise RefusedHereError("There is no campaign yet.", "`outreach run CAMPAIGN CSV` begins one.")
-        return self.registry.get(ids[0])
+        return found
+
+
+class Desks:
+    """The desks of all accounts; a Redis that several of them share is connected to once.
+
+    `away`: the accounts that could not be asked, and why.
+    """
+
+    def __init__(self, main: Settings) -> None:
+        self.main = main
+        self._clients: dict[str, Any] = {}  # by Redis; or why there is none
+        self._stack = contextlib.ExitStack()
+        self.away: list[tuple[Settings, RedisUnavailableError]] = []
+
+    def __enter__(self) -> "Desks":
+        set_up_logs(self.main)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stack.close()
+
+    def of(self, account: Settings) -> Desk:
+        """Open the desk of one account.
+
+        Raises: RedisUnavailableError.
+        """
+        from worker import wiring
+
+        bench = wiring.build(account, self._client(account))
+        return Desk(account, self, bench.ledger, bench.registry, bench)
+
+    def hold_broker(self) -> None:
+        """Have the broker run meanwhile, for workers are to be started: it is on the main account's Redis, whosever the campaign.
+
+        Raises: RedisUnavailableError.
+        """
+        self._client(self.main)
+
+    def has_beat(self) -> bool:
+        """Tell whether a beat acts: one for all accounts, which keeps its lock on the main one's Redis."""
+        from worker.ledger.registry import Registry
+        from worker.ledger.timetable import Timetable
+
+        try:
+            return Timetable(Registry(self._client(self.main), self.main.account_tag)).has_beat()
+        except RedisUnavailableError:
+            return False
+
+    def ask_all(self, ask: "Callable[[Desk], T]") -> "list[tuple[Desk, T]]":
+        """Ask at every desk; an account whose Redis is away is put among those `away`.
+
+        Raises: RedisUnavailableError where none can be asked.
+        """
+        found = []
+        for account in self.main.everyone():
+            try:
+                desk = self.of(account)
+                found.append((desk, ask(desk)))
+            except RedisUnavailableError as error:
+                self.away.append((account, error))
+        if not found:
+            raise self.away[0][1]
+        return found
+
+    def having(self, campaign_id: str) -> Desk:
+        """Open the desk of the account that has a campaign, or any; each Redis is asked once, for all of its accounts.
+
+        Raises: RedisUnavailableError where it may be in an account that can't be asked.
+        """
+        from worker.ledger.whereabouts import find_account
+
+        for accounts in self._by_redis():
+            tags = {account.account_tag: account for account in accounts}
+            try:
+                tag = find_account(self._client(accounts[0]), campaign_id, list(tags))
+            except RedisUnavailableError as error:
+                self.away += [(account, error) for account in accounts]
+                continue
+            if tag is not None:
+                return self.of(tags[tag])
+        if not self.away:
+            return self.of(self.main.everyone()[0])  # whose ledger says so
+        raise RedisUnavailableError(
+            f"{campaign_id} is not among the campaigns of the other accounts; {self.away_words()}.",
+            self.away[0][1].advice,
+        )
+
+    def having_latest(self) -> Desk:
+        """Open the desk of the account whose campaign is the latest, or any where there is none."""
+        found = self.ask_all(Desk.latest)
+        begun = [(info.created_at, desk) for desk, info in found if info is not None]
+        return max(begun, key=lambda each: each[0])[1] if begun else found[0][0]
+
+    def away_words(self) -> str:
+        """Say which accounts could not be asked, and why."""
+        names = " and ".join(words.account(account.profile) for account, _ in self.away)
+        whys = dict.fromkeys(error.sentence.rstrip(".") for _, error in self.away)
+        return f"{names} can't be asked: {'; '.join(whys)}"
+
+    def away_error(self, so: str) -> RedisUnavailableError:
+        """Make the error of an answer that lacks something, for accounts could not be asked."""
+        what = self.away_words()
+        return RedisUnavailableError(f"{what[0].upper()}{what[1:]}; {so}.", self.away[0][1].advice)
+
+    def _by_redis(self) -> list[list[Settings]]:
+        groups: dict[str, list[Settings]] = {}
+        for account in self.main.everyone():
+            groups.setdefault(redis_of(account), []).append(account)
+        return list(groups.values())
+
+    def _client(self, account: Settings) -> Any:
+        from worker import wiring
+
+        where = redis_of(account)
+        if where not in self._clients:
+            try:
+                url = self._stack.enter_context(wiring.redis_url(account))
+                self._clients[where] = wiring.connect(url)
+            except RedisUnavailableError as error:
+                self._clients[where] = error
+        client = self._clients[where]
+        if isinstance(client, RedisUnavailableError):
+            raise client
+        return client
 
 
 def read_settings() -> Settings:
@@ -100,18 +234,34 @@ def read_settings() -> Settings:
 
 
 @contextlib.contextmanager
-def open_desk(settings: Settings | None = None) -> Iterator[Desk]:
-    """Open the ledger, starting the embedded Redis if it is the one to use.
+def open_desk(account: Settings, main: Settings) -> Iterator[Desk]:
+    """Open the ledger of an account, starting the embedded Redis if it is the one to use.
 
     Raises: SettingsError, RedisUnavailableError.
     """
-    settings = settings or read_settings()
-    set_up_logs(settings)
-    from worker import wiring
+    with Desks(main) as desks:
+        yield desks.of(account)
 
-    with wiring.redis_url(settings) as url:
-        bench = wiring.build(settings, wiring.connect(url))
-        yield Desk(settings, bench.ledger, bench.registry, bench)
+
+@contextlib.contextmanager
+def open_desk_of(campaign_id: str | None) -> Iterator[Desk]:
+    """Open the ledger of the account that has a campaign; without an id, that of the latest campaign.
+
+    Whether there is one it does not say; that is for whoever reads it.
+
+    Raises: SettingsError, RedisUnavailableError.
+    """
+    main = read_settings()
+    with Desks(main) as desks:
+        if campaign_id is None:
+            desk = desks.having_latest()
+        elif len(main.everyone()) == 1:
+            desk = desks.of(main.everyone()[0])
+        else:
+            desk = desks.having(campaign_id)
+        if desks.away and campaign_id is None:
+            screen.warn(f"{desks.away_words()}; the latest campaign of the others is taken")
+        yield desk
 
 
 def log_folder(settings: Settings) -> Path:
@@ -119,6 +269,11 @@ def log_folder(settings: Settings) -> Path:
     folder = make_home(settings.home) / "logs"
     folder.mkdir(mode=0o700, exist_ok=True)
     return folder
+
+
+def redis_of(account: Settings) -> str:
+    """Tell which Redis an account's ledger is on; empty is the embedded one."""
+    return account.redis_url.get_secret_value() if account.redis_url else ""
 
 
 def set_up_logs(settings: Settings) -> None:

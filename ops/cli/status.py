@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from ops.cli import options, screen, words
-from ops.cli.session import Desk, open_desk
+from ops.cli.session import Desk, Desks, open_desk_of, read_settings
 from worker.errors import RedisUnavailableError
 
 if TYPE_CHECKING:
@@ -25,18 +25,32 @@ NOT_POLLED = (
 
 
 def status(campaign_id: options.MaybeCampaignId = None, as_json: options.Json = False) -> None:
-    """Say how a campaign stands, or list all campaigns.
+    """Say how a campaign stands, or list all campaigns, those of all accounts.
 
     Example: outreach status renewal-reminder-1a2b3c4d5e
     """
-    with open_desk() as desk:
-        found = desk.snapshot(desk.choose(campaign_id).id) if campaign_id else desk.overview()
+    if campaign_id is None:
+        _list(as_json=as_json)
+        return
+    with open_desk_of(campaign_id) as desk:
+        found = desk.snapshot(campaign_id)
     if as_json:
         screen.answer_json(found)
-    elif isinstance(found, list):
-        _print_all(found)
     else:
         _print(found)
+
+
+def _list(*, as_json: bool) -> None:
+    main = read_settings()
+    with Desks(main) as desks:
+        found = [one for _, campaigns in desks.ask_all(Desk.overview) for one in campaigns]
+    found.sort(key=lambda one: one["created_at"] or "", reverse=True)
+    if as_json:
+        screen.answer_json(found)
+    else:
+        _print_all(found, name_accounts=len(main.everyone()) > 1)
+    if desks.away:
+        raise desks.away_error("what there is of it is not listed")
 
 
 def watch(campaign_id: options.MaybeCampaignId = None, as_json: options.Json = False) -> None:
@@ -48,7 +62,7 @@ def watch(campaign_id: options.MaybeCampaignId = None, as_json: options.Json = F
     """
     from ops.cli.interrupts import Interrupts
 
-    with open_desk() as desk, Interrupts() as interrupts:
+    with open_desk_of(campaign_id) as desk, Interrupts() as interrupts:
         chosen = desk.choose(campaign_id).id
         seen = _watch_json(desk, chosen, interrupts) if as_json else _watch(desk, chosen, interrupts)
         if not as_json:
@@ -107,22 +121,25 @@ def is_heard_of(seen: Mapping[str, Any]) -> bool:
     return bool(seen["deliveries_awaited"] and seen["is_polled"] and seen["workers"])
 
 
-def _print_all(campaigns: list[dict[str, Any]]) -> None:
+def _print_all(campaigns: list[dict[str, Any]], *, name_accounts: bool) -> None:
     if not campaigns:
         screen.say("There is no campaign yet; `outreach run CAMPAIGN CSV` begins one.")
         return
     numbers = ["rows", "accepted", "not", "left"]
+    account = ["account"] if name_accounts else []
     # An id is there to be copied: rather than break it, a narrow terminal goes without the date.
-    has_room = screen.out().width >= _WIDTH_BESIDE_IDS + max(len(one["id"]) for one in campaigns)
+    beside = _WIDTH_BESIDE_IDS + (max(len(words.account_name(one)) for one in campaigns) + 3) * name_accounts
+    has_room = screen.out().width >= beside + max(len(one["id"]) for one in campaigns)
     dates = ["begun (UTC)"] if has_room else []
-    table = screen.new_table(["campaign", "state", *numbers, *dates], right=numbers)
+    table = screen.new_table(["campaign", *account, "state", *numbers, *dates], right=numbers)
     table.columns[0].overflow = "fold"
     for one in campaigns:
         counts = one["counts"]
         not_accepted = one["rows"] - counts["accepted"] - counts["pending"]
         cells = (one["rows"], counts["accepted"], not_accepted, counts["pending"])
         begun = [(one["created_at"] or "")[5:16].replace("T", " ")] if dates else []
-        screen.add_row(table, one["id"], one["state"], *map(words.number, cells), *begun)
+        whose = [words.account_name(one)] if account else []
+        screen.add_row(table, one["id"], *whose, one["state"], *map(words.number, cells), *begun)
     screen.print_table(table)
 
 
@@ -139,6 +156,7 @@ def _print(seen: Mapping[str, Any]) -> None:
     done = f"{words.number(words.ended(seen))} of {words.number(seen['rows'])}"
     left = words.duration(seen["eta_s"]) if seen["eta_s"] is not None else "unknown"
     facts = {
+        "account": seen["account"] or "",
         "state": words.paused(seen) if seen["state"] == "paused" else seen["state"],
         "rows done": f"{done}: {words.counts(seen['counts'])}",
         "under way": f"{seen['in_flight']}, and {seen['in_doubt']} in doubt",

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ops.cli import failures, options, screen, words
+from ops.cli.accounts import open_chosen
 from ops.cli.control import agrees
-from ops.cli.session import Desk, open_desk
+from ops.cli.session import Desk
 from worker.errors import RefusedHereError
 
 if TYPE_CHECKING:
@@ -55,6 +56,7 @@ def add(
         str, typer.Option("--reason", metavar="TEXT", help="Why, for whoever asks later.")
     ] = "",
     region: Region = None,
+    account: options.Account = None,
     as_json: options.Json = False,
 ) -> None:
     """Put addresses on the do-not-contact list; those on it stay as they are.
@@ -62,7 +64,7 @@ def add(
     Example: outreach suppress add +447900900123 --reason "asked on the phone"
     """
     found = _read(addresses, channel, region)
-    with open_desk() as desk:
+    with open_chosen(account) as desk:
         new = _list(desk).add([_put(each, reason) for each in found])
     if as_json:
         screen.answer_json({"new": new, "known": len(found) - new})
@@ -83,6 +85,7 @@ def remove(
         ),
     ] = None,
     region: Region = None,
+    account: options.Account = None,
     as_json: options.Json = False,
 ) -> None:
     """Take addresses off the do-not-contact list: off every channel, unless one is named.
@@ -92,7 +95,7 @@ def remove(
     Example: outreach suppress remove +447900900123
     """
     found = _read(addresses, channel or "any", region)
-    with open_desk() as desk:
+    with open_chosen(account) as desk:
         listed = _list(desk)
         gone = sum(bool(listed.remove([each.field] if channel else each.fields())) for each in found)
         others = [each.fields() if channel == "any" else each.contact() for each in found]
@@ -115,6 +118,7 @@ def import_(
     channel: Channel = "any",
     reason: Annotated[str, typer.Option("--reason", metavar="TEXT", help="For lines without one.")] = "",
     region: Region = None,
+    account: options.Account = None,
     as_json: options.Json = False,
 ) -> None:
     """Put the addresses of a file on the do-not-contact list: a column `address` or `phone`, or addresses alone.
@@ -127,7 +131,7 @@ def import_(
     _check_channel(channel)
     _check_region(region)
     taking = _Taking(reason)
-    with failures.stopped_softly(_INTERRUPTED), open_desk() as desk:
+    with failures.stopped_softly(_INTERRUPTED), open_chosen(account) as desk:
         _take(file, channel, region, taking, _list(desk))
     failures.show_problems(taking.problems)
     if taking.left_out > len(taking.problems):
@@ -149,6 +153,7 @@ def export(
         Path | None,
         typer.Option("--output", "-o", metavar="FILE", help="Where to; default: stdout.", show_default=False),
     ] = None,
+    account: options.Account = None,
 ) -> None:
     """Write the do-not-contact list as CSV, which `import` takes back.
 
@@ -156,7 +161,7 @@ def export(
     """
     from worker.pipeline.suppression_files import Entry, write_entries
 
-    with open_desk() as desk:
+    with open_chosen(account) as desk:
         listed = _list(desk)
         if listed.is_hashed:
             raise RefusedHereError(
@@ -182,13 +187,14 @@ def list_(
     limit: Annotated[
         int, typer.Option("--limit", metavar="N", min=1, help="How many, the latest first.")
     ] = 50,
+    account: options.Account = None,
     as_json: options.Json = False,
 ) -> None:
     """Show the do-not-contact list, the latest first.
 
     Example: outreach suppress list --limit 20
     """
-    with open_desk() as desk:
+    with open_chosen(account) as desk:
         listed = _list(desk)
         count, is_hashed = listed.count(), listed.is_hashed
         latest = heapq.nlargest(limit, listed.entries(), key=lambda each: each.date)
@@ -215,7 +221,7 @@ def list_(
 
 
 @app.command("hash")
-def hash_(yes: options.Yes = False, as_json: options.Json = False) -> None:
+def hash_(yes: options.Yes = False, account: options.Account = None, as_json: options.Json = False) -> None:
     """Keep salted hashes in place of addresses, of all that are listed and of what comes; it can't be undone.
 
     The list works as before: whoever stands on it is not contacted, and can be taken off by his address. Nobody can read or
@@ -223,7 +229,7 @@ def hash_(yes: options.Yes = False, as_json: options.Json = False) -> None:
 
     Example: outreach suppress hash --yes
     """
-    with failures.stopped_softly(_INTERRUPTED), open_desk() as desk:
+    with failures.stopped_softly(_INTERRUPTED), open_chosen(account) as desk:
         listed = _list(desk)
         question = (
             f"Replace {_addresses(listed.count())} by hashes? Nobody can read them then. It can't be undone."

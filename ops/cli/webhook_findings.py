@@ -19,36 +19,11 @@ _ANSWER_S = 5.0
 _REFUSED = 403
 
 
-def webhooks(settings: Settings) -> Iterator[Finding]:
-    """Look at the settings and at the endpoint: what can be told without Twilio."""
+def endpoint(settings: Settings) -> Finding:
+    """Look at the address that all accounts share, and what answers there."""
     if not settings.webhook_url:
         sentence = "OUTREACH_WEBHOOK_URL is not set: deliveries and replies are polled, which takes longer."
-        yield Finding("webhooks", "well", sentence)
-        return
-    if not settings.auth_token.get_secret_value() and not settings.webhook_secrets:
-        advice = (
-            "Set it beside the API key, or OUTREACH_WEBHOOK_KEYS where the account signs with shared keys."
-        )
-        yield Finding("webhooks", "wrong", "Without TWILIO_AUTH_TOKEN no signature can be checked.", advice)
-    yield _endpoint(settings)
-
-
-def registration(gateway: TwilioGateway, settings: Settings) -> Finding:
-    """Look at what Twilio has."""
-    from ops.webhooks.registration import advise, find_fault
-    from worker.gateway.outcome import Unknown
-
-    answer = gateway.fetch_webhook_config()
-    if isinstance(answer, Unknown):
-        detail = answer.detail or str(answer.code)
-        return Finding("webhooks", "doubtful", f"Twilio does not say what is registered: {detail}.")
-    fault = find_fault(answer.value, settings.webhook_url)
-    if fault:
-        return Finding("webhooks", "wrong", fault, advise(answer.value, settings.webhook_url))
-    return Finding("webhooks", "well", "Twilio tells OUTREACH_WEBHOOK_URL of deliveries and replies.")
-
-
-def _endpoint(settings: Settings) -> Finding:
+        return Finding("webhooks", "well", sentence)
     advice = "See that `outreach webhooks serve` runs, and that the proxy before it leads there."
     try:
         status = _post_unsigned(settings)
@@ -64,6 +39,30 @@ def _endpoint(settings: Settings) -> Finding:
     return Finding(
         "webhooks", "wrong", f"OUTREACH_WEBHOOK_URL answers {status} where it should refuse.", advice
     )
+
+
+def signing(settings: Settings) -> Iterator[Finding]:
+    """Look whether an account's webhooks can be told from others'."""
+    if not settings.auth_token.get_secret_value() and not settings.webhook_secrets:
+        advice = (
+            "Set it beside the API key, or OUTREACH_WEBHOOK_KEYS where the account signs with shared keys."
+        )
+        yield Finding("webhooks", "wrong", "Without TWILIO_AUTH_TOKEN no signature can be checked.", advice)
+
+
+def registration(gateway: TwilioGateway, settings: Settings) -> Finding:
+    """Look at what Twilio has."""
+    from ops.webhooks.registration import advise, find_fault
+    from worker.gateway.outcome import Unknown
+
+    answer = gateway.fetch_webhook_config()
+    if isinstance(answer, Unknown):
+        detail = answer.detail or str(answer.code)
+        return Finding("webhooks", "doubtful", f"Twilio does not say what is registered: {detail}.")
+    fault = find_fault(answer.value, settings.webhook_url)
+    if fault:
+        return Finding("webhooks", "wrong", fault, advise(answer.value, settings.webhook_url))
+    return Finding("webhooks", "well", "Twilio tells OUTREACH_WEBHOOK_URL of deliveries and replies.")
 
 
 def _post_unsigned(settings: Settings) -> int:

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ops.cli import options, screen
+from ops.cli.accounts import chosen
 from ops.cli.session import read_settings, set_up_logs
 from worker.errors import RefusedHereError, SettingsError, TwilioUnavailableError
 
@@ -41,6 +42,7 @@ def set_up(
         bool, typer.Option("--replace", help="Take the place of another address that is registered.")
     ] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would change.")] = False,
+    account: options.Account = None,
     as_json: options.Json = False,
 ) -> None:
     """Register OUTREACH_WEBHOOK_URL at Twilio for deliveries and replies; events that others asked for stay.
@@ -50,7 +52,7 @@ def set_up(
     from ops.webhooks.registration import make_plan
     from worker.gateway.outcome import Accepted
 
-    settings = _ready(read_settings())
+    settings = _ready(chosen(read_settings(), account))
     gateway = _gateway(settings)
     plan = make_plan(_fetch(gateway), settings.webhook_url, replace=replace)
     if plan.changes and not dry_run:
@@ -69,14 +71,14 @@ def set_up(
 
 
 @app.command()
-def status(as_json: options.Json = False) -> None:
+def status(account: options.Account = None, as_json: options.Json = False) -> None:
     """Show what is registered at Twilio.
 
     Example: outreach webhooks status
     """
     from ops.webhooks.registration import advise, find_fault
 
-    settings = read_settings()
+    settings = chosen(read_settings(), account)
     settings.require_credentials()
     config = _fetch(_gateway(settings))
     fault = find_fault(config, settings.webhook_url)

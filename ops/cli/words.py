@@ -47,6 +47,16 @@ def pace(per_s: float) -> str:
     return f"{per_s:.1f}/s" if per_s < 100 else f"{per_s:.0f}/s"
 
 
+def account(profile: str) -> str:
+    """Name an account for a sentence; the main one has no name."""
+    return f"account {profile}" if profile else "the main account"
+
+
+def account_name(seen: Mapping[str, Any]) -> str:
+    """Name the account of a campaign or schedule in a table."""
+    return str(seen["account"] or "(main)")
+
+
 def counts(by_status: Mapping[str, int]) -> str:
     """List the statuses that there are rows of."""
     return ", ".join(f"{number(n)} {status_name(word)}" for word, n in by_status.items() if n)

@@ -93,7 +93,8 @@ def _say_next_night(desk: Desk, campaign_id: str) -> None:
     from worker.pipeline.nights import overview
 
     with contextlib.suppress(RedisUnavailableError):  # the campaign's own end has been told
-        summary.say_next_night(overview(desk.bench)["entries"], campaign_id)
+        entries = overview(desk.bench, has_beat=desk.desks.has_beat())["entries"]
+        summary.say_next_night(entries, campaign_id)
 
 
 @dataclass

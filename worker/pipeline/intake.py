@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
-from campaigns.definition import Campaign, difference, load_definition
+from campaigns.definition import Campaign, difference, load_definition, refuse_key
 from campaigns.identity import campaign_identity
 from campaigns.problems import Problem, RefusedError
 from campaigns.table import file_sha256, open_table
@@ -122,7 +122,7 @@ def decide(
     Raises: RefusedError where either can't be used, where the definition of an unfinished campaign has changed and
     `update` is not given, or where a results file knows of a campaign that the ledger has lost and `rebuild` is not given.
     """
-    campaign = load_definition(definition)
+    campaign = load_definition_of(settings, definition)
     stamp = stamp_of(customers)  # before the bytes are read: whatever changes from here on is noticed
     digest = _hash(customers)
     folder = results_dir or settings.results_dir_or_default
@@ -142,6 +142,21 @@ def decide(
     elif rebuild:
         decision = _warn_of_rebuild(decision)
     return _warn_of_again(decision) if again else decision
+
+
+def load_definition_of(settings: Settings, definition: Path) -> Campaign:
+    """Read a definition for the account of `settings`.
+
+    Raises: RefusedError where it can't be used, or is another account's: a schedule's may have changed since it was added.
+    """
+    campaign = load_definition(definition)
+    if (campaign.account or "") == settings.profile:
+        return campaign
+    written = f'account is "{campaign.account}"' if campaign.account else "it names no account"
+    here = f'account "{settings.profile}"' if settings.profile else "main account"
+    what = f"{written}, and what is begun here is the {here}'s"
+    advice = "put it back; to have another account send on a schedule, remove the schedule and add it anew"
+    raise refuse_key(definition, "account", what, advice)
 
 
 def carry_out(
@@ -357,6 +372,7 @@ __all__ = [
     "UnfinishedError",
     "carry_out",
     "decide",
+    "load_definition_of",
     "refuse_too_early",
     "stamp_of",
     "take_in",

@@ -9,12 +9,18 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from campaigns.definition import load_definition
 from campaigns.problems import Problem, RefusedError
 from campaigns.table import file_sha256
 from worker.ledger.timetable import Night, NightState, Schedule, Taken, WaitsFor
 from worker.logs import Masker
-from worker.pipeline.intake import UnfinishedError, carry_out, decide, refuse_too_early, stamp_of
+from worker.pipeline.intake import (
+    UnfinishedError,
+    carry_out,
+    decide,
+    load_definition_of,
+    refuse_too_early,
+    stamp_of,
+)
 from worker.pipeline.preflight import ask_about
 
 if TYPE_CHECKING:
@@ -48,7 +54,7 @@ def load_new_files(hold: Hold, schedule: Schedule) -> Night:
     """
     definition = Path(schedule.campaign)
     try:
-        load_definition(definition)
+        load_definition_of(hold.bench.settings, definition)
     except RefusedError as error:
         if not definition.exists():
             return _wait(hold.night, "definition", f"This worker sees no {definition.name} in its folder.")

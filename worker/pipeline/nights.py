@@ -10,21 +10,25 @@ from worker.pipeline.bench import Workbench
 from worker.pipeline.status import alive_workers
 from worker.pipeline.timetable import Entry, entries, moment
 
+NO_BEAT = "No beat is running, so nothing happens at its time: start `outreach beat`."
 
-def overview(bench: Workbench) -> dict[str, Any]:
-    """Describe all entries; `missing` says in sentences who is not there to act on them."""
+
+def overview(bench: Workbench, *, has_beat: bool) -> dict[str, Any]:
+    """Describe all entries of an account; `missing` says in sentences who is not there to act on them."""
     table = Timetable(bench.registry)
     now = moment(bench.ledger.now_ms())
     found = [_describe(table, entry, now) for entry in entries(bench, table)]
-    return {"entries": found, **attendance(bench, table, needed=bool(found))}
+    return {"entries": found, **attendance(bench, has_beat=has_beat, needed=bool(found))}
 
 
-def attendance(bench: Workbench, table: Timetable, *, needed: bool) -> dict[str, Any]:
-    """Tell whether a beat and workers are there; where they are `needed` and are not, `missing` says so."""
-    has_beat, workers = table.has_beat(), len(alive_workers(bench))
-    missing = []
+def attendance(bench: Workbench, *, has_beat: bool, needed: bool) -> dict[str, Any]:
+    """Tell whether a beat and workers are there; where they are `needed` and are not, `missing` says so.
+
+    `has_beat` is told by whoever knows: one beat, beside the main account's ledger, wakes the workers for every account.
+    """
+    workers, missing = len(alive_workers(bench)), []
     if needed and not has_beat:
-        missing.append("No beat is running, so nothing happens at its time: start `outreach beat`.")
+        missing.append(NO_BEAT)
     if needed and not workers:
         missing.append("No worker is running, so nothing is carried out: start `outreach worker`.")
     return {"beat": has_beat, "workers": workers, "missing": missing}

@@ -10,7 +10,7 @@ from quick_command import QuickCommands
 from simulator_process import SimulatorProcess
 from webhook_ear import WebhookEar
 
-from ops.cli.webhook_findings import webhooks
+from ops.cli.webhook_findings import endpoint, signing
 from worker.settings import load_settings
 
 URL = "http://127.0.0.1:9/twilio?a=1"  # nobody listens there
@@ -95,7 +95,7 @@ def test_endpoint_must_refuse_what_is_not_signed(
     try:
         environ = {"OUTREACH_WEBHOOK_URL": ear.url, "TWILIO_AUTH_TOKEN": "t", "OUTREACH_HOME": str(tmp_path)}
 
-        (found,) = webhooks(load_settings(environ, None))
+        found = endpoint(load_settings(environ, None))
     finally:
         ear.close()
 
@@ -105,9 +105,11 @@ def test_endpoint_must_refuse_what_is_not_signed(
 
 
 def test_settings_without_a_secret_or_an_address_are_told_of() -> None:
-    (nothing,) = webhooks(load_settings({}, None))
-    no_secret, endpoint = webhooks(load_settings({"OUTREACH_WEBHOOK_URL": URL}, None))
+    without, settings = load_settings({}, None), load_settings({"OUTREACH_WEBHOOK_URL": URL}, None)
+
+    nothing, unheard = endpoint(without), endpoint(settings)
+    (no_secret,) = signing(settings)
 
     assert nothing.verdict == "well"
-    assert (no_secret.verdict, endpoint.verdict) == ("wrong", "doubtful")
+    assert (no_secret.verdict, unheard.verdict) == ("wrong", "doubtful")
     assert no_secret.sentence == "Without TWILIO_AUTH_TOKEN no signature can be checked."

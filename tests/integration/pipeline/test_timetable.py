@@ -371,6 +371,22 @@ def test_problems_of_rows_are_kept_without_customers_data(nights: Nights) -> Non
     assert night.problems[1:] == ("2 problems of rows: `outreach check` tells them",)
 
 
+def test_definition_that_names_another_account_by_now_is_refused(nights: Nights) -> None:
+    nights.add()
+    nights.file("monday.csv", 1)
+    nights.definition.write_text(f'account = "acme"\n{DEFINITION}')
+
+    nights.at("2026-11-20T17:00:05")
+    nights.run()
+
+    (night,) = nights.ended
+    assert night.outcome == "The definition renewals.toml was refused."
+    assert (
+        'renewals.toml:1: account is "acme", and what is begun here is the main account' in night.problems[0]
+    )
+    assert nights.rig.registry.ids() == []
+
+
 def test_refused_definition_says_so_and_one_that_this_worker_does_not_see_is_left_to_others(
     nights: Nights,
 ) -> None:
@@ -812,14 +828,14 @@ def test_removed_schedule_is_gone_with_all_that_was_known_of_it(nights: Nights, 
 
     assert not nights.table.drop_schedule("nightly").ok
     assert [name for name in rig.client.keys("*") if b"nightly" in name] == []
-    assert overview(rig.bench)["entries"] == []
+    assert overview(rig.bench, has_beat=False)["entries"] == []
 
 
 def test_overview_says_what_comes_next_and_who_is_missing(nights: Nights) -> None:
     nights.add()
     assert not nights.table.put_schedule(nights.table.schedules()[0]).ok, "names are given once"
 
-    found = overview(nights.rig.bench)
+    found = overview(nights.rig.bench, has_beat=False)
 
     (entry,) = found["entries"]
     assert entry["next_at"] == "2026-11-20T18:00:00+01:00"
@@ -827,7 +843,7 @@ def test_overview_says_what_comes_next_and_who_is_missing(nights: Nights) -> Non
     assert entry["last"] is None
     assert (found["beat"], found["workers"], len(found["missing"])) == (False, 0, 2)
     nights.at("2026-11-20T17:30:00")
-    assert overview(nights.rig.bench)["entries"][0]["is_due"]
+    assert overview(nights.rig.bench, has_beat=False)["entries"][0]["is_due"]
 
 
 # Nightly follow-ups -----------------------------------------------------------------------------------------
@@ -851,7 +867,7 @@ def test_follow_ups_begin_in_the_night_in_which_they_are_due_and_once(nights: Ni
     assert found[0].outcome == "Follow-ups began for 2 rows."
     assert found[1].outcome == "Nobody was due for a follow-up."
     assert (found[0].counts, found[0].campaigns) == ({"rows": 2}, ("spring-1",))
-    described = overview(rig.bench)["entries"][0]
+    described = overview(rig.bench, has_beat=False)["entries"][0]
     assert (described["kind"], described["name"]) == ("follow-ups", "spring-1")
 
 
@@ -875,7 +891,7 @@ def test_follow_ups_of_a_paused_campaign_wait_and_stopped_ones_have_no_nights(
     _evening(nights, 24)
 
     assert len(nights.table.nights(entry)) == 1
-    assert overview(rig.bench)["entries"] == []
+    assert overview(rig.bench, has_beat=False)["entries"] == []
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,7 @@ EXAMPLES = Path(__file__).parents[3] / "campaigns" / "examples"
 
 FULL = f"""
 name = "renewal-reminder"
+account = "globex-uk"
 channel = "whatsapp"
 from = "whatsapp:+19251235555"
 to = "{{{{ phone }}}}"
@@ -53,6 +54,7 @@ timezone = "{{{{ tz }}}}"
 def test_every_key_is_read() -> None:
     found = campaign(FULL)
 
+    assert found.account == "globex-uk"
     assert found.from_ == "whatsapp:+19251235555"
     assert found.pair_wait_max_s == 5400
     assert found.routing.priority == 0
@@ -72,6 +74,7 @@ def test_what_is_not_set_has_its_default() -> None:
     assert (found.pair_busy, found.pair_wait_max_s, found.pacing.max_attempts) == ("skip", 86_400, 5)
     assert (found.default_region, found.window, found.message.author) == (None, None, "system")
     assert found.pacing.priority == 0
+    assert found.account is None
     assert found.sender_messages_per_s == 80
     assert campaign(SMS).sender_messages_per_s is None
 
@@ -125,6 +128,24 @@ def change(old: str, new: str, text: str = SMS) -> list[str]:
             '1: name is "Test run", use only a-z, 0-9 and -, at most 48 characters',
         ),
         ('name = "test"\n', "", "name is missing, write name = "),
+        (
+            'channel = "sms"',
+            'account = "Acme"\nchannel = "sms"',
+            '2: account is "Acme", write a name that stands in OUTREACH_ACCOUNTS: a-z first',
+        ),
+        ('channel = "sms"', 'account = "{{ a }}"\nchannel = "sms"', "2: account is "),
+        ('channel = "sms"', 'account = ""\nchannel = "sms"', '2: account is "", write a name'),
+        ('channel = "sms"', f'account = "{"a" * 25}"\nchannel = "sms"', "at most 24 characters"),
+        (
+            'channel = "sms"',
+            'account = 5\nchannel = "sms"',
+            '2: account is 5, which is no text, write account = "acme"',
+        ),
+        (
+            "[message]",
+            '[message]\naccount = "acme"',
+            "account belongs at the top, before the first [section]",
+        ),
         ('channel = "sms"', 'chanel = "sms"', "2: chanel is no key, did you mean channel?"),
         ('channel = "sms"', 'channel = "smss"', 'did you mean "sms"?'),
         ('to = "{{ phone }}"', "to = 5", '4: to is 5, which is no text, write it in quotes: to = "5"'),

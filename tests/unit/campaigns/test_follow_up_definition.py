@@ -92,13 +92,13 @@ def test_canonical_text_of_follow_ups_reads_back() -> None:
 def test_canonical_text_of_an_earlier_version_is_read() -> None:
     found = campaign(SMS)
     known = json.loads(found.canonical_json())
-    earlier = {key: known[key] for key in known.keys() - {"follow_ups", "nightly", "replies"}}
+    earlier = {key: known[key] for key in known.keys() - {"account", "follow_ups", "nightly", "replies"}}
 
     assert Campaign.from_canonical_json(json.dumps(earlier)) == found
 
 
 def test_wave_is_the_campaign_with_the_words_and_hours_of_its_follow_up() -> None:
-    whole = campaign(BOTH)
+    whole = campaign('account = "acme"\n' + BOTH)
 
     first, second = whole.wave(1), whole.wave(2)
 
@@ -106,7 +106,8 @@ def test_wave_is_the_campaign_with_the_words_and_hours_of_its_follow_up() -> Non
     assert first.message.variables == {"1": "{{ first_name }}"}
     assert (first.window, second.window) == (whole.follow_ups[0].window, None)
     assert (first.pair_busy, first.follow_ups, first.nightly) == ("use", (), None)
-    assert (first.routing, first.to, first.pacing, first.replies) == (
+    assert (first.account, first.routing, first.to, first.pacing, first.replies) == (
+        "acme",
         whole.routing,
         whole.to,
         whole.pacing,
