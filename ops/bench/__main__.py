@@ -82,4 +82,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    # By its own name: what a spawned process is handed it looks up there, and it does not know this run's `__main__`.
+    importlib.import_module("ops.bench.__main__").main()
