@@ -163,6 +163,7 @@ def _print(seen: Mapping[str, Any]) -> None:
         "deliveries": words.deliveries(seen),
         "rate": words.pace(seen["rate_per_s"]),
         "left": "" if seen["state"] in ("finished", "cancelled") else left,
+        "priority": seen["priority"] or "",
         "waiting for": seen["waiting_for"] or "",
         "cautious": seen["cautious"] or "",
         "to close": f"{seen['to_close']} Interactions without a message" if seen["to_close"] else "",

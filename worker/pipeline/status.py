@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from math import ceil
@@ -28,7 +29,8 @@ def snapshot(bench: Workbench, campaign_id: str) -> dict[str, Any]:
     info = bench.registry.get(campaign_id)
     paces = bench.pacer.peek(pace.opening_buckets(bench, bench.campaign(campaign_id)))
     workers = alive_workers(bench)
-    in_doubt = sum(other.in_doubt for other in _active(bench, info))
+    active = _active(bench, info)
+    in_doubt = sum(other.in_doubt for other in active)
     rate_per_s = _rate(bench, info)
     trouble = bench.registry.write_trouble() if info.left else ""
     slowest = min(paces, key=lambda state: state.per_s)
@@ -46,10 +48,12 @@ def snapshot(bench: Workbench, campaign_id: str) -> dict[str, Any]:
             in_doubt_overall=in_doubt,
             first_due=bench.ledger.first_due(campaign_id) if info.is_idle else None,
             first_later=bench.ledger.first_due(campaign_id, opened=True),
+            served_first=_served_first(info, active),
         ),
         **_deliveries(bench, info),
         "paused": _paused(info),
         "pace": [_describe(state) for state in paces],
+        "priority": _priority(info),
         "to_close": bench.ledger.to_close_count(campaign_id),
         "left_open": [
             {"row": one.row, "interaction_sid": one.interaction_sid, "code": str(one.code)}
@@ -173,6 +177,18 @@ def _rate(bench: Workbench, info: CampaignInfo) -> float:
 def _active(bench: Workbench, info: CampaignInfo) -> Sequence[CampaignInfo]:
     others = (bench.registry.find(each) for each in bench.registry.active() if each != info.id)
     return [info, *(other for other in others if other is not None)]
+
+
+def _priority(info: CampaignInfo) -> int:
+    """Read a campaign's priority out of its definition, without all the rest; one of before there were any has none."""
+    return int(json.loads(info.definition).get("pacing", {}).get("priority", 0))
+
+
+def _served_first(info: CampaignInfo, active: Sequence[CampaignInfo]) -> str:
+    """Name the campaign of the highest priority above this one's that has rows to open now."""
+    able = [each for each in active if each.stands == "running" and each.counts.get(State.PENDING)]
+    first = max(able, key=_priority, default=info)
+    return first.id if _priority(first) > _priority(info) else ""
 
 
 def _paused(info: CampaignInfo) -> dict[str, Any] | None:

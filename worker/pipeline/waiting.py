@@ -23,11 +23,13 @@ def waiting_for(
     in_doubt_overall: int = 0,
     first_due: Row | None = None,
     first_later: Row | None = None,
+    served_first: str = "",
 ) -> str | None:
     """Name whom the campaign waits for; None where nothing is waited for.
 
     `paces` are the buckets that an Interaction is taken from; `in_doubt_overall` counts the account's rows in doubt;
-    `first_due` is the first of the rows put off, `first_later` the first of those open or in doubt.
+    `first_due` is the first of the rows put off, `first_later` the first of those open or in doubt;
+    `served_first` is the id of a campaign that this one stands back for.
     """
     stands = info.stands
     if stands == "loading":
@@ -47,7 +49,7 @@ def waiting_for(
         _blocked(paces, info.now_ms)
         or _doubts(info, in_doubt_overall, first_later)
         or _due_later(info, first_due, first_later)
-        or _pace(info, paces)
+        or _pace(info, paces, served_first)
         or f"Twilio's answers about {_rows(info.left)} in hand"
     )
 
@@ -124,16 +126,17 @@ def _due_later(info: CampaignInfo, first: Row | None, first_later: Row | None) -
     return None
 
 
-def _pace(info: CampaignInfo, paces: Sequence[BucketState]) -> str | None:
+def _pace(info: CampaignInfo, paces: Sequence[BucketState], served_first: str) -> str | None:
     """Name the slowest pace, where rows are held back by it."""
     if info.counts.get(State.PENDING, 0) + info.counts.get(State.QUEUED, 0) == 0 or not paces:
         return None
     slowest = min(paces, key=lambda state: state.per_s)
+    first = f"; {served_first} is served first, for its priority is higher" if served_first else ""
     if slowest.why:
         more = f"more is tried from {say_clock(info.now_ms + slowest.tries_more_ms, info.now_ms)} on"
         then = more if slowest.tries_more_ms else "more is being tried"
-        return f"{slowest.bucket.label}, slowed to {slowest.per_s:.3g} a second since Twilio refused more (429); {then}"
-    return slowest.bucket.label
+        return f"{slowest.bucket.label}, slowed to {slowest.per_s:.3g} a second since Twilio refused more (429); {then}{first}"
+    return slowest.bucket.label + first
 
 
 def _rows(count: int) -> str:

@@ -5,8 +5,9 @@ from concurrent.futures import ThreadPoolExecutor
 from math import ceil
 
 import pytest
-from pipeline_bench import Rig, phone, set_count, trouble
+from pipeline_bench import Rig, phone, set_count, sms, trouble
 
+from campaigns.definition import parse_definition
 from worker.errors import NotFoundError, RedisUnavailableError
 from worker.ledger.registry import CampaignInfo
 from worker.ledger.states import State
@@ -67,6 +68,50 @@ def test_campaigns_own_ceiling_bounds_its_share_of_the_window(rig: Rig) -> None:
     found = rig.dispatch()
 
     assert (len(fresh_rows(found)), len(fresh_rows(found, "summer-1"))) == (ceiling, WINDOW - ceiling)
+
+
+def test_campaign_of_a_higher_priority_goes_first_and_leaves_the_rest(rig: Rig) -> None:
+    rig.campaign(MANY)
+    rig.campaign(MANY[:3], "urgent-1", pacing="priority = 2")
+
+    found = rig.dispatch()
+
+    assert (len(fresh_rows(found)), len(fresh_rows(found, "urgent-1"))) == (WINDOW - 3, 3)
+
+
+def test_priority_can_be_changed_while_the_campaign_runs(rig: Rig) -> None:
+    rig.campaign(MANY)
+    rig.campaign(MANY, "summer-1")
+    rig.dispatch()
+    changed = parse_definition(sms(pacing="priority = 1"), "campaign.toml")
+    assert rig.registry.update_definition("summer-1", changed.canonical_json(), 1).ok
+    clock = rig.bench.clock
+    rig.bench.clock = lambda: clock() + 1.1
+    assert rig.ledger.rescue_queued("spring-1", older_ms=0) + rig.ledger.rescue_queued("summer-1", older_ms=0)
+
+    found = rig.dispatch()
+
+    assert fresh_rows(found) == []
+    assert len(fresh_rows(found, "summer-1")) >= WINDOW
+
+
+@pytest.mark.parametrize("per_s", [0.2, 0.5, 1.0])
+def test_slow_pace_has_one_row_in_the_window_for_each_slot_and_none_too_early(rig: Rig, per_s: float) -> None:
+    rig.campaign(MANY, pacing=f"interactions_per_second = {per_s}")
+    first = rig.dispatch()
+    rig.work(first)
+
+    too_early = rig.dispatch()
+    pass_slots(rig, 1 / per_s - AHEAD_S / 2)
+    in_time = rig.dispatch()
+
+    assert [len(fresh_rows(found)) for found in (first, too_early, in_time)] == [1, 0, 1]
+
+
+def pass_slots(rig: Rig, seconds: float) -> None:
+    """Have all slots that were taken lie so much further back."""
+    for name in rig.client.scan_iter(f"{rig.ledger.prefix}pace:*"):
+        rig.client.hincrby(name, "last_us", -int(seconds * 1e6))
 
 
 def test_slots_that_are_reserved_already_count_as_work_ahead(rig: Rig) -> None:

@@ -44,6 +44,18 @@ def test_counts_add_up_and_all_keys_are_there(desk: Desk) -> None:
     assert seen["workers"][0]["host"] == "host"
 
 
+def test_priority_is_shown_and_who_is_served_first(desk: Desk) -> None:
+    usual = desk.begin(2)
+    urgent = desk.begin([(phone(7), "Ann")], name="urgent", rest="[pacing]\npriority = 3\n")
+    see_worker(desk)
+
+    seen, first = snapshot(desk.bench(), usual), snapshot(desk.bench(), urgent)
+
+    assert (seen["priority"], first["priority"]) == (0, 3)
+    assert f"{urgent} is served first, for its priority is higher" in seen["waiting_for"]
+    assert "served first" not in first["waiting_for"]
+
+
 def test_deliveries_are_counted_by_word_and_reason_and_what_is_awaited(desk: Desk) -> None:
     campaign_id = desk.begin(5)
     desk.accept_all(campaign_id)
