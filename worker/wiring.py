@@ -33,7 +33,7 @@ from worker.redis_client import LeanRedis
 from worker.redis_server import EmbeddedRedis
 from worker.settings import Settings, load_settings, make_home
 
-DEFAULT_CONCURRENCY = 64
+CONNECTIONS = 64
 BROKER_DB = 1
 
 
@@ -67,7 +67,7 @@ def revive_redis(settings: Settings) -> str:
     return EmbeddedRedis(settings.home).revive() if settings.redis_url is None else ""
 
 
-def connect(url: str, connections: int = DEFAULT_CONCURRENCY, answer_s: float = 15.0) -> redis.Redis:
+def connect(url: str, connections: int = CONNECTIONS, answer_s: float = 15.0) -> redis.Redis:
     """Connect to Redis; threads wait for one of `connections` rather than fail, and `answer_s` for an answer.
 
     Raises: RedisUnavailableError if it does not answer.
@@ -157,7 +157,7 @@ def _started(pid: int) -> str:
         return ""
 
 
-def build_gateway(settings: Settings, connections: int = DEFAULT_CONCURRENCY) -> TwilioGateway:
+def build_gateway(settings: Settings, connections: int = CONNECTIONS) -> TwilioGateway:
     """Build the way to Twilio."""
     if settings.base_url:  # never on the way to Twilio itself
         arm(os.environ.get(CRASH_AT))
@@ -199,7 +199,7 @@ def waiting_for_redis(
     )
 
 
-def build(settings: Settings, client: redis.Redis, connections: int = DEFAULT_CONCURRENCY) -> Workbench:
+def build(settings: Settings, client: redis.Redis, connections: int = CONNECTIONS) -> Workbench:
     """Put the workbench together."""
     tag, floors = settings.account_tag, Floors()
     return Workbench(

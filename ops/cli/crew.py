@@ -59,8 +59,7 @@ class Crew:
     def __init__(self, desk: Desk, *, verbose: bool) -> None:
         settings = desk.settings
         self._registry = desk.registry
-        pace_per_s = sum(each.account_interactions_per_s for each in desk.desks.main.everyone())
-        processes, threads = processes_and_threads(settings, pace_per_s)
+        processes, threads = processes_and_threads(desk.desks.main)
         command = worker_command(threads, settings.log_level)
         self.log = log_folder(settings) / "workers.log"
         self._workers = WorkerProcesses(command, processes, self.log, verbose)

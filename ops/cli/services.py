@@ -22,14 +22,11 @@ def worker(
 
     Example: outreach worker --concurrency 64
     """
-    from ops.cli.workers import processes_and_threads
-    from worker.tasks.command import worker_command
+    from worker.tasks.command import threads_for, worker_command
 
     settings = _served()
     # One process here, whatever the pace: whoever wants two starts two.
-    pace_per_s = sum(each.account_interactions_per_s for each in settings.everyone())
-    processes, threads = processes_and_threads(settings, pace_per_s)
-    command = worker_command(concurrency or threads * processes, settings.log_level)
+    command = worker_command(concurrency or threads_for(settings), settings.log_level)
     sys.stdout.flush()
     os.execv(command[0], command)  # noqa: S606  our own interpreter, no shell
 

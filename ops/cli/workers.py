@@ -1,6 +1,5 @@
 """Start Celery workers as child processes, keep them alive, and take them down; none outlives this process."""
 
-import math
 import os
 import signal
 import subprocess
@@ -13,7 +12,7 @@ from typing import IO
 
 from worker.errors import OutreachError
 from worker.settings import Settings
-from worker.tasks.command import OPEN_NO_MORE, PARENT_FD
+from worker.tasks.command import OPEN_NO_MORE, PARENT_FD, threads_for
 
 _TWO_PROCESSES_FROM_PER_S = 80.0
 _MOST_DEATHS = 5
@@ -28,11 +27,11 @@ class WorkersDieError(OutreachError):
     exit_code = 3
 
 
-def processes_and_threads(settings: Settings, pace_per_s: float) -> tuple[int, int]:
+def processes_and_threads(settings: Settings) -> tuple[int, int]:
     """Return how many worker processes to start, and the threads of each."""
+    pace_per_s = sum(each.account_interactions_per_s for each in settings.everyone())
     processes = 2 if pace_per_s > _TWO_PROCESSES_FROM_PER_S else 1
-    threads = settings.concurrency or min(128, max(16, math.ceil(pace_per_s * 2 / processes)))
-    return processes, threads
+    return processes, threads_for(settings, processes)
 
 
 @dataclass

@@ -10,6 +10,8 @@ from worker.pipeline.bench import Workbench
 
 QUEUED_MS = 5_000
 """How much older in the window than the broker's oldest message a row is that counts as lost."""
+DIED_MS = 500
+"""The same, while a worker has just died: what it had of the window would keep others from filling it for so long."""
 QUEUED_AT_MOST_MS = 60_000
 """Age from which a row counts as lost whatever waits: a doubled message costs a look, never a send."""
 
@@ -17,14 +19,22 @@ IsDead = Callable[[str, Mapping[str, Any]], bool]
 """Tells of a worker (owner, facts) whether its process is certainly gone: then its leases need not run out."""
 
 
-def rescue(bench: Workbench, campaign_id: str, *, broker_lag_ms: int | None, is_dead: IsDead) -> int:
+def rescue(
+    bench: Workbench,
+    campaign_id: str,
+    *,
+    broker_lag_ms: int | None,
+    is_dead: IsDead,
+    has_died: bool = False,
+) -> int:
     """Take rows from dead or late holders, and from the window what the broker lost; how many.
 
     `broker_lag_ms`: how long the oldest message in the broker has waited, 0 where none waits; None: that is not known.
+    `has_died`: whether some worker was seen dead within the last seconds, with what the broker had given it.
     """
     # First in, first out: what was queued before the oldest that waits is in some worker's hands, or gone with one.
     lag_ms = QUEUED_AT_MOST_MS if broker_lag_ms is None else broker_lag_ms
-    older_ms = min(QUEUED_AT_MOST_MS, QUEUED_MS + lag_ms)
+    older_ms = min(QUEUED_AT_MOST_MS, (DIED_MS if has_died else QUEUED_MS) + lag_ms)
     rescued = bench.ledger.rescue_queued(campaign_id, older_ms=older_ms)
     return rescued + _expire(bench, campaign_id, is_dead)
 

@@ -1,4 +1,4 @@
-"""Celery and nothing but Celery: `celery -A worker.tasks worker -P threads -c 64`."""
+"""Celery and nothing but Celery: `celery -A worker.tasks worker -P threads`."""
 
 from __future__ import annotations
 

@@ -29,7 +29,7 @@ from worker.logs import configure_logs, get_logger
 from worker.pipeline.bench import Workbench
 from worker.pipeline.cautious import heed_results
 from worker.settings import Settings
-from worker.tasks.command import PARENT_FD
+from worker.tasks.command import PARENT_FD, threads_for
 from worker.tasks.stopping import Stopping
 
 QUEUE = "outreach"
@@ -54,7 +54,7 @@ class Account:
         """Give the workbench."""
         with self._lock:
             if self._bench is None:
-                threads = int(app.conf.worker_concurrency or wiring.DEFAULT_CONCURRENCY)
+                threads = int(app.conf.worker_concurrency or threads_for(parts.settings))
                 # The tick's threads, and those that ask for deliveries, need some beside those of the rows.
                 connections = threads + 16
                 client = wiring.connect(self._url(), connections=connections)
@@ -129,7 +129,6 @@ def _make() -> tuple[Celery, Parts]:
     except OutreachError as error:
         print(f"outreach: {error}", file=sys.stderr)  # noqa: T201  there is no log yet
         raise SystemExit(error.exit_code) from None
-    threads = parts.settings.concurrency or wiring.DEFAULT_CONCURRENCY
     made = Celery(
         "outreach",
         broker=broker,
@@ -142,7 +141,7 @@ def _make() -> tuple[Celery, Parts]:
     )
     made.amqp.Connection = BrokerConnection
     made.conf.update(
-        worker_concurrency=threads,
+        worker_concurrency=threads_for(parts.settings),
         worker_pool="threads",
         task_default_queue=queue_of(next(iter(parts.accounts))),
         task_queues=[_queue(tag) for tag in parts.accounts],

@@ -2,13 +2,30 @@
 
 from __future__ import annotations
 
+import math
 import signal
 import sys
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from worker.settings import Settings
 
 OPEN_NO_MORE = signal.SIGUSR1
 """Asks a worker that has a parent to open no row any more and to finish the open ones."""
 PARENT_FD = "OUTREACH_PARENT_FD"
 """Names the read end of a pipe whose other end only the parent holds: when the parent is gone, so is its worker."""
+
+
+_THREAD_S = 3.0
+"""How long a row keeps its thread: three answers of 0.8 s each, and the waits for its slots."""
+_LEAST_THREADS, _MOST_THREADS = 16, 512
+
+
+def threads_for(settings: Settings, processes: int = 1) -> int:
+    """Say how many threads a worker process needs, of so many: what is set, or what the paces of all accounts ask for."""
+    pace_per_s = sum(each.account_interactions_per_s for each in settings.everyone())
+    asked = math.ceil(pace_per_s * _THREAD_S / processes)
+    return settings.concurrency or min(_MOST_THREADS, max(_LEAST_THREADS, asked))
 
 
 def worker_command(concurrency: int, log_level: str = "INFO") -> list[str]:

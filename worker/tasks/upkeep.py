@@ -60,6 +60,8 @@ FAILED_S = 2.0
 """How long a thread pauses after a fault that nobody foresaw: ten tracebacks a second would fill the disk."""
 HELD_BACK_S = 1.5
 """How long no row is opened after Redis was away: by then each worker has ticked, and any that has seen more has said so."""
+DIED_S = 2.0
+"""How long after a worker was seen dead its rows are taken back sooner: it may have got some just before."""
 PARENT_GONE_S = 30.0
 QUEUED_MS = "queued_ms"
 """The header of a message that says when it was queued (ms, Redis's clock)."""
@@ -86,6 +88,7 @@ class Upkeep:
     seen_at: float = 0.0
     rescued_at: float = 0.0
     opens_from: float = 0.0
+    died_at: float = float("-inf")
     waits: dict[str, str] = field(default_factory=dict)
     tag: str = field(init=False)
     dispatcher: Dispatcher = field(init=False)
@@ -210,10 +213,16 @@ class Upkeep:
     def _rescue(self) -> None:
         bench = self.bench
         lag_ms = _broker_lag_ms(self.tag, bench.ledger.now_ms()) if bench.registry.active() else None
+        gone = [
+            owner
+            for owner, facts in bench.registry.workers().items()
+            if facts["age_s"] > STALE_WORKER_S or wiring.is_gone(owner)
+        ]
+        if gone:
+            self.died_at = time.monotonic()
         self._for_each_campaign(lambda campaign_id: self._rescue_campaign(campaign_id, lag_ms))
-        for owner, facts in bench.registry.workers().items():
-            if facts["age_s"] > STALE_WORKER_S or wiring.is_gone(owner):
-                bench.registry.forget_worker(owner)
+        for owner in gone:
+            bench.registry.forget_worker(owner)
 
     def _rescue_campaign(self, campaign_id: str, broker_lag_ms: int | None) -> None:
         bench = self.bench
@@ -223,7 +232,13 @@ class Upkeep:
             return
         if info.state == "cancelled" and info.left:
             bench.ledger.cancel_rows(campaign_id)
-        rescued = rescue.rescue(bench, campaign_id, broker_lag_ms=broker_lag_ms, is_dead=_is_dead)
+        rescued = rescue.rescue(
+            bench,
+            campaign_id,
+            broker_lag_ms=broker_lag_ms,
+            is_dead=_is_dead,
+            has_died=time.monotonic() - self.died_at < DIED_S,
+        )
         if rescued:
             log.info("rows.rescued", campaign=campaign_id, rows=rescued)
         if info.state != "loading" and not info.left and not bench.ledger.to_close_count(campaign_id):

@@ -1,5 +1,7 @@
 """The tick of a worker, as far as it is more than its parts."""
 
+import subprocess
+import sys
 from collections.abc import Iterator
 from types import ModuleType
 
@@ -66,6 +68,28 @@ def test_row_whose_message_was_lost_is_due_again_though_younger_messages_wait(
     upkeep.Upkeep(rig.bench)._rescue()
 
     assert [rig.row(number).state for number in (1, 2)] == [State.PENDING, State.QUEUED]
+
+
+def test_rows_that_a_dead_worker_had_of_the_window_are_due_again_within_a_second(
+    rig: Rig, upkeep: ModuleType
+) -> None:
+    rig.campaign([phone(1), phone(2)])
+    rig.ledger.dispatch("spring-1", fresh=1, old=0)  # given to a worker that has died since
+    rig.registry.see_worker(dead_owner(), {"pid": 1, "host": "here", "concurrency": 1})
+    rig.clock.shift_ms += 1_000
+    rig.ledger.dispatch("spring-1", fresh=1, old=0)
+
+    upkeep.Upkeep(rig.bench)._rescue()
+
+    assert [rig.row(number).state for number in (1, 2)] == [State.PENDING, State.QUEUED]
+    assert not rig.registry.workers()
+
+
+def dead_owner() -> str:
+    """Name a process of this machine that is no more."""
+    with subprocess.Popen([sys.executable, "-c", ""]) as process:
+        process.wait()
+    return f"{wiring.host_name()}/{process.pid}/1"
 
 
 def test_row_whose_message_waits_in_the_broker_is_not_queued_twice(rig: Rig, upkeep: ModuleType) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import psutil
 import pytest
+from pydantic import SecretStr
 
 from ops.cli.workers import WorkerProcesses, WorkersDieError, processes_and_threads
 from worker.settings import Settings
@@ -30,14 +31,25 @@ def crew_of(tmp_path: Path, script: str, processes: int = 1) -> WorkerProcesses:
 
 @pytest.mark.parametrize(
     ("pace_per_s", "expected"),
-    [(1, (1, 16)), (20, (1, 40)), (80, (1, 128)), (100, (2, 100)), (500, (2, 128))],
+    [(1, (1, 16)), (20, (1, 60)), (80, (1, 240)), (100, (2, 150)), (500, (2, 512))],
 )
 def test_threads_follow_from_the_pace(tmp_path: Path, pace_per_s: float, expected: tuple[int, int]) -> None:
-    assert processes_and_threads(Settings(home=tmp_path), pace_per_s) == expected
+    settings = Settings(home=tmp_path, account_interactions_per_s=pace_per_s)
+
+    assert processes_and_threads(settings) == expected
+
+
+def test_threads_serve_all_accounts(tmp_path: Path) -> None:
+    acme = Settings(home=tmp_path, profile="acme", account_sid="AC" + "1" * 32)
+    settings = Settings(
+        home=tmp_path, account_sid="AC" + "2" * 32, auth_token=SecretStr("t"), accounts=(acme,)
+    )
+
+    assert processes_and_threads(settings) == (1, 120)
 
 
 def test_threads_of_the_settings_stand(tmp_path: Path) -> None:
-    assert processes_and_threads(Settings(home=tmp_path, concurrency=7), 100) == (2, 7)
+    assert processes_and_threads(Settings(home=tmp_path, concurrency=7)) == (1, 7)
 
 
 def test_workers_stop_when_asked(tmp_path: Path) -> None:
