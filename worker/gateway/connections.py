@@ -77,17 +77,16 @@ class Connections:
         Raises: NotSentError, and what urllib3 and the socket raise.
         """
         resting = self._resting.setdefault(origin, [])
-        while resting:
+        while True:
             try:
                 connection = resting.pop()
-            except IndexError:  # another thread took the last one
-                break
+            except IndexError:  # asked first, it could still be gone: threads share the list
+                return self._connect(origin)
             if exchange.now_s() - connection.idle_since <= MAX_IDLE_S and not is_connection_dropped(
                 connection
             ):
                 return connection
             connection.close()
-        return self._connect(origin)
 
     def put(self, origin: str, connection: Any) -> None:
         """Let a connection rest whose last answer was read to its end."""

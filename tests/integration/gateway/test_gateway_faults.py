@@ -147,9 +147,18 @@ def test_request_that_cannot_be_sent_in_time_is_unanswered(serve, gateway_to):
     assert outcome == Unanswered("no complete answer came in time")
 
 
-def test_answer_without_end_is_given_up(serve, connect, monkeypatch):
+@pytest.mark.parametrize(
+    "act",
+    [
+        answer(200, b"x" * 2000),
+        answer(200, gzip.compress(b"x" * 2000), "Content-Encoding: gzip"),
+        raw(HEAD + b"X-Long: " + b"x" * 70_000),
+    ],
+    ids=["body", "unpacked body", "head"],
+)
+def test_answer_without_end_is_given_up(serve, connect, monkeypatch, act):
     monkeypatch.setattr("worker.gateway.wire.MAX_BODY_BYTES", 1000)
-    server = serve(answer(200, b"x" * 2000))
+    server = serve(act)
 
     outcome = gateway_over(connect(server.url)).create_interaction(RECIPIENT, KEY)
 
@@ -217,6 +226,29 @@ def test_connection_is_used_again(serve, gateway_to):
 
     assert all(isinstance(each, Accepted) for each in outcomes)
     assert server.connections == 1
+
+
+def test_no_more_connections_rest_than_were_asked_for(serve, gateway_to):
+    server = serve(answer(200, CREATED))
+    gateway = gateway_to(server.url, pool_size=0)
+
+    outcomes = [gateway.create_interaction(RECIPIENT, KEY) for _ in range(2)]
+
+    assert all(isinstance(each, Accepted) for each in outcomes)
+    server.wait_closed()
+    assert server.connections == 2
+
+
+def test_connection_with_more_on_it_than_was_asked_for_is_not_used_again(serve, gateway_to):
+    body = json.dumps(CREATED).encode()
+    told = HEAD + b"Content-Length: %d\r\n\r\n" % len(body) + body
+    server = serve(raw(told + told.replace(sid("KD").encode(), sid("KD", 66).encode()), keep=True))
+    gateway = gateway_to(server.url)
+
+    outcomes = [gateway.create_interaction(RECIPIENT, KEY) for _ in range(2)]
+
+    assert [each.value.interaction_sid for each in outcomes] == [sid("KD"), sid("KD")]
+    assert server.connections == 2
 
 
 def test_connection_that_the_server_closed_while_it_rested_is_not_used(serve, gateway_to):
