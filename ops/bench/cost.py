@@ -4,7 +4,7 @@
 
 All send the same three requests a row (open the Interaction, see the customer in its conversation, send the message) over
 TLS to one server on loopback, 64 rows at once, in turns. Ours is a real worker process and its embedded Redis with
-`appendfsync always`, with a pace that is never reached. `plain` is a Celery worker with a task a row and the SDK, all with
+`appendfsync always`, with the limit of its account lifted fivefold. `plain` is a Celery worker with a task a row and the SDK, all with
 their defaults, on a Redis with its own. CPU is user and system time of the worker's processes and of Redis between two
 messages well within a turn: starting, loading or publishing the rows, and connecting are left out. Of ours, publishing is
 in it, for a worker does that; asking for deliveries is not, for the others don't.
@@ -48,9 +48,9 @@ OURS, PLAIN, BARE = "ours", "plain, threads", "bare curl"
 THREADS = 64
 PACE = 20.0
 """Twilio's limit of Interactions a second for an account."""
-OUT_OF_REACH = 400.0
-"""A pace that one worker process cannot reach; what lies in the broker is 0.6 s of it."""
-AROUND = 4 * THREADS
+LIFTED = 5 * PACE
+"""The pace of ours: not as fast as can be, for calls that the machine holds up past their slots take others, and cost more."""
+AROUND = 2 * THREADS
 """Rows before and after those that are measured: the broker holds as many all the while."""
 _AREAS = (202, 212, 305, 312, 404, 415, 503, 512, 602, 617, 702, 713, 718, 808, 901, 919)
 _DEFINITION = """\
@@ -92,6 +92,7 @@ class Ours:
     folder: Path
     name: str = OURS
     asks_for_deliveries: bool = False
+    per_s: float = LIFTED
     parts: dict[str, list[psutil.Process]] = field(default_factory=dict)
     _turn: int = 0
 
@@ -104,7 +105,7 @@ class Ours:
             "TWILIO_AUTH_TOKEN": "secret-token",
             "OUTREACH_TWILIO_BASE_URL": self.server.url,
             "OUTREACH_HOME": str(self.folder / "home"),
-            "OUTREACH_ACCOUNT_INTERACTIONS_PER_S": f"{OUT_OF_REACH:g}",
+            "OUTREACH_ACCOUNT_INTERACTIONS_PER_S": f"{self.per_s:g}",
             "SSL_CERT_FILE": str(self.server.bundle),
         }
         self._settings = load_settings(environ, self.folder / ".env")
@@ -277,12 +278,12 @@ class Plan:
     runs: int
 
 
-def plans(server: TwilioLoopback, folder: Path, rows: int, runs: int) -> list[Plan]:
+def plans(server: TwilioLoopback, folder: Path, rows: int, runs: int, per_s: float) -> list[Plan]:
     """Plan the turns: the three that the goals are about, again and again, then the other ways to write it plainly."""
     one_client, own_client = plain_celery.send, plain_celery.send_with_own_client
     few = 1 if runs <= RUNS else 3
     return [
-        Plan(Ours(server, folder / "ours"), rows, runs),
+        Plan(Ours(server, folder / "ours", per_s=per_s), rows, runs),
         Plan(Plain(server, folder / "threads", PLAIN, one_client, "threads"), rows // 4, runs),
         Plan(Bare(server, folder / "bare"), rows, runs),
         Plan(Plain(server, folder / "prefork", "plain, prefork", one_client, "prefork"), rows // 4, few),
@@ -291,13 +292,15 @@ def plans(server: TwilioLoopback, folder: Path, rows: int, runs: int) -> list[Pl
     ]
 
 
-def run(runs: int, rows: int, only: str = "") -> dict[str, list[dict[str, float]]]:
+def run(runs: int, rows: int, only: str = "", per_s: float = LIFTED) -> dict[str, list[dict[str, float]]]:
     """Let all have their turns; the figures of each, by name."""
     figures: dict[str, list[dict[str, float]]] = {}
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         server = stack.enter_context(TwilioLoopback(folder).up())
-        chosen = [each for each in plans(server, folder, rows, runs) if only in ("", each.contender.name)]
+        chosen = [
+            each for each in plans(server, folder, rows, runs, per_s) if only in ("", each.contender.name)
+        ]
         judged, others = chosen[:3], chosen[3:]
         for together in (judged, *([one] for one in others)):
             with ExitStack() as up:
@@ -359,8 +362,9 @@ def main() -> None:
     parser.add_argument("--runs", type=int, default=RUNS)
     parser.add_argument("--rows", type=int, default=600)
     parser.add_argument("--only", default="", help="one of them, by name")
+    parser.add_argument("--per-s", type=float, default=LIFTED, help="the pace of ours")
     options = parser.parse_args()
-    for name, turns in run(options.runs, options.rows, options.only).items():
+    for name, turns in run(options.runs, options.rows, options.only, options.per_s).items():
         print(f"{name:28} median {median(_cpu(turns)):7.2f} ms CPU a row")
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor, wait
 
 from worker.errors import OutreachError
 from worker.logs import get_logger
@@ -13,12 +14,20 @@ from worker.tasks.stopping import Stopping
 
 log = get_logger(__name__)
 
+_threads = ThreadPoolExecutor(int(app.conf.worker_concurrency or 1), thread_name_prefix="row")
+"""Work on the rows of tasks that carry several; they take each task's rows in turn, so there is no more at once than else."""
+
 
 @app.task(name="send_rows")  # type: ignore[untyped-decorator]
 def send_rows(tag: str, campaign_id: str, rows: Sequence[int]) -> None:
-    """Give each of `rows` its next step; `tag` is the account's."""
-    for row in rows:
-        _guarded(tag, campaign_id, row)
+    """Give each of `rows` its next step, none after another: they would miss their slots; `tag` is the account's.
+
+    The message is acknowledged once all are done. Rows of a worker that dies meanwhile are rescued one by one.
+    """
+    if len(rows) == 1:
+        _guarded(tag, campaign_id, rows[0])
+    else:
+        wait([_threads.submit(_guarded, tag, campaign_id, row) for row in rows])
 
 
 def _guarded(tag: str, campaign_id: str, row: int) -> None:

@@ -213,11 +213,14 @@ class Upkeep:
     def _rescue(self) -> None:
         bench = self.bench
         lag_ms = _broker_lag_ms(self.tag, bench.ledger.now_ms()) if bench.registry.active() else None
+        workers = bench.registry.workers()
         gone = [
             owner
-            for owner, facts in bench.registry.workers().items()
+            for owner, facts in workers.items()
             if facts["age_s"] > STALE_WORKER_S or wiring.is_gone(owner)
         ]
+        living = [name for name in workers if name not in gone and workers[name]["age_s"] <= 2 * SEEN_S]
+        self.dispatcher.workers = max(1, len(living))
         if gone:
             self.died_at = time.monotonic()
         self._for_each_campaign(lambda campaign_id: self._rescue_campaign(campaign_id, lag_ms))
