@@ -154,6 +154,7 @@ class Rig:
         self.home = home
         self.redis_url = redis_url
         self._clients: list[redis.Redis] = []
+        self._https: list[WatchedHttp] = []
         self._dispatchers: dict[str, Dispatcher] = {}
         self.published: list[tuple[str, str, list[int]]] = []
         self.dead: set[str] = set()
@@ -185,6 +186,7 @@ class Rig:
         options = HttpOptions(base_url=base_url or self.simulator.url, connect_s=10.0, total_s=request_s)
         http = WatchedHttp(options, steady_clock, self.clock.wall_s)
         http.points = self.points
+        self._https.append(http)
         tag, floors = chosen.account_tag, Floors()
         credentials = Credentials(account_sid=ACCOUNT, auth_token="token")
         return Workbench(
@@ -202,7 +204,7 @@ class Rig:
 
     def close(self) -> None:
         """Close the connections."""
-        for client in self._clients:
+        for client in (*self._clients, *self._https):
             client.close()
 
     # Campaigns ----------------------------------------------------------------------------------------------
