@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import islice
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from campaigns.check import check_rows, template_problems
 from campaigns.definition import Campaign
@@ -25,6 +26,7 @@ from worker.gateway.twilio import TwilioGateway
 MOST_OF_A_KIND = 50
 """So many different SIDs of a kind are asked about; of a column that holds more, the rest is warned of."""
 
+_THREADS = 8
 _AT_ONCE = 20
 _BETWEEN_S = 0.1
 _AGAIN_S = (0.5, 1.5)
@@ -106,6 +108,7 @@ def ask_twilio(
             asker.check_later_template(follow_up.content_sid, f"follow_up.{number}")
     for sender, row in named.senders.items():
         asker.check_sender(sender, row)
+    asker.ask_all()
     for kind in sorted(named.left_out):
         asker.say(
             f"only the first {MOST_OF_A_KIND} different {kind} of the file were checked at Twilio",
@@ -138,7 +141,7 @@ def _telling(campaign: Campaign, customers: Path) -> Iterator[Recipient]:
 
 
 class _Asker:
-    """Asks one thing after another, patiently and without haste, and keeps what is wrong."""
+    """Asks several things at a time, patiently and without haste, and keeps what is wrong, in the order of the checks."""
 
     def __init__(
         self, gateway: TwilioGateway, campaign: Campaign, sleep: Callable[[float], None], file: str
@@ -147,14 +150,14 @@ class _Asker:
         self._campaign = campaign
         self._sleep = sleep
         self._file = file
-        self._asked = 0
+        self._planned: list[tuple[Callable[[], Answer[Any]], Callable[[Answer[Any]], object], bool]] = []
         self.problems: list[Problem] = []
 
     def say(self, what: str, advice: str, severity: Severity = "error", row: int | None = None) -> None:
         self.problems.append(Problem(self._file, None, None, what, advice, severity, row))
 
     def check_credentials(self) -> None:
-        answer = self._ask(self._gateway.check_credentials)
+        answer = self._again(self._gateway.check_credentials(), self._gateway.check_credentials)
         refused = answer == Accepted(False) or (
             isinstance(answer, Unknown) and answer.code in _REFUSED_CREDENTIALS
         )
@@ -172,22 +175,30 @@ class _Asker:
             self._say_unknown("the credentials", answer)
 
     def check_routing(self, named: Named) -> None:
-        missing = set()
-        for workspace, row in _first_of({**named.workflows, **named.queues, **named.agents}).items():
-            answer = self._ask(partial(self._gateway.fetch_workspace, workspace))
-            if not self._exists(
-                "routing.workspace_sid", f"the workspace {workspace}", "the account", answer, row
-            ):
+        missing: set[str] = set()
+
+        def judge_workspace(workspace: str, row: int, answer: Answer[bool]) -> None:
+            name = f"the workspace {workspace}"
+            if not self._exists("routing.workspace_sid", name, "the account", answer, row):
                 missing.add(workspace)
+
+        def judge(key: str, name: str, workspace: str, row: int, answer: Answer[bool]) -> None:
+            if workspace not in missing:
+                self._exists(key, name, f"the workspace {workspace}", answer, row)
+
+        for workspace, row in _first_of({**named.workflows, **named.queues, **named.agents}).items():
+            self._plan(
+                partial(self._gateway.fetch_workspace, workspace), partial(judge_workspace, workspace, row)
+            )
         for key, what, fetch, sids in (
             ("routing.workflow_sid", "workflow", self._gateway.fetch_workflow, named.workflows),
             ("routing.queue_sid", "queue", self._gateway.fetch_queue, named.queues),
             ("routing.worker_sid", "agent", self._gateway.fetch_worker, named.agents),
         ):
             for (workspace, sid), row in sids.items():
-                if workspace not in missing:
-                    answer = self._ask(partial(fetch, workspace, sid))
-                    self._exists(key, f"the {what} {sid}", f"the workspace {workspace}", answer, row)
+                self._plan(
+                    partial(fetch, workspace, sid), partial(judge, key, f"the {what} {sid}", workspace, row)
+                )
 
     def check_later_template(self, content_sid: str, section: str) -> None:
         """Check what a follow-up names: nobody looks when it is sent."""
@@ -198,23 +209,47 @@ class _Asker:
             self.say(f"{name} is taken from the file, and was not checked at Twilio", "", "warning")
 
     def check_template(self, content_sid: str, row: int | None, section: str = "message") -> None:
-        answer = self._ask(lambda: self._gateway.fetch_template(content_sid))
-        name = f"the template {content_sid}"
-        if isinstance(answer, Unknown):
-            self._say_unknown(name, answer)
-        elif answer.value is None:
-            self.say(
-                f"{say_key(f'{section}.content_sid')}: {name} does not exist in the account",
-                "copy its SID from Content Template Builder",
-                row=row,
-            )
-        else:
-            self._judge_template(answer.value, row, section)
+        def judge(answer: Answer[TemplateSeen | None]) -> None:
+            name = f"the template {content_sid}"
+            if isinstance(answer, Unknown):
+                self._say_unknown(name, answer)
+            elif answer.value is None:
+                self.say(
+                    f"{say_key(f'{section}.content_sid')}: {name} does not exist in the account",
+                    "copy its SID from Content Template Builder",
+                    row=row,
+                )
+            else:
+                self._judge_template(answer.value, row, section)
+
+        self._plan(partial(self._gateway.fetch_template, content_sid), judge)
 
     def check_sender(self, sender: str, row: int) -> None:
-        # Asked once: where Twilio has no list of such senders, that is no passing fault.
-        answer = self._paced(lambda: self._gateway.has_sender(self._campaign.channel, sender))
-        self._exists("from", f"the sender {sender}", "the account", answer, row)
+        self._plan(
+            partial(self._gateway.has_sender, self._campaign.channel, sender),
+            lambda answer: self._exists("from", f"the sender {sender}", "the account", answer, row),
+            # Where Twilio has no list of such senders, that is no passing fault.
+            once=True,
+        )
+
+    def ask_all(self) -> None:
+        """Ask all that was planned, at most 10 times a second after the first few, and judge the answers.
+
+        The workspaces are asked about together with what is in them: one answer after another is most of a start's time.
+        """
+        with ThreadPoolExecutor(_THREADS, thread_name_prefix="preflight") as pool:
+            asked = []
+            for number, (call, _, _) in enumerate(self._planned):
+                if number >= _AT_ONCE:
+                    self._sleep(_BETWEEN_S)
+                asked.append(pool.submit(call))
+            for (call, judge, once), answer in zip(self._planned, asked, strict=True):
+                judge(answer.result() if once else self._again(answer.result(), call))
+
+    def _plan(
+        self, call: Callable[[], Answer[T]], judge: Callable[[Answer[T]], object], *, once: bool = False
+    ) -> None:
+        self._planned.append((call, judge, once))
 
     def _judge_template(self, template: TemplateSeen, row: int | None, section: str) -> None:
         status = template.approval_status or "unsubmitted"
@@ -247,21 +282,14 @@ class _Asker:
             "warning",
         )
 
-    def _ask(self, call: Callable[[], Answer[T]]) -> Answer[T]:
-        """Ask, at most 10 times a second after the first few; what may be a passing fault is asked again."""
-        answer = self._paced(call)
+    def _again(self, answer: Answer[T], call: Callable[[], Answer[T]]) -> Answer[T]:
+        """Ask again what may be a passing fault."""
         for wait_s in _AGAIN_S:
             if not isinstance(answer, Unknown) or not (answer.throttled or _is_down(answer)):
                 break
             self._sleep(max(wait_s, min(5.0, answer.retry_after_s or 0.0)))
-            answer = self._paced(call)
+            answer = call()
         return answer
-
-    def _paced(self, call: Callable[[], Answer[T]]) -> Answer[T]:
-        self._asked += 1
-        if self._asked > _AT_ONCE:
-            self._sleep(_BETWEEN_S)
-        return call()
 
 
 def _is_down(answer: Unknown) -> bool:
