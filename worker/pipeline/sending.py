@@ -22,7 +22,7 @@ MISSING_S = 30.0
 """How long after an active channel the customer may be missing before the row is given up."""
 CHANNEL_S = 600.0
 """How long a channel may stay in set-up."""
-_CHECK_MS = (300, 500, 1_000, 1_500, 2_000, 3_000, 5_000)
+_CHECK_MS = (150, 300, 500, 1_000, 2_000, 3_000, 5_000)
 
 
 def carry_on(bench: Workbench, loaded: LoadedCampaign, row: Row, recipient: Recipient, claim: Claim) -> None:
