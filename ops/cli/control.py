@@ -101,7 +101,7 @@ def go_on(desk: Desk, campaign_id: str, what: str, *, as_json: bool, verbose: bo
 
     warn_of_other_campaigns(find_active(desk), desk, campaign_id)
     desk.desks.hold_broker()
-    with contextlib.closing(Crew(desk, verbose=verbose)) as crew:
+    with contextlib.closing(Crew(desk.desks.main, verbose=verbose)) as crew:
         raise typer.Exit(work(desk, campaign_id, crew, as_json=as_json, follow_ups=True))
 
 

@@ -7,11 +7,11 @@ import time
 from typing import TYPE_CHECKING
 
 from ops.cli import screen, words
-from ops.cli.session import Desk, log_folder
+from ops.cli.session import Desk
 from ops.cli.workers import WorkerProcesses, processes_and_threads
 from worker.errors import RedisUnavailableError
-from worker.settings import make_home
-from worker.tasks.command import worker_command
+from worker.settings import Settings, make_home
+from worker.tasks.command import ready_command
 
 if TYPE_CHECKING:
     from worker.ledger.registry import CampaignInfo, Registry
@@ -56,15 +56,12 @@ def warn_of_other_campaigns(active: "list[tuple[Desk, CampaignInfo]]", desk: Des
 class Crew:
     """The workers of one command, started only while nobody else has any for this account; they serve all accounts."""
 
-    def __init__(self, desk: Desk, *, verbose: bool) -> None:
-        settings = desk.settings
-        self._registry = desk.registry
-        processes, threads = processes_and_threads(desk.desks.main)
-        command = worker_command(threads, settings.log_level)
-        self.log = log_folder(settings) / "workers.log"
+    def __init__(self, main: Settings, *, verbose: bool) -> None:
+        processes, threads = processes_and_threads(main)
+        command = ready_command(threads, main.log_level)
+        self._home = main.home
+        self.log = main.home / "logs" / "workers.log"
         self._workers = WorkerProcesses(command, processes, self.log, verbose)
-        # Of two commands that see no worker at the same moment, one starts some.
-        self._lock_path = make_home(settings.home) / f"workers-{settings.account_tag}.lock"
         self._lock: int | None = None
         self._looked_at = float("-inf")
 
@@ -73,7 +70,12 @@ class Crew:
         """Tell whether the workers are this command's own."""
         return self._workers.started
 
-    def tend(self) -> str:
+    def get_ready(self) -> None:
+        """Have workers do their imports while this command does its own; they open nothing before they are started."""
+        with contextlib.suppress(OSError):  # whoever opens the ledger says in words what is wrong here
+            self._workers.get_ready()
+
+    def tend(self, desk: Desk) -> str:
         """Start workers where none are alive, and again those of ours that died; say what was done, if anything.
 
         Raises: WorkersDieError where they die again and again.
@@ -88,8 +90,10 @@ class Crew:
             return ""
         self._looked_at = now
         with contextlib.suppress(RedisUnavailableError):
-            if self._take_lock() and not has_live_workers(self._registry):
+            if self._take_lock(desk.settings.account_tag) and not has_live_workers(desk.registry):
                 self._workers.start()
+            else:
+                self._workers.close()  # those that got ready for nothing
         return ""
 
     def ask_to_open_no_more(self) -> None:
@@ -115,10 +119,12 @@ class Crew:
             os.close(self._lock)
             self._lock = None
 
-    def _take_lock(self) -> bool:
+    def _take_lock(self, account_tag: str) -> bool:
+        """Take the lock by which of two commands that see no worker at the same moment one starts some."""
         if self._lock is not None:
             return True
-        lock = os.open(self._lock_path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        path = make_home(self._home) / f"workers-{account_tag}.lock"
+        lock = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

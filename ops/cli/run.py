@@ -57,27 +57,28 @@ def run_campaign(
     hints: bool = True,
 ) -> int:
     """Take a campaign in and work it off; return the exit code."""
-    main = read_settings()
-    settings = of_definition(main, campaign)
-    settings.require_credentials()
-    with (
-        failures.stopped_softly(_INTERRUPTED),
-        open_desk(settings, main) as desk,
-        contextlib.ExitStack() as stack,
-    ):
-        from ops.cli.crew import Crew
-        from ops.cli.working import conclude, work
+    from ops.cli.crew import Crew
 
-        warn_of_durability(desk)
-        warn_of_lone_key(settings)
-        desk.heed_results()
-        desk.desks.hold_broker()
-        crew = stack.enter_context(contextlib.closing(Crew(desk, verbose=verbose)))
-        intake = take_in(desk, campaign, customers, again=again, update=update, rebuild=rebuild, crew=crew)
-        if intake.what in ("finished", "cancelled") and not desk.registry.get(intake.campaign_id).left:
-            screen.say(f"This campaign is {intake.what}; nothing is sent. `--again` begins a new one.")
-            return conclude(desk, intake.campaign_id, as_json=as_json)
-        return work(desk, intake.campaign_id, crew, as_json=as_json, hints=hints)
+    main = read_settings()
+    with failures.stopped_softly(_INTERRUPTED), contextlib.closing(Crew(main, verbose=verbose)) as crew:
+        crew.get_ready()
+        settings = of_definition(main, campaign)
+        settings.require_credentials()
+        # The workers go before the desk does, for the last one out stops the embedded Redis.
+        with open_desk(settings, main) as desk, contextlib.closing(crew):
+            from ops.cli.working import conclude, work
+
+            warn_of_durability(desk)
+            warn_of_lone_key(settings)
+            desk.heed_results()
+            desk.desks.hold_broker()
+            intake = take_in(
+                desk, campaign, customers, again=again, update=update, rebuild=rebuild, crew=crew
+            )
+            if intake.what in ("finished", "cancelled") and not desk.registry.get(intake.campaign_id).left:
+                screen.say(f"This campaign is {intake.what}; nothing is sent. `--again` begins a new one.")
+                return conclude(desk, intake.campaign_id, as_json=as_json)
+            return work(desk, intake.campaign_id, crew, as_json=as_json, hints=hints)
 
 
 def load(
@@ -154,7 +155,7 @@ def take_in(
     warn_of_other_campaigns(active, desk, decision.campaign_id)
     if crew and decision.begins and not active:
         # They start while Twilio is asked; nothing is there yet that they could send.
-        crew.tend()
+        crew.tend(desk)
     if decision.begins or decision.what == "updated":
         refuse_what_twilio_lacks(desk, decision.campaign, definition, customers)
     # An exception out of a signal, in the midst of packing what goes to Redis, has been seen to crash hiredis: so

@@ -1,5 +1,6 @@
 """Start Celery workers as child processes, keep them alive, and take them down; none outlives this process."""
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -36,7 +37,10 @@ def processes_and_threads(settings: Settings) -> tuple[int, int]:
 
 @dataclass
 class WorkerProcesses:
-    """The worker processes of one command. `log` takes what they say; with `verbose` stderr does."""
+    """The worker processes of one command, each of which begins with a line on its stdin.
+
+    `log` takes what they say; with `verbose` stderr does.
+    """
 
     command: Sequence[str]
     processes: int
@@ -44,6 +48,7 @@ class WorkerProcesses:
     verbose: bool = False
     _children: list["subprocess.Popen[bytes]"] = field(default_factory=list)
     _deaths_at: list[float] = field(default_factory=list)
+    _ready: list["subprocess.Popen[bytes]"] = field(default_factory=list)
     _pipe: tuple[int, int] | None = None
 
     @property
@@ -51,12 +56,19 @@ class WorkerProcesses:
         """Tell whether workers were started and not yet taken down."""
         return bool(self._children)
 
-    def start(self) -> None:
-        """Start all processes."""
+    def get_ready(self) -> None:
+        """Let the processes do what they can before `start`, or before they are not needed after all."""
         if self._pipe is None:
             # The children hold the reading end; it ends for them when this process is gone, however it went.
             self._pipe = os.pipe()
-        self._children = [self._spawn() for _ in range(self.processes)]
+        self._ready += [self._spawn() for _ in range(self.processes - len(self._ready))]
+
+    def start(self) -> None:
+        """Start all processes."""
+        self.get_ready()
+        self._children, self._ready = self._ready, []
+        for child in self._children:
+            _begin(child)
 
     def tend(self) -> int:
         """Start those again that have died; return how many.
@@ -66,7 +78,8 @@ class WorkerProcesses:
         dead = [child for child in self._children if child.poll() is not None]
         for child in dead:
             self._note_death()
-            self._children[self._children.index(child)] = self._spawn()
+            self._children[self._children.index(child)] = born = self._spawn()
+            _begin(born)
         return len(dead)
 
     def ask_to_open_no_more(self) -> None:
@@ -99,10 +112,13 @@ class WorkerProcesses:
 
     def close(self) -> None:
         """Kill what is still there, and forget them all."""
+        self._children += self._ready
         self.kill()
         for child in self._children:
             child.wait()
-        self._children = []
+            if child.stdin:
+                child.stdin.close()
+        self._children, self._ready = [], []
         if self._pipe:
             for end in self._pipe:
                 os.close(end)
@@ -115,7 +131,7 @@ class WorkerProcesses:
             stream = sys.stderr.fileno() if self.verbose else log.fileno()
             return subprocess.Popen(
                 self.command,
-                stdin=subprocess.DEVNULL,
+                stdin=subprocess.PIPE,
                 stdout=stream,
                 stderr=stream,
                 env=os.environ | {PARENT_FD: str(self._pipe[0])},
@@ -138,6 +154,13 @@ class WorkerProcesses:
         for child in self._children:
             if child.poll() is None:
                 child.send_signal(number)
+
+
+def _begin(child: "subprocess.Popen[bytes]") -> None:
+    assert child.stdin
+    # One that has died is started again when it is tended.
+    with contextlib.suppress(BrokenPipeError), child.stdin as stdin:
+        stdin.write(b"begin\n")
 
 
 def _append_privately(path: Path) -> IO[bytes]:

@@ -115,7 +115,7 @@ class _Foreground:
         try:
             while not self.interrupts.count and not self._is_over():
                 if not self.trouble:  # a worker that was started now would end at once
-                    self.note = self.crew.tend() or self.note
+                    self.note = self.crew.tend(self.desk) or self.note
                 self._look(shown, _AWAITING if self._awaits_deliveries() else "")
                 self.interrupts.wait(_LOOK_EVERY_S)
         finally:

@@ -37,6 +37,11 @@ def worker_command(concurrency: int, log_level: str = "INFO") -> list[str]:
     ]
 
 
+def ready_command(concurrency: int, log_level: str = "INFO") -> list[str]:
+    """Give the command of such a process that gets ready, and begins with a line on its stdin."""
+    return [sys.executable, "-m", "worker.tasks.celery_when_told", str(concurrency), log_level]
+
+
 def beat_command(log_level: str = "INFO") -> list[str]:
     """Give the command of a beat, which wakes the workers for the timetable."""
     return [sys.executable, "-m", "celery", "--quiet", "-A", "worker.tasks", "beat", "-l", log_level]

@@ -140,7 +140,8 @@ class Upkeep:
         self._loop(lambda: RESULTS_S, refresher.tick)
 
     def _loop(self, every_s: Callable[[], float], act: Callable[[], object]) -> None:
-        pause_s, me = every_s(), threading.current_thread().name
+        # At once, the first time: somebody may be waiting for the first message.
+        pause_s, me = 0.0, threading.current_thread().name
         while not self.stopped.wait(pause_s):
             try:
                 act()

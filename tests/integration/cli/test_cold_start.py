@@ -1,0 +1,45 @@
+"""Commands import what they need and no more; a worker that gets ready opens nothing before it is told to begin."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from worker.tasks.command import PARENT_FD, ready_command
+
+HEAVY = ("twilio", "celery", "kombu", "redis", "requests", "holidays", "phonenumbers", "jinja2", "aiohttp")
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["run", "--help"], ["worker", "--help"]])
+def test_help_imports_nothing_that_it_does_not_show(arguments: list[str]) -> None:
+    script = (
+        "import sys; from ops.cli import main\n"
+        "try: main()\n"
+        "except SystemExit as left: code = left.code\n"
+        f"print(code, [name for name in {HEAVY} if name in sys.modules], file=sys.stderr)"
+    )
+
+    done = subprocess.run(
+        [sys.executable, "-c", script, *arguments], capture_output=True, text=True, check=True
+    )
+
+    assert "Usage: outreach" in done.stdout
+    assert done.stderr == "0 []\n"
+
+
+def test_worker_that_is_never_told_to_begin_has_opened_nothing(tmp_path: Path) -> None:
+    home = tmp_path / "home"
+
+    done = subprocess.run(
+        ready_command(4),
+        input="",
+        env={"OUTREACH_HOME": str(home), PARENT_FD: "0", "PYTHONPATH": ":".join(sys.path)},
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+
+    assert (done.stdout, done.stderr) == ("", "")
+    assert not home.exists()

@@ -1,0 +1,63 @@
+"""Run a Celery worker that does its imports at once and waits to be told to begin: they are most of what a start takes.
+
+    python -m worker.tasks.celery_when_told CONCURRENCY LOG_LEVEL
+
+A line on stdin lets it begin; where stdin ends without one, it ends too. Until then it has opened nothing, not even Redis.
+It is what `celery worker` runs, without the command line of Celery, which imports a whole interactive shell.
+"""
+
+from __future__ import annotations
+
+import importlib
+import sys
+
+# What `worker.tasks.app` and a worker import, but not itself: that opens Redis. A name that is missing here is imported
+# after all, a little later.
+_NEEDED = (
+    "celery.app.amqp",
+    "celery.app.control",
+    "celery.app.log",
+    "celery.apps.worker",
+    "celery.concurrency.thread",
+    "celery.worker.components",
+    "celery.worker.consumer",
+    "celery.worker.consumer.delayed_delivery",
+    "celery.worker.strategy",
+    "kombu.transport.redis",
+    "worker.wiring",
+    "worker.pipeline.closing",
+    "worker.pipeline.dispatch",
+    "worker.pipeline.receipts",
+    "worker.pipeline.reconcile",
+    "worker.pipeline.refresh",
+    "worker.pipeline.rescue",
+    "worker.pipeline.send",
+    "worker.pipeline.timetable",
+    # What the SDK itself imports with its first request to each of these.
+    "twilio.rest.flex_api.v1",
+    "twilio.rest.conversations.v1",
+)
+
+
+def main() -> None:
+    """Get ready, wait, and be a worker."""
+    for name in _NEEDED:
+        importlib.import_module(name)
+    if not sys.stdin.readline():
+        return
+    from worker.tasks.app import app
+
+    threads, log_level = sys.argv[1:]
+    worker = app.Worker(
+        concurrency=int(threads),
+        loglevel=log_level,
+        without_gossip=True,
+        without_mingle=True,
+        without_heartbeat=True,
+    )
+    worker.start()
+    sys.exit(worker.exitcode)
+
+
+if __name__ == "__main__":
+    main()
