@@ -16,10 +16,15 @@ from typing import Any
 
 from celery import Celery
 from celery.exceptions import CPendingDeprecationWarning, WorkerShutdown
-from celery.signals import setup_logging, worker_ready, worker_shutdown, worker_shutting_down
+from celery.signals import (
+    celeryd_after_setup,
+    setup_logging,
+    worker_ready,
+    worker_shutdown,
+    worker_shutting_down,
+)
 from celery.worker.consumer.gossip import Gossip
 from celery.worker.consumer.mingle import Mingle
-from kombu.connection import Connection
 from kombu.entity import Queue
 
 from worker import wiring
@@ -30,6 +35,7 @@ from worker.pipeline.bench import Workbench
 from worker.pipeline.cautious import heed_results
 from worker.settings import Settings
 from worker.tasks.command import PARENT_FD, threads_for
+from worker.tasks.sharing import BrokerConnection, Turns
 from worker.tasks.stopping import Stopping
 
 QUEUE = "outreach"
@@ -113,15 +119,6 @@ def queue_of(tag: str) -> str:
     return f"{QUEUE}:{tag}"
 
 
-class BrokerConnection(Connection):
-    """Asks for a broker that is away every two seconds; Celery's own waits grow to half a minute."""
-
-    def ensure_connection(self, *args: Any, **named: Any) -> Any:
-        """Connect, however long that takes."""
-        waits = {"interval_start": 0.5, "interval_step": 0.5, "interval_max": 2}
-        return super().ensure_connection(*args, **named, **waits)  # type: ignore[no-untyped-call]
-
-
 def _make() -> tuple[Celery, Parts]:
     try:
         parts = Parts()
@@ -161,6 +158,7 @@ def _make() -> tuple[Celery, Parts]:
         broker_channel_error_retry=True,
         broker_transport_options={
             "visibility_timeout": 600,
+            "queue_order_strategy": Turns,
             "max_connections": 1000,
             "socket_timeout": 30,
             "socket_connect_timeout": 5,
@@ -229,6 +227,11 @@ class _Sparingly(logging.Filter):
         if is_new:
             self._said_at[what] = now
         return is_new
+
+
+@celeryd_after_setup.connect  # type: ignore[untyped-decorator]
+def _share_threads(instance: Any, **_: object) -> None:
+    Turns.threads = instance.concurrency
 
 
 @worker_ready.connect  # type: ignore[untyped-decorator]

@@ -29,6 +29,7 @@ from worker.tasks.app import Account, app, parts, queue_of
 from worker.tasks.command import OPEN_NO_MORE
 from worker.tasks.receipts import BEHIND, read_receipts
 from worker.tasks.send import reconcile_rows, send_rows
+from worker.tasks.sharing import away
 from worker.tasks.stopping import Stopping, open_no_more, watch
 
 log = get_logger(__name__)
@@ -156,6 +157,8 @@ class Upkeep:
 
     def _say_waits(self, who: str, error: Exception) -> None:
         """Say what is waited for, once for all threads: it goes on by itself."""
+        if isinstance(error, RedisUnavailableError):
+            away.add(queue_of(self.tag))
         why = str(error) if isinstance(error, OutreachError) else "The broker takes no messages."
         if why not in self.waits.values():
             log.warning("upkeep.waits", error=why)
@@ -163,6 +166,7 @@ class Upkeep:
 
     def _say_back(self, who: str) -> None:
         if self.waits.pop(who, None) and not self.waits:
+            away.discard(queue_of(self.tag))
             log.info("upkeep.back")
 
     def _tick(self) -> None:
@@ -397,13 +401,16 @@ def _begin(account: Account) -> None:
 
 
 def _begin_patiently(account: Account) -> None:
+    queue = queue_of(account.settings.account_tag)
     while not _leaving.is_set():
         try:
             _begin(account)
         except OutreachError as error:
+            away.add(queue)
             log.warning("upkeep.waits", account=account.settings.account_tag, error=str(error))
             _leaving.wait(START_AGAIN_S)
         else:
+            away.discard(queue)
             return
 
 

@@ -166,3 +166,52 @@ def publish(rig: Rig, upkeep: ModuleType) -> None:
     """Queue what is due, as a tick does."""
     with upkeep._Outbox(tag_of(rig), rig.ledger.now_ms) as outbox:
         upkeep.Dispatcher(rig.bench).dispatch(outbox.put)
+
+
+def test_leader_that_died_here_is_replaced_at_the_next_look(rig: Rig, upkeep: ModuleType) -> None:
+    rig.campaign([phone(1)])
+    rig.registry.look(f"{wiring.host_name()}/{2**30}/1", 60_000)
+
+    upkeep.Upkeep(rig.worker("elsewhere/1/1"))._tick()
+
+    assert rig.states() == {"QUEUED": 1}
+
+
+def test_leader_elsewhere_is_left_to_it(rig: Rig, upkeep: ModuleType) -> None:
+    rig.campaign([phone(1)])
+    rig.registry.look("elsewhere/1/1", 60_000)
+    ticks = upkeep.Upkeep(rig.bench)
+
+    ticks._tick()
+    ticks._close()
+
+    assert rig.states() == {"PENDING": 1}
+    assert ticks._tick_pause_s() == upkeep.STANDBY_S
+
+
+def test_worker_that_opens_no_more_lets_another_lead(
+    rig: Rig, upkeep: ModuleType, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ticks = upkeep.Upkeep(rig.worker("elsewhere/1/1"))
+    ticks._tick()
+    assert rig.client.pttl(f"{rig.registry.prefix}tick") > upkeep.TICK_S * 1000
+
+    monkeypatch.setattr(upkeep.Stopping, "opens", False)
+    ticks._tick()
+
+    assert ticks.leads, "where there is nobody else, what is open goes on"
+    assert rig.client.pttl(f"{rig.registry.prefix}tick") <= upkeep.TICK_S * 1000
+
+
+def test_account_with_nothing_to_do_is_looked_at_in_one_round_trip(rig: Rig, upkeep: ModuleType) -> None:
+    ticks = upkeep.Upkeep(rig.worker("elsewhere/1/1"))
+    ticks._tick()
+    before = rig.client.info("stats")["total_commands_processed"]
+
+    for _ in range(10):
+        ticks._tick()
+        ticks._close()
+        ticks._poll_if_due()
+
+    asked = rig.client.info("stats")["total_commands_processed"] - before
+    assert asked <= 60, "four commands a look, another where the lead is renewed, and the count itself"
