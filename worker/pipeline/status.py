@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, replace
 from math import ceil
 from typing import Any
 
@@ -29,27 +29,13 @@ def snapshot(bench: Workbench, campaign_id: str) -> dict[str, Any]:
     info = bench.registry.get(campaign_id)
     paces = bench.pacer.peek(pace.opening_buckets(bench, bench.campaign(campaign_id)))
     workers = alive_workers(bench)
-    active = _active(bench, info)
-    in_doubt = sum(other.in_doubt for other in active)
-    rate_per_s = _rate(bench, info)
-    trouble = bench.registry.write_trouble() if info.left else ""
-    slowest = min(paces, key=lambda state: state.per_s)
+    around = _look_around(bench, len(workers), probes=info.left > 0)
+    in_doubt = sum(other.in_doubt for other in _with(info, around.active))
     return {
         **_standing(info),
-        "rate_per_s": rate_per_s,
-        "eta_s": eta_s(info, rate_per_s, slowest.per_s, is_worked_on=bool(workers)),
+        **_outlook(bench, info, paces, around),
+        "redis": around.trouble or None,
         "cautious": caution(info),
-        "redis": trouble or None,
-        "waiting_for": trouble
-        or waiting_for(
-            info,
-            paces,
-            workers=len(workers),
-            in_doubt_overall=in_doubt,
-            first_due=bench.ledger.first_due(campaign_id) if info.is_idle else None,
-            first_later=bench.ledger.first_due(campaign_id, opened=True),
-            served_first=_served_first(info, active),
-        ),
         **_deliveries(bench, info),
         "paused": _paused(info),
         "pace": [_describe(state) for state in paces],
@@ -81,6 +67,44 @@ def _standing(info: CampaignInfo) -> dict[str, Any]:
         "left": info.left,
         "in_flight": info.in_flight,
         "in_doubt": info.in_doubt,
+    }
+
+
+@dataclass(frozen=True, slots=True)
+class _Around:
+    """What an account's campaigns share: its workers, those that are active, and why Redis takes no changes, if so."""
+
+    workers: int
+    active: Sequence[CampaignInfo]
+    trouble: str
+
+
+def _look_around(bench: Workbench, workers: int, *, probes: bool) -> _Around:
+    found = (bench.registry.find(each) for each in bench.registry.active())
+    active = [info for info in found if info is not None]
+    return _Around(workers, active, bench.registry.write_trouble() if probes else "")
+
+
+def _outlook(
+    bench: Workbench, info: CampaignInfo, paces: Sequence[BucketState], around: _Around
+) -> dict[str, Any]:
+    """Say how fast a campaign goes, when it will have ended, and what it waits for."""
+    rate_per_s = _rate(bench, info)
+    slowest = min(paces, key=lambda state: state.per_s)
+    account = _with(info, around.active)
+    return {
+        "rate_per_s": rate_per_s,
+        "eta_s": eta_s(info, rate_per_s, slowest.per_s, is_worked_on=around.workers > 0),
+        "waiting_for": around.trouble
+        or waiting_for(
+            info,
+            paces,
+            workers=around.workers,
+            in_doubt_overall=sum(other.in_doubt for other in account),
+            first_due=bench.ledger.first_due(info.id) if info.is_idle else None,
+            first_later=bench.ledger.first_due(info.id, opened=True),
+            served_first=_served_first(info, account),
+        ),
     }
 
 
@@ -129,18 +153,36 @@ def _wave(
 
 
 def overview(bench: Workbench) -> list[dict[str, Any]]:
-    """List all campaigns, the newest first, in the keys that cost one look each."""
+    """List all campaigns, the newest first, in short; of those that have ended each costs one look."""
     found = (bench.registry.find(campaign_id) for campaign_id in bench.registry.ids())
+    campaigns = [info for info in found if info is not None]
+    around = None
+    if not all(map(_has_ended, campaigns)):
+        around = _look_around(bench, len(alive_workers(bench)), probes=True)
     return [
         {
             **_standing(info),
+            **_short_outlook(bench, info, around),
             "paused": _paused(info),
             "created_at": say_moment(info.created_at),
             "started_at": say_moment(info.started_at),
         }
-        for info in found
-        if info is not None
+        for info in campaigns
     ]
+
+
+def _has_ended(info: CampaignInfo) -> bool:
+    return info.left == 0 and info.state != "loading"
+
+
+def _short_outlook(bench: Workbench, info: CampaignInfo, around: _Around | None) -> dict[str, Any]:
+    if around is None or _has_ended(info):
+        return {"rate_per_s": 0.0, "eta_s": 0, "waiting_for": None}
+    try:
+        paces = bench.pacer.peek(pace.opening_buckets(bench, bench.campaign(info.id)))
+        return _outlook(bench, info, paces, around)
+    except ValueError:  # a definition of another version of ours: the others are listed nevertheless
+        return {"rate_per_s": 0.0, "eta_s": None, "waiting_for": None}
 
 
 def alive_workers(bench: Workbench) -> dict[str, dict[str, Any]]:
@@ -174,9 +216,8 @@ def _rate(bench: Workbench, info: CampaignInfo) -> float:
     return round(len(ended) / span_s, 2)
 
 
-def _active(bench: Workbench, info: CampaignInfo) -> Sequence[CampaignInfo]:
-    others = (bench.registry.find(each) for each in bench.registry.active() if each != info.id)
-    return [info, *(other for other in others if other is not None)]
+def _with(info: CampaignInfo, active: Sequence[CampaignInfo]) -> list[CampaignInfo]:
+    return [info, *(other for other in active if other.id != info.id)]
 
 
 def _priority(info: CampaignInfo) -> int:

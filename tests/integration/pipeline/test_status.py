@@ -345,6 +345,25 @@ def test_all_campaigns_are_listed_newest_first(desk: Desk, tmp_path: Path) -> No
     assert [each["id"] for each in overview(desk.bench())] == [second, first]
 
 
+def test_list_says_of_each_campaign_how_fast_it_goes_and_what_it_waits_for(desk: Desk) -> None:
+    outlook = ("rate_per_s", "eta_s", "waiting_for")
+    ended, paused, running, other = (desk.begin(1, name=name) for name in ("a", "b", "c", "d"))
+    desk.registry.cancel(ended)
+    desk.ledger.cancel_rows(ended)
+    desk.registry.pause(paused, by="operator")
+    desk.client.hset(desk.ledger.key(other), "definition", '{"later": 1}')
+    bench = desk.bench()
+
+    listed = {each["id"]: [each[key] for key in outlook] for each in overview(bench)}
+
+    for campaign_id in (paused, running):
+        seen = snapshot(bench, campaign_id)
+        assert listed[campaign_id] == [seen[key] for key in outlook]
+    assert "no worker is running" in listed[running][2]
+    assert listed[ended] == [0, 0, None]
+    assert listed[other] == [0, None, None], "a definition that can't be read costs none of the others"
+
+
 def test_unknown_campaign_is_told(desk: Desk) -> None:
     with pytest.raises(NotFoundError):
         snapshot(desk.bench(), "nobody-1")
