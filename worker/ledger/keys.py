@@ -14,6 +14,7 @@ All keys of an account share one hash tag, so that pacing, pair locks and campai
 | `o:{tag}:dnc` | HASH | the do-not-contact list: `<channel>|<address>` or `*|<address>`, salted SHA-1 of it where there is a salt -> JSON {reason, date_ms} |
 | `o:{tag}:dnc:salt` | STRING | the list's salt; there where only hashes are kept |
 | `o:{tag}:pair:<hash>` | STRING | row that has a (customer, sender) pair in hand, or an Interaction of it to be closed; PX `pair_ms` |
+| `o:{tag}:unsent:<sender>` | STRING | when the last of the opened rows that wait for a sender's slots comes back, ms; PX until then |
 | `o:{tag}:schedules` | SET | names of the schedules |
 | `o:{tag}:tt:<entry>` | HASH | an entry of the timetable: `schedule` JSON, `made_ms`, `settled_ms` (the last night that ended), of the open night `night` JSON, `token`, `owner`, `lease_ms`, `again_ms`; an entry is `files:<schedule>` or `follow-ups:<campaign id>` |
 | `o:{tag}:tt:<entry>:nights` | LIST | JSON of the nights that ended, the newest first; the last 60 |
@@ -102,6 +103,11 @@ def pair(account_prefix: str, addresses: str) -> str:
     """Name the lock of a (customer, sender) pair, without the numbers in it."""
     digest = blake2b(addresses.encode(), digest_size=8).hexdigest()
     return f"{account_prefix}pair:{digest}"
+
+
+def sender_queue(account_prefix: str, sender: str) -> str:
+    """Name where it stands how long the queue for a sender's slots is; `sender`: its bucket's name."""
+    return f"{account_prefix}unsent:{sender.removeprefix('sender:')}"
 
 
 def place(row: int) -> tuple[int, int]:

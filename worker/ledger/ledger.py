@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from worker.ledger import keys
 from worker.ledger.reading import ToClose
 from worker.ledger.receipts import Poll, Receipts
 from worker.ledger.scripts import Reply
@@ -228,19 +229,27 @@ class Ledger(Receipts, Waves):
         counted: bool = False,
         seen: bool = False,
         code: int = 0,
+        sender: tuple[str, int] | None = None,
     ) -> Reply:
         """Let an opened row go until `due_in_ms`.
 
         `counted`: a check found that it isn't ready; `seen`: the customer is in it, only the message's slot is far off;
-        `code`: why a check told nothing.
+        `code`: why a check told nothing; `sender`: whose slot it waits for, behind those who do already, and the interval
+        between two slots (ms).
         """
-        args = {
+        name, interval_ms = sender or ("", None)
+        args: dict[str, Any] = {
+            "row": row,
+            "token": token,
+            "due_in_ms": due_in_ms,
+            "interval_ms": interval_ms,
             "conversation": conversation,
             "counted": counted or None,
             "seen": seen or None,
             "code": code or None,
         }
-        return self._run("wait_open", campaign_id, row=row, token=token, due_in_ms=due_in_ms, **args)
+        queue = (keys.sender_queue(self.prefix, name),) if sender else ()
+        return self.scripts.run("wait_open", (self.key(campaign_id), *queue), **args)
 
     def use_conversation(self, campaign_id: str, row: int, token: str, conversation: str) -> Reply:
         """Send into a conversation that was open before; an empty Interaction of our own is to be closed."""

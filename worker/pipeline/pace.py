@@ -79,15 +79,15 @@ def flex(bench: Workbench, endpoint: str) -> Bucket:
     )
 
 
-def take(bench: Workbench, buckets: Sequence[Bucket]) -> Granted | Wait | None:
-    """Reserve a slot within MAX_WAIT_MS in all of `buckets`, or say how long it would take; None: no slot is needed.
+def take(bench: Workbench, buckets: Sequence[Bucket], longest_ms: int = MAX_WAIT_MS) -> Granted | Wait | None:
+    """Reserve a slot within `longest_ms` in all of `buckets`, or say how long it would take; None: no slot is needed.
 
     A slot of several buckets may not be reserved long before: it is waited for here, no longer than for a reserved one. Back
     in the ledger, the row would be a tick or so late for each slot, and a pace below the account's was never used up.
     """
     if not buckets:
         return None
-    until, left_ms = bench.clock() + MAX_WAIT_MS / 1000, MAX_WAIT_MS
+    until, left_ms = bench.clock() + longest_ms / 1000, longest_ms
     while isinstance(slot := bench.pacer.acquire(buckets, left_ms), Wait):
         left_ms = int((until - bench.clock()) * 1000) - slot.ms
         if len(buckets) == 1 or left_ms < 0:

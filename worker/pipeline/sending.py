@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import ceil
 
 from campaigns.recipients import Recipient
 from worker.gateway import codes
@@ -11,7 +12,7 @@ from worker.gateway.seen import ChannelSeen
 from worker.ledger.ledger import Claim
 from worker.ledger.row import Row
 from worker.ledger.states import Reason, State
-from worker.pacing.pacer import Wait
+from worker.pacing.pacer import MARGIN_S, Wait
 from worker.pipeline import cautious, hours, opening, pace, pair
 from worker.pipeline.bench import LoadedCampaign, Workbench
 
@@ -22,6 +23,8 @@ MISSING_S = 30.0
 """How long after an active channel the customer may be missing before the row is given up."""
 CHANNEL_S = 600.0
 """How long a channel may stay in set-up."""
+SLOT_MS = 300
+"""How long a thread waits for a sender's slot: many senders may be slow, and none is to hold a thread all the time."""
 _CHECK_MS = (150, 300, 500, 1_000, 2_000, 3_000, 5_000)
 
 
@@ -242,9 +245,12 @@ def _send(
         ledger.abandon_open(campaign_id, number, token, State.PENDING, window, due_in_ms=closed_ms)
         return
     buckets = pace.sending_buckets(loaded, recipient.sender)
-    slot = pace.take(bench, buckets)
+    slot = pace.take(bench, buckets, SLOT_MS)
     if isinstance(slot, Wait):
-        ledger.wait_open(campaign_id, number, token, slot.ms, conversation=conversation, seen=True)
+        sender = (slot.bucket.name, ceil(1_000 * (1 + MARGIN_S) / slot.bucket.per_s))
+        ledger.wait_open(
+            campaign_id, number, token, slot.ms, conversation=conversation, seen=True, sender=sender
+        )
         return
     claimed_at = bench.clock()
     looks, whose = cautious.looks(bench), opening.contact_of(recipient)

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable
+from itertools import pairwise
 
 import pytest
 from pipeline_bench import Rig, key, phone, trouble
@@ -225,3 +226,22 @@ def close_under(rig: Rig, times: int) -> Callable[[str], object]:
             rig.simulator.close(found[-1]["conversation_sid"])
 
     return meanwhile
+
+
+def test_rows_before_a_slow_sender_come_back_one_by_one(rig: Rig) -> None:
+    people = [phone(number) for number in range(10)]
+    rig.campaign(people, pacing="messages_per_second = 1")
+    rig.campaign([phone(number) for number in range(10, 20)], "summer-1", pacing="messages_per_second = 1")
+
+    rig.work(rig.dispatch())
+    rig.work(rig.dispatch())
+
+    dues = [
+        due
+        for name in ("spring-1", "summer-1")
+        for _, due in rig.client.zrange(rig.ledger.key(name, "later"), 0, -1, withscores=True)
+    ]
+    waiting = sorted(dues)
+    assert len(waiting) >= 8
+    assert all(late - early >= 999 for early, late in pairwise(waiting))
+    assert waiting[-1] <= rig.ledger.now_ms() + 1_000 * (len(waiting) + 3)
