@@ -163,7 +163,7 @@ def test_half_load_of_a_file_that_changed_stands_in_nobodys_way_and_can_be_ended
 def test_command_that_is_terminated_while_it_loads_says_how_to_go_on(
     one: Installation, twilio: SimulatorProcess
 ) -> None:
-    rows = 300
+    rows = 1_000  # a command writes a few buckets before it heeds its signal
     write(one, "terminated", 10_000, rows)
     campaign_id = name(one)
     ways = (("run", signal.SIGTERM), ("load", signal.SIGHUP), ("run", signal.SIGINT))

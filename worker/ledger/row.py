@@ -241,7 +241,8 @@ class PackedRecord(Record):
     @property
     def answered_at(self) -> datetime | None:
         # Most have not answered, and most of those show so without their story.
-        if not any(each in self._value[_HEAD_SIZE:] for each in _ANSWERS):
+        story = self._value[_HEAD_SIZE:]
+        if Event.ANSWERED not in story and Event.OPTED_OUT not in story:
             return None
         answers = (since for event, since, _ in _events(self._value) if event in _ANSWERS)
         first = min(answers, default=None)

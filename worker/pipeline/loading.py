@@ -9,6 +9,7 @@ import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import TypeAlias
@@ -31,7 +32,7 @@ from worker.pipeline.rebuild import EarlierResults
 from worker.pipeline.writing import Writer
 
 Progress: TypeAlias = Callable[[int, int], None]
-"""Called with the rows and, nearly, the bytes of the file read so far."""
+"""Called with the rows and, nearly, the bytes of the file read, and written, so far."""
 
 PROBLEMS_KEPT = 1_000
 _STATES = {"ready": State.PENDING, "invalid": State.INVALID, "skipped": State.SKIPPED}
@@ -125,9 +126,7 @@ def load_file(
             with Writer(write) as writer:
                 for bucket in _buckets(check_rows(compiled, table, seen)):
                     loaded.see(bucket)
-                    writer.put(bucket)
-                    if progress is not None:
-                        progress(loaded.rows, loaded.size)
+                    writer.put(bucket, partial(progress, loaded.rows, loaded.size) if progress else _silent)
                 writer.finish()
             _refuse_changed(path, before)
             if earlier is None:
@@ -251,6 +250,10 @@ def stamp_of(path: Path) -> tuple[int, ...]:
     except OSError:
         return ()
     return (found.st_ino, found.st_size, found.st_mtime_ns)
+
+
+def _silent() -> None:
+    pass
 
 
 def _sentence(text: str) -> str:

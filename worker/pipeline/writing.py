@@ -16,13 +16,13 @@ class Writer:
     """One thread that takes the buckets as they come: it waits for Redis and its disk, and the reader need not.
 
     So few wait for it that memory stays flat. What went wrong with a bucket is raised by a later call, or at the latest by
-    `finish`, and no bucket after it is written. Whichever way the context is left, the thread has ended then.
+    `finish`, and no bucket after it is written. When the context is left by an error, the thread ends after the bucket in hand.
     """
 
     def __init__(self, write: Callable[[list[CheckedRow]], object]) -> None:
         self._write = write
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="load")
-        self._waiting: deque[Future[None]] = deque()
+        self._waiting: deque[tuple[Future[None], Callable[[], object]]] = deque()
         self._has_failed = False
 
     def __enter__(self) -> Writer:
@@ -31,18 +31,26 @@ class Writer:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._thread.shutdown(wait=True)
+        self._thread.shutdown(wait=True, cancel_futures=True)
 
-    def put(self, bucket: list[CheckedRow]) -> None:
-        """Have a bucket written; waits where too many are waiting already."""
+    def put(self, bucket: list[CheckedRow], tell: Callable[[], object]) -> None:
+        """Have a bucket written; waits where too many are waiting already.
+
+        `tell` is called when it is written, by this thread, and may end all by what it raises.
+        """
         if len(self._waiting) >= _AHEAD:
-            self._waiting.popleft().result()
-        self._waiting.append(self._thread.submit(self._take, bucket))
+            self._wait()
+        self._waiting.append((self._thread.submit(self._take, bucket), tell))
 
     def finish(self) -> None:
         """Wait until all is written."""
         while self._waiting:
-            self._waiting.popleft().result()
+            self._wait()
+
+    def _wait(self) -> None:
+        written, tell = self._waiting.popleft()
+        written.result()
+        tell()
 
     def _take(self, bucket: list[CheckedRow]) -> None:
         if self._has_failed:

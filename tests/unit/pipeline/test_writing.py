@@ -1,6 +1,7 @@
 """Buckets are written in their order beside the reader, few ahead, and none after one that failed."""
 
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from threading import Event
 
 import pytest
@@ -18,7 +19,7 @@ def test_buckets_are_written_in_their_order_and_all_of_them() -> None:
 
     with Writer(lambda rows: written.append(rows[0].number)) as writer:
         for number in range(1, 101):
-            writer.put(bucket(number))
+            writer.put(bucket(number), lambda: None)
         writer.finish()
 
     assert written == list(range(1, 101))
@@ -29,7 +30,7 @@ def test_reader_waits_where_a_few_buckets_wait_already() -> None:
 
     def read_all(writer: Writer) -> None:
         for number in range(1, 101):
-            writer.put(bucket(number))
+            writer.put(bucket(number), lambda: None)
             read.append(number)
         writer.finish()
 
@@ -56,7 +57,7 @@ def test_what_went_wrong_with_a_bucket_is_raised_and_no_bucket_after_it_is_writt
     def write_all() -> None:
         with Writer(write) as writer:
             for number in range(1, 6):
-                writer.put(bucket(number))
+                writer.put(bucket(number), lambda: None)
             writer.finish()
 
     with pytest.raises(ValueError, match="full"):
@@ -65,16 +66,22 @@ def test_what_went_wrong_with_a_bucket_is_raised_and_no_bucket_after_it_is_writt
     assert written == [1, 2]
 
 
-def test_what_was_read_is_written_where_the_reader_fails() -> None:
-    written: list[int] = []
+def test_each_bucket_is_told_of_in_order_once_it_is_written_and_the_teller_may_stop_it_all() -> None:
+    written, told = list[int](), list[tuple[int, bool]]()
 
-    def read_some() -> None:
+    def tell(number: int) -> None:
+        told.append((number, number in written))
+        if number == 98:  # when all are read
+            raise KeyboardInterrupt
+
+    def write_all() -> None:
         with Writer(lambda rows: written.append(rows[0].number)) as writer:
-            for number in range(1, 4):
-                writer.put(bucket(number))
-            raise ValueError("the file is broken")
+            for number in range(1, 101):
+                writer.put(bucket(number), partial(tell, number))
+            writer.finish()
 
-    with pytest.raises(ValueError, match="broken"):
-        read_some()
+    with pytest.raises(KeyboardInterrupt):
+        write_all()
 
-    assert written == [1, 2, 3]
+    assert told == [(number, True) for number in range(1, 99)]
+    assert written == list(range(1, len(written) + 1))
