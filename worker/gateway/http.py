@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import io
 import logging
 import re
 import ssl
+import zlib
 from collections.abc import Callable, Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass, field
@@ -45,10 +45,11 @@ REASONS: tuple[tuple[type[Exception], str], ...] = (
     (ssl.SSLError, "TLS failed"),
     (failures.TimeoutError, "no complete answer came in time"),
     (TimeoutError, "no complete answer came in time"),
-    (failures.DecodeError, "the answer could not be decoded"),
+    (zlib.error, "the answer could not be decoded"),
     *((kind, "the answer was no HTTP") for kind in wire.BROKEN),
     (Exception, "the connection was cut"),
 )
+_FAILURES = (failures.HTTPError, HTTPException, *wire.BROKEN, zlib.error, OSError, ValueError)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -128,10 +129,11 @@ class PooledHttpClient(HttpClient):  # type: ignore[misc]
             origin, request = wire.compose(method, url, headers, body)
             with effect(name) if name else nullcontext():
                 answer = self._converse(origin, request, current)
-            current.received = _received(answer)
+            text = wire.unpack(answer).decode("utf-8", errors="replace")
+            current.received = Received(answer.status, answer.headers, text)
         except ExchangeError:
             raise
-        except (failures.HTTPError, HTTPException, *wire.BROKEN, OSError, ValueError) as error:
+        except _FAILURES as error:
             reason = _reason(error)
             # Not chained: the messages below hold URLs, and those hold phone numbers.
             raise (SentError if current.is_sent else NotSentError)(reason) from None
@@ -169,17 +171,6 @@ class PooledHttpClient(HttpClient):  # type: ignore[misc]
             return
         # The header is cut to whole seconds: half of one is the best guess at what was cut.
         self.clock_skew_s = theirs + 0.5 - self._wall_clock()
-
-
-def _received(answer: wire.Answer) -> Received:
-    content: bytes | bytearray = answer.content
-    if "content-encoding" in answer.headers:
-        encoding = {"content-encoding": answer.headers["content-encoding"]}
-        packed = urllib3.HTTPResponse(io.BytesIO(content), encoding, preload_content=False)
-        content = packed.read(wire.MAX_BODY_BYTES + 1)
-        if len(content) > wire.MAX_BODY_BYTES:
-            raise SentError("the answer was too long to be read")
-    return Received(answer.status, answer.headers, content.decode("utf-8", errors="replace"))
 
 
 def _effect_of(method: str, uri: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Mapping
 from typing import Any
 
@@ -103,13 +104,32 @@ def compose(method: str, url: str, headers: Mapping[str, str], body: bytes) -> t
     """
     scheme, _, rest = url.partition("#")[0].partition("://")
     host, _, target = rest.partition("/")
-    lines = [f"{method} /{target} HTTP/1.1", f"Host: {host}"]
+    lines = [f"{method} /{target} HTTP/1.1", f"Host: {host.rpartition('@')[2]}"]
     lines += [f"{name}: {value}" for name, value in headers.items()]
     if body or method != "GET":
         lines.append(f"Content-Length: {len(body)}")
     if " " in target or not all(line.isascii() and line.isprintable() for line in lines):
         raise NotSentError("the address cannot be used")
     return f"{scheme}://{host}", "\r\n".join([*lines, "", ""]).encode() + body
+
+
+def unpack(answer: Answer) -> bytes | bytearray:
+    """Return an answer's body as it was before it was packed.
+
+    Raises: zlib.error for what is no gzip, or is cut; SentError for what unpacks to more than MAX_BODY_BYTES.
+    """
+    packing = answer.headers.get("content-encoding", "").lower()
+    if packing in ("", "identity") or not answer.content:
+        return answer.content
+    if packing not in ("gzip", "x-gzip"):
+        raise zlib.error("packed in a way that was not asked for")
+    unpacker = zlib.decompressobj(16 + zlib.MAX_WBITS)
+    body = unpacker.decompress(answer.content, MAX_BODY_BYTES + 1)
+    if len(body) > MAX_BODY_BYTES:
+        raise SentError("the answer was too long to be read")
+    if not unpacker.eof or unpacker.unused_data:
+        raise zlib.error("cut, or more than one")
+    return body
 
 
 def converse(connection: Any, request: bytes, current: Exchange) -> Answer:

@@ -1,5 +1,7 @@
 """The bytes of requests and answers: nothing breaks out of its line, and no answer is taken for another."""
 
+import gzip
+import zlib
 from urllib.parse import parse_qsl
 
 import pytest
@@ -10,7 +12,7 @@ from hypothesis import strategies as st
 
 from worker.gateway import wire
 from worker.gateway.exchange import NotSentError
-from worker.gateway.wire import Answer, compose
+from worker.gateway.wire import Answer, compose, unpack
 
 OK = b"HTTP/1.1 200 OK\r\n"
 
@@ -24,10 +26,10 @@ def read(*chunks: bytes) -> Answer:
 
 def test_request_is_written_in_one_piece():
     origin, request = compose(
-        "POST", "https://flex-api.twilio.com:444/v1/Interactions?a=b#c", {"Accept": "x"}, b"a=1"
+        "POST", "https://jo:pw@flex-api.twilio.com:444/v1/Interactions?a=b#c", {"Accept": "x"}, b"a=1"
     )
 
-    assert origin == "https://flex-api.twilio.com:444"
+    assert origin == "https://jo:pw@flex-api.twilio.com:444"
     assert request == (
         b"POST /v1/Interactions?a=b HTTP/1.1\r\nHost: flex-api.twilio.com:444\r\n"
         b"Accept: x\r\nContent-Length: 3\r\n\r\na=1"
@@ -204,3 +206,35 @@ def test_head_without_end_is_too_long():
         read_bytes += len(line)
 
     assert answer.is_too_long(read_bytes)
+
+
+def packed(content: bytes, encoding: str) -> Answer:
+    head = b"Content-Encoding: %b\r\nContent-Length: %d\r\n\r\n" % (encoding.encode(), len(content))
+    return read(OK + head + content)
+
+
+@pytest.mark.parametrize("encoding", ["gzip", "GZIP", "x-gzip"])
+def test_packed_body_is_unpacked(encoding):
+    assert unpack(packed(gzip.compress(b"hello"), encoding)) == b"hello"
+
+
+def test_body_that_is_not_packed_or_not_there_is_left_as_it_is():
+    assert unpack(packed(b"hello", "identity")) == b"hello"
+    assert unpack(packed(b"", "gzip")) == b""
+
+
+@pytest.mark.parametrize(
+    ("content", "encoding"),
+    [
+        (b"hello", "gzip"),
+        (gzip.compress(b"hello")[:-1], "gzip"),
+        (gzip.compress(b"hello")[:-8] + b"\0" * 8, "gzip"),
+        (gzip.compress(b"hel") + gzip.compress(b"lo"), "gzip"),
+        (gzip.compress(b"hello"), "gzip, gzip"),
+        (zlib.compress(b"hello"), "deflate"),
+        (b"hello", "br"),
+    ],
+)
+def test_body_that_leaves_room_for_doubt_is_none(content, encoding):
+    with pytest.raises(zlib.error):
+        unpack(packed(content, encoding))
