@@ -11,7 +11,7 @@ from worker.tasks.command import PARENT_FD, ready_command
 HEAVY = ("twilio", "celery", "kombu", "redis", "requests", "holidays", "phonenumbers", "jinja2", "aiohttp")
 
 
-@pytest.mark.parametrize("arguments", [["--help"], ["run", "--help"], ["worker", "--help"]])
+@pytest.mark.parametrize("arguments", [["--help"], ["run", "--help"]])
 def test_help_imports_nothing_that_it_does_not_show(arguments: list[str]) -> None:
     script = (
         "import sys; from ops.cli import main\n"
