@@ -64,7 +64,9 @@ class Suppression:
 
     def find(self, contacts: Sequence[Sequence[str]]) -> list[bool]:
         """Tell for each contact, a customer's fields, whether he is on the list."""
-        salt = self._salt()
+        salt, entries = self.scripts.ask(self._look)
+        if not entries:
+            return [False] * len(contacts)
         named = [
             (at, name)
             for at, fields in enumerate(contacts)
@@ -104,6 +106,14 @@ class Suppression:
             reply = self.scripts.run("hash_suppressed", (self.key,), salt=salt, fields=list(piece))
             turned += int(reply.values[0])
         return turned
+
+    def _look(self) -> tuple[str, int]:
+        """Read the salt, and how many entries there are."""
+        with self.client.pipeline(transaction=False) as pipe:
+            pipe.get(f"{self.key}:salt")
+            pipe.hlen(self.key)
+            salt, entries = pipe.execute()
+        return (salt or b"").decode(), int(entries)
 
     def _salt(self) -> str:
         return str((self.scripts.ask(lambda: self.client.get(f"{self.key}:salt")) or b"").decode())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -10,6 +11,7 @@ from types import TracebackType
 from campaigns.check import CheckedRow
 
 _AHEAD = 4
+_SWITCH_S = 0.001
 
 
 class Writer:
@@ -26,6 +28,9 @@ class Writer:
         self._has_failed = False
 
     def __enter__(self) -> Writer:
+        # Whoever comes back from Redis waits for the interpreter as long as this while the other thread reckons: at Python's
+        # own 5 ms a bucket would wait longer than it takes to be checked.
+        sys.setswitchinterval(min(sys.getswitchinterval(), _SWITCH_S))
         return self
 
     def __exit__(
