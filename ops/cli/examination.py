@@ -9,7 +9,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
-from ops.cli import words
 from ops.cli.finding import Finding
 from ops.cli.session import Desk, Desks, read_settings, redis_of
 from ops.cli.webhook_findings import endpoint, registration, signing
@@ -18,6 +17,7 @@ from worker.settings import Settings, make_home
 
 _LITTLE_DISK_BYTES, _NO_DISK_BYTES = 1_000_000_000, 50_000_000
 _MUCH_SKEW_S = 30.0
+_CREDENTIALS = ("TWILIO_ACCOUNT_SID", "TWILIO_AUTH_TOKEN", "TWILIO_API_KEY", "TWILIO_API_SECRET")
 
 
 def examine() -> list[Finding]:
@@ -120,8 +120,9 @@ def _redis(desk: Desk) -> Iterator[Finding]:
 def _where(desk: Desk) -> str:
     if desk.settings.redis_url is None:
         return "the embedded one"
+    name = "OUTREACH_REDIS_URL"
     is_own = redis_of(desk.settings) != redis_of(desk.desks.main)
-    return f"of {words.account(desk.settings.profile)} alone" if is_own else "of OUTREACH_REDIS_URL"
+    return f"of {desk.settings.variable(name) if is_own else name}"
 
 
 def _workers(desk: Desk) -> Finding:
@@ -183,7 +184,8 @@ def _twilio(settings: Settings) -> Iterator[Finding]:
         yield Finding("twilio", verdict, f"Twilio {what}: {detail}.", advice, is_unreachable=is_down)
         return
     if not answer.value:
-        advice = "Check TWILIO_ACCOUNT_SID with TWILIO_AUTH_TOKEN, or TWILIO_API_KEY with TWILIO_API_SECRET."
+        sid, token, key, secret = map(settings.variable, _CREDENTIALS)
+        advice = f"Check {sid} with {token}, or {key} with {secret}."
         yield Finding("twilio", "wrong", "Twilio refuses the credentials.", advice, is_unreachable=True)
         return
     yield Finding("twilio", "well", "Twilio takes the credentials.")

@@ -187,7 +187,7 @@ def warn_of_lone_key(settings: "Settings") -> None:
     """Say what hangs on an API key that stands for its account."""
     if not settings.account_sid:
         screen.warn(
-            "TWILIO_ACCOUNT_SID is not set: campaigns and paces are this API key's own, and with another key "
+            f"{settings.variable('TWILIO_ACCOUNT_SID')} is not set: campaigns and paces are this API key's own, and with another key "
             "the same file would be sent once more. Set it beside the key, before the first campaign."
         )
 

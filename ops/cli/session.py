@@ -221,7 +221,10 @@ class Desks:
                 url = self._stack.enter_context(wiring.redis_url(account))
                 self._clients[where] = wiring.connect(url)
             except RedisUnavailableError as error:
-                self._clients[where] = error
+                name = "OUTREACH_REDIS_URL"
+                is_own = where != redis_of(self.main)
+                advice = error.advice.replace(name, account.variable(name) if is_own else name)
+                self._clients[where] = RedisUnavailableError(error.sentence, advice)
         client = self._clients[where]
         if isinstance(client, RedisUnavailableError):
             raise client

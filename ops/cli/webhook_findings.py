@@ -44,10 +44,9 @@ def endpoint(settings: Settings) -> Finding:
 def signing(settings: Settings) -> Iterator[Finding]:
     """Look whether an account's webhooks can be told from others'."""
     if not settings.auth_token.get_secret_value() and not settings.webhook_secrets:
-        advice = (
-            "Set it beside the API key, or OUTREACH_WEBHOOK_KEYS where the account signs with shared keys."
-        )
-        yield Finding("webhooks", "wrong", "Without TWILIO_AUTH_TOKEN no signature can be checked.", advice)
+        token, shared = map(settings.variable, ("TWILIO_AUTH_TOKEN", "OUTREACH_WEBHOOK_KEYS"))
+        advice = f"Set it beside the API key, or {shared} where the account signs with shared keys."
+        yield Finding("webhooks", "wrong", f"Without {token} no signature can be checked.", advice)
 
 
 def registration(gateway: TwilioGateway, settings: Settings) -> Finding:

@@ -1,16 +1,13 @@
 """Tell whether two accounts, each with its own Twilio and Redis, are served by one installation and never mixed."""
 
+import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from outreach_command import ACCOUNT, Outreach, number, wait_until
+from outreach_command import ACCOUNT, Outreach, number
 from redis_process import RedisProcess
 from simulator_process import SimulatorProcess
-
-from worker import wiring
-from worker.ledger.registry import Registry
-from worker.settings import load_settings
 
 ACME = "AC" + "2" * 32
 
@@ -31,13 +28,6 @@ def acmes_redis(tmp_path: Path) -> Iterator[RedisProcess]:
     server.kill()
 
 
-def is_served(outreach: Outreach, profile: str) -> bool:
-    """Tell whether a worker has shown itself in an account's ledger."""
-    account = load_settings(outreach.environ, outreach.folder / ".env").of(profile)
-    with wiring.redis_url(account) as url:
-        return bool(Registry(wiring.connect(url), account.account_tag).workers())
-
-
 def test_campaigns_of_two_accounts_are_sent_each_by_its_own(
     outreach: Outreach, twilio: SimulatorProcess, acmes_twilio: SimulatorProcess, acmes_redis: RedisProcess
 ) -> None:
@@ -56,17 +46,14 @@ def test_campaigns_of_two_accounts_are_sent_each_by_its_own(
     outreach.write([number(row) for row in range(1, 13)])
     acme = outreach.folder / "acme.toml"
     acme.write_text(f'account = "acme"\n{outreach.definition.read_text()}')
-    worker = outreach.start("worker")
-    wait_until(lambda: is_served(outreach, "") and is_served(outreach, "acme"))
 
-    of_main = outreach("load", *outreach.files).stdout.strip()
-    of_acme = outreach.json("run", str(acme), str(outreach.customers))["id"]
-    watched = outreach("watch", of_main).stdout
+    running = outreach.start("run", str(acme), str(outreach.customers), "--json")
+    of_main = outreach.run()["id"]
+    of_acme = json.loads(outreach.finish(running).stdout)["id"]
+    watched = outreach("watch", of_acme).stdout
     listed = outreach.json("status")
-    worker.terminate()
-    outreach.finish(worker)
 
-    assert watched.startswith(f"{of_main}: finished, 12 accepted")
+    assert watched.startswith(f"{of_acme}: finished, 12 accepted")
     assert {one["id"]: one["account"] for one in listed} == {of_main: None, of_acme: "acme"}
     for campaign_id, account, server in ((of_main, ACCOUNT, twilio), (of_acme, ACME, acmes_twilio)):
         rows, messages = outreach.rows(campaign_id), server.journal("message")

@@ -110,6 +110,7 @@ def test_redis_of_an_account_matters_only_to_what_may_be_there(
 
     assert {one["id"]: one["account"] for one in before} == {globex: "globex-uk", acme: "acme"}
     assert f"{acme} is not among the campaigns of the other accounts; account acme can't be asked" in missing
+    assert "Check OUTREACH_REDIS_URL__ACME" in missing
     assert "account:     globex-uk" in elsewhere
     assert globex in listed
     assert "Account acme can't be asked: Redis does not answer" in listed
