@@ -1,236 +1,456 @@
-"""Ask how much of an agreed pace is used, and whether the server ever sees more of it than agreed.
+"""How much of Twilio's limit does the whole fleet use, and what becomes of the pace when workers die or the limit falls?
 
-    python -m ops.bench.pace                      # 20 and 80 calls a second, 60 s each, 150 ms latency
-    python -m ops.bench.pace --rate 20 --seconds 10 --cpu-ms 5
+    python -m ops.bench pace            # or, in parts: python -m ops.bench.pace [--only steady | killed | lowered]
 
-Real processes and threads share an embedded Redis of their own and call a bare HTTP server on loopback, which stamps each
-arrival. `--cpu-ms` burns that much Python in the thread before each call, as Celery and the SDK do.
-No pacer can hold a call that its machine holds up: each call tells when the pacer let it through, and what took longer
-than the margin from there to the server's stamp is counted as held up.
+Real worker processes send a campaign, with an embedded Redis of their own (`appendfsync always`), to a server on loopback
+that stamps each request when it arrives and answers after a latency that varies by 30 % either way. The server is a lean one,
+over plain HTTP, for on a small machine the simulator's own CPU time would be measured as ours.
+
+`steady`: after two seconds, what was used of the limit, and the most in any window of a second. `killed`: half of the workers
+end by `kill -9`, and are replaced; from when on each second holds at least 95 % of the limit again. `lowered`: the limit falls
+to half, calls beyond it are answered 429, and it is raised again; five accounts at once, each with a worker and a Redis.
 """
 
+from __future__ import annotations
+
 import argparse
-import asyncio
-import json
+import os
+import signal
 import subprocess
-import sys
 import tempfile
-import threading
 import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
-from http.client import HTTPConnection
+from math import ceil
 from pathlib import Path
+from statistics import median
 
-from worker.pacing import Bucket, Granted, Pacer, Wait
-from worker.pacing.pacer import LATE_S, MARGIN_S
-from worker.redis_server import EmbeddedRedis, connect
+import redis
 
-_ANSWER = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n{}"
+from ops.bench.pacer import most_in_window
+from ops.bench.report import RUNS, Answer, Chart, Figure, Goal, Series
+from ops.bench.twilio_loopback import TwilioLoopback
+from worker.ledger.ledger import Ledger
+from worker.ledger.registry import Registry
+from worker.pipeline.intake import take_in
+from worker.redis_server import EmbeddedRedis
+from worker.settings import load_settings
+from worker.tasks.command import PARENT_FD, threads_for, worker_command
 
-SWITCH_S = 0.001
-CLOCKS_S = 0.003
-"""What the clocks of two processes may differ by, at the very most, in what Redis's clock is to them."""
-HELD_UP_S = MARGIN_S - LATE_S - CLOCKS_S
+WARM_S = 2.0
+BACK_SHARE = 0.95
+KILLED_S = 4.0
+_AREAS = (202, 212, 305, 312, 404, 415, 503, 512, 602, 617, 702, 713, 718, 808, 901, 919)
+_DEFINITION = """\
+name = "{name}"
+channel = "whatsapp"
+from = "whatsapp:+19252210100"
+to = "{{{{ phone }}}}"
+[routing]
+workspace_sid = "WS5f1d2c3b4a59687766554433221100ff"
+workflow_sid = "WW0a1b2c3d4e5f60718293a4b5c6d7e8f9"
+queue_sid = "WQ9f8e7d6c5b4a39281706f5e4d3c2b1a0"
+agents = ["WK11223344556677889900aabbccddeeff", "WKffeeddccbbaa00998877665544332211"]
+[message]
+author = "Renewals team"
+content_sid = "HX3a4b5c6d7e8f90123456789abcdef012"
+"""
+
+
+class LimitedTwilio(TwilioLoopback):
+    """A server that stamps what arrives, and takes `limit` Interactions within any second; 0: any number."""
+
+    limit = 0
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder, is_secure=False)
+        self.opened: list[float] = []
+        self.refused: list[float] = []
+        self.sent: list[float] = []
+        self.calls = 0
+        self._taken: deque[float] = deque()
+
+    def have_latency(self, latency_s: float) -> None:
+        """Answer after so long, and up to 30 % more or less."""
+        self._latency_s = (0.7 * latency_s, 1.3 * latency_s)
+
+    def refuses(self, method: bytes, path: bytes) -> bool:
+        """Stamp what has an effect."""
+        now = time.monotonic()
+        self.calls += 1
+        if method != b"POST":
+            return False
+        if path.endswith(b"/Messages"):
+            self.sent.append(now)
+            return False
+        while self._taken and self._taken[0] <= now - 1:
+            self._taken.popleft()
+        if self.limit and len(self._taken) >= self.limit:
+            self.refused.append(now)
+            return True
+        self._taken.append(now)
+        self.opened.append(now)
+        return False
+
+
+class Fleet:
+    """Worker processes of one account, with a home and a Redis of their own."""
+
+    def __init__(self, folder: Path, per_s: float) -> None:
+        folder.mkdir(parents=True)
+        self.per_s, self.folder, self.server = per_s, folder, LimitedTwilio(folder)
+        mine = {
+            name: os.environ[name] for name in ("PATH", "HOME", "LANG", "PYTHONPATH") if name in os.environ
+        }
+        # The parent's own tree, though a child works in another folder.
+        self._environ = {"PYTHONPATH": str(Path(__file__).parents[2]), **mine} | {
+            "TWILIO_ACCOUNT_SID": "AC" + "1" * 32,
+            "TWILIO_AUTH_TOKEN": "secret-token",
+            "OUTREACH_TWILIO_BASE_URL": self.server.url,
+            "OUTREACH_HOME": str(folder / "home"),
+            "OUTREACH_ACCOUNT_INTERACTIONS_PER_S": f"{per_s:g}",
+        }
+        self._settings = load_settings(self._environ, folder / ".env")
+        self._workers: list[subprocess.Popen[bytes]] = []
+        self._campaigns = 0
+        # The workers hold the reading end: they end with this process, however it goes.
+        self._pipe = os.pipe()
+
+    @contextmanager
+    def up(self, processes: int) -> Iterator[Fleet]:
+        """Have the server, Redis and workers run meanwhile."""
+        with (
+            self.server.up(),
+            EmbeddedRedis(self._settings.home).hold() as url,
+            redis.Redis.from_url(url) as client,
+        ):
+            self._ledger = Ledger(client, self._settings.account_tag)
+            self._registry = Registry(client, self._settings.account_tag)
+            try:
+                self.start(processes)
+                yield self
+            finally:
+                for worker in self._workers:
+                    worker.send_signal(signal.SIGTERM)
+                for worker in self._workers:
+                    with suppress(subprocess.TimeoutExpired):
+                        worker.wait(5)
+                    worker.kill()
+                    worker.wait()
+                for end in self._pipe:
+                    os.close(end)
+
+    def start(self, processes: int) -> None:
+        """Start so many workers, and wait until all show themselves."""
+        command = worker_command(threads_for(self._settings), "WARNING")
+        environ = self._environ | {PARENT_FD: str(self._pipe[0])}
+        with (self.folder / "workers.log").open("a") as log:
+            self._workers += [
+                subprocess.Popen(
+                    command, env=environ, cwd=self.folder, stdout=log, stderr=log, pass_fds=self._pipe[:1]
+                )
+                for _ in range(processes)
+            ]
+        wait_for(lambda: len(self._registry.workers()) == len(self._workers), "the workers to start")
+
+    def kill_half(self) -> float:
+        """Kill half of the workers, and tell when."""
+        half = self._workers[: len(self._workers) // 2]
+        self._workers = self._workers[len(half) :]
+        for worker in half:
+            worker.kill()
+        at_s = time.monotonic()
+        for worker in half:
+            worker.wait()
+        return at_s
+
+    @contextmanager
+    def sending(self, latency_s: float, seconds: float) -> Iterator[None]:
+        """Have a campaign be sent for up to so many seconds meanwhile, and be at its pace."""
+        self.server.have_latency(latency_s)
+        self._campaigns += 1
+        definition, customers = self.folder / "campaign.toml", self.folder / "customers.csv"
+        definition.write_text(_DEFINITION.format(name=f"pace-{self._campaigns}"))
+        rows = ceil(self.per_s * (seconds + WARM_S + 20))
+        customers.write_text("phone\n" + "".join(f"{_number(row)}\n" for row in range(rows)))
+        before = len(self.server.opened)
+        taken = take_in(self._ledger, self._registry, self._settings, definition, customers)
+        wait_for(lambda: len(self.server.opened) > before, "the first Interaction")
+        time.sleep(WARM_S)
+        yield
+        self._registry.cancel(taken.campaign_id)
+        wait_for(lambda: not self._registry.get(taken.campaign_id).left, "what is in hand")
+
+
+def _number(row: int) -> str:
+    """Give one of 128,000 numbers that libphonenumber takes."""
+    return f"+1{_AREAS[row % 16]}{220 + row // 16 // 1000}{row // 16 % 1000:04d}"
+
+
+def wait_for(done: Callable[[], bool], what: str, seconds: float = 120) -> None:
+    """Wait until it is so. Raises: TimeoutError."""
+    deadline = time.monotonic() + seconds
+    while not done():
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"waited in vain for {what}")
+        time.sleep(0.05)
+
+
+def within(stamps: Sequence[float], begin_s: float, end_s: float) -> list[float]:
+    """Give the stamps between two moments."""
+    return [at_s for at_s in stamps if begin_s <= at_s < end_s]
 
 
 @dataclass(frozen=True, slots=True)
-class Call:
-    """Hold when the pacer let a call through and when the server had it, on the machine's one monotonic clock."""
+class Steady:
+    """What was seen of an undisturbed pace: by stretch the share used, and the most in a second of it."""
 
-    let_through_s: float
-    arrived_s: float
-
-    @property
-    def is_held_up(self) -> bool:
-        """Tell whether the machine held it up for longer than the pacer allows for."""
-        return self.arrived_s - self.let_through_s > HELD_UP_S
+    name: str
+    per_s: float
+    used: tuple[float, ...]
+    most: tuple[float, ...]
+    most_sent: tuple[float, ...]
 
     @property
-    def due_s(self) -> float:
-        """Give its arrival, or when it was let through where the machine held it up after that."""
-        return self.let_through_s if self.is_held_up else self.arrived_s
+    def is_met(self) -> bool:
+        """Tell whether it was nearly all of the limit, and never more than one over it."""
+        return median(self.used) >= 98 and max(self.most) <= self.per_s + 1
 
 
-@dataclass(frozen=True, slots=True)
-class Seen:
-    """Hold what the server saw; `most_due_in_1_s` counts each call that was held up when it was let through."""
-
-    calls: int
-    share: float
-    most_in_1_s: int
-    most_due_in_1_s: int
-    held_up: int
-    given_up: int
-
-
-class _Arrivals(asyncio.Protocol):
-    """Stamp each request of a kept-alive connection, answer after the latency."""
-
-    def __init__(self, calls: list[Call], latency_s: float) -> None:
-        self._calls = calls
-        self._latency_s = latency_s
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
-
-    def data_received(self, data: bytes) -> None:
-        if not data.endswith(b"\r\n\r\n"):
-            return
-        let_through_s = float(data.split(b" ", 2)[1].removeprefix(b"/"))
-        self._calls.append(Call(let_through_s, time.monotonic()))
-        asyncio.get_running_loop().call_later(self._latency_s, self._transport.write, _ANSWER)
-
-
-def most_in_window(stamps: Sequence[float], window_s: float = 1.0) -> int:
-    """Count the most stamps that any half-open window of this length holds."""
-    inside: deque[float] = deque()
-    most = 0
-    for stamp in sorted(stamps):
-        inside.append(stamp)
-        while stamp - inside[0] >= window_s:
-            inside.popleft()
-        most = max(most, len(inside))
-    return most
-
-
-async def measure(
-    rate: float,
-    seconds: float,
-    *,
-    processes: int = 2,
-    threads: int = 16,
-    latency_s: float = 0.15,
-    cpu_ms: float = 0.0,
-    options: dict[str, float] | None = None,
-) -> Seen:
-    """Run the workers against a server of our own in this process.
-
-    The second in which they warm up is left out of what is used of the pace, not of what is too much.
-    """
-    calls: list[Call] = []
-    loop = asyncio.get_running_loop()
-    server = await loop.create_server(lambda: _Arrivals(calls, latency_s), "127.0.0.1", 0, backlog=1024)
-    port = server.sockets[0].getsockname()[1]
-    with tempfile.TemporaryDirectory() as home, EmbeddedRedis(Path(home)).hold() as url:
-        order = json.dumps([url, rate, port, threads, cpu_ms, options or {}])
-        command = [sys.executable, "-m", "ops.bench.pace", "--worker", order]
-        workers = [
-            await asyncio.create_subprocess_exec(*command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
-            for _ in range(processes)
-        ]
-        while not calls:
-            await asyncio.sleep(0.01)
-        await asyncio.sleep(1.0)
-        began = time.monotonic()
-        await asyncio.sleep(seconds)
-        ended = time.monotonic()
-        said = [(await worker.communicate(b""))[0] for worker in workers]
-    server.close()
-    measured = [call for call in calls if began <= call.arrived_s < ended]
-    return Seen(
-        calls=len(measured),
-        share=len(measured) / (rate * (ended - began)),
-        most_in_1_s=most_in_window([call.arrived_s for call in calls]),
-        most_due_in_1_s=most_in_window([call.due_s for call in calls]),
-        held_up=sum(call.is_held_up for call in calls),
-        given_up=sum(map(int, said)),
+def steady(fleet: Fleet, processes: int, latency_s: float, stretch_s: float) -> Steady:
+    """Measure five stretches of one campaign."""
+    with fleet.sending(latency_s, RUNS * stretch_s):
+        began_s = time.monotonic()
+        time.sleep(RUNS * stretch_s)
+        starts = [began_s + n * stretch_s for n in range(RUNS)]
+        opened, sent = list(fleet.server.opened), list(fleet.server.sent)
+    stretches = [within(opened, at_s, at_s + stretch_s) for at_s in starts]
+    workers = "1 worker" if processes == 1 else f"{processes} workers"
+    return Steady(
+        f"{fleet.per_s:g}/s, {latency_s * 1000:g} ms, {workers}",
+        fleet.per_s,
+        tuple(100 * len(each) / (fleet.per_s * stretch_s) for each in stretches),
+        tuple(float(most_in_window(each)) for each in stretches),
+        tuple(float(most_in_window(within(sent, at_s, at_s + stretch_s))) for at_s in starts),
     )
 
 
-class _NotedClock(threading.local):
-    """The monotonic clock, and what this thread read on it last: a pacer that lets a call through has just read it."""
-
-    read_s = 0.0
-
-    def __call__(self) -> float:
-        self.read_s = time.monotonic()
-        return self.read_s
+def back_after_s(stamps: Sequence[float], killed_s: float, per_s: float) -> float:
+    """Say how long after `killed_s` each second holds most of the limit again."""
+    steps = [killed_s + n / 10 for n in range(int((KILLED_S - 1) * 10) + 1)]
+    short = [at_s for at_s in steps if len(within(stamps, at_s, at_s + 1)) < BACK_SHARE * per_s]
+    return short[-1] + 0.1 - killed_s if short else 0.0
 
 
-def _work(order: str) -> None:
-    """Call at the pace, in threads, until stdin closes; print how many slots were given up."""
-    url, rate, port, threads, cpu_ms, options = json.loads(order)
-    # As a worker does: a thread on its beat waits this long, not 5 ms, for each busy one.
-    sys.setswitchinterval(options.pop("switch_s", SWITCH_S))
-    clock = _NotedClock()
-    pacer = Pacer(connect(url), "o:{bench}:", clock=clock, sleep=time.sleep, **options)
-    bucket = Bucket("calls", rate)
-    is_over = threading.Event()
-    given_up: list[int] = []
-
-    def call_on() -> None:
-        missed = 0
-        http = HTTPConnection("127.0.0.1", port)
-        while not is_over.is_set():
-            _burn(cpu_ms)
-            taken = pacer.acquire([bucket])
-            if isinstance(taken, Wait):
-                is_over.wait(taken.ms / 1000)
-            elif isinstance(taken, Granted) and pacer.wait(taken):
-                http.request("GET", f"/{clock.read_s:.6f}")
-                pacer.sent(taken, clock())
-                http.getresponse().read()
-            else:
-                missed += 1
-        http.close()
-        given_up.append(missed)
-
-    crew = [threading.Thread(target=call_on) for _ in range(threads)]
-    for thread in crew:
-        thread.start()
-    sys.stdin.read()
-    is_over.set()
-    for thread in crew:
-        thread.join()
-    print(sum(given_up))
+def killed(fleet: Fleet, processes: int, latency_s: float) -> tuple[Figure, Chart]:
+    """Kill half of the workers, again and again."""
+    back: list[float] = []
+    lines: list[Series] = []
+    with fleet.sending(latency_s, RUNS * 20.0):
+        for run in range(RUNS):
+            at_s = fleet.kill_half()
+            time.sleep(KILLED_S + 0.1)
+            opened = within(fleet.server.opened, at_s - 3, at_s + KILLED_S)
+            back.append(back_after_s(opened, at_s, fleet.per_s))
+            ends = [n / 10 for n in range(-20, int(KILLED_S * 10) + 1)]
+            seen = tuple(float(len(within(opened, at_s + end - 1, at_s + end))) for end in ends)
+            lines.append(Series(f"run {run + 1}", tuple(ends), seen))
+            if run + 1 < RUNS:
+                fleet.start(processes // 2)
+                time.sleep(WARM_S)
+    name = f"{fleet.per_s:g}/s, {latency_s * 1000:g} ms: back after half of {processes} workers were killed"
+    title = f"Interactions within the last second, half of {processes} workers killed at 0"
+    chart = Chart(f"pace-killed-{fleet.per_s:g}", title, "seconds", "Interactions", tuple(lines))
+    return Figure(name, "s", tuple(back)), chart
 
 
-def _burn(cpu_ms: float) -> None:
-    until = time.thread_time() + cpu_ms / 1000
-    while time.thread_time() < until:
-        pass
+@dataclass(frozen=True, slots=True)
+class Lowered:
+    """What was seen of one account whose limit was lowered and raised again; `calls` counts look-ups and messages, too."""
+
+    opened: list[float]
+    refused: list[float]
+    calls: int
+    fell_s: float
+    rose_s: float
+    ended_s: float
+    low: int
+
+    @property
+    def refused_share(self) -> float:
+        """Give the refused calls' share of all calls."""
+        return 100 * len(self.refused) / self.calls
+
+    @property
+    def refused_openings(self) -> float:
+        """Give the refused Interactions' share of all Interactions."""
+        return 100 * len(self.refused) / (len(self.opened) + len(self.refused))
+
+    @property
+    def used_low(self) -> float:
+        """Say how much of the lowered limit was used, from five seconds on."""
+        begin_s = self.fell_s + 5
+        return 100 * len(within(self.opened, begin_s, self.rose_s)) / (self.low * (self.rose_s - begin_s))
+
+    @property
+    def refused_late(self) -> float:
+        """Say how many a second were refused from five seconds on."""
+        return len(within(self.refused, self.fell_s + 5, self.rose_s)) / (self.rose_s - self.fell_s - 5)
+
+    def back_after_s(self, per_s: float) -> float:
+        """Say how long after the limit was raised a second held most of it."""
+        at_s = self.rose_s
+        while at_s + 1 < self.ended_s and len(within(self.opened, at_s, at_s + 1)) < BACK_SHARE * per_s:
+            at_s += 0.1
+        return at_s - self.rose_s
+
+
+def lowered(
+    folder: Path,
+    per_s: float,
+    latency_s: float,
+    stages_s: tuple[float, float, float],
+    accounts: int = RUNS,
+) -> list[Lowered]:
+    """Lower the limits of some accounts to half, and raise them again."""
+    low = int(per_s // 2)
+    with ExitStack() as stack:
+        fleets = [Fleet(folder / f"account-{n}", per_s) for n in range(accounts)]
+        for fleet in fleets:
+            stack.enter_context(fleet.up(1))
+        for fleet in fleets:
+            stack.enter_context(fleet.sending(latency_s, sum(stages_s)))
+        before = [fleet.server.calls for fleet in fleets]
+        moments = [time.monotonic()]
+        for limit, seconds in zip((int(per_s), low, int(per_s)), stages_s, strict=True):
+            for fleet in fleets:
+                # An even pace is at the limit, and jitter on the way may put one more into a second.
+                fleet.server.limit = limit + (limit == int(per_s))
+            time.sleep(seconds)
+            moments.append(time.monotonic())
+        began_s, fell_s, rose_s, ended_s = moments
+        return [
+            Lowered(
+                opened=[at_s - began_s for at_s in within(fleet.server.opened, began_s, ended_s)],
+                refused=[at_s - began_s for at_s in within(fleet.server.refused, began_s, ended_s)],
+                calls=fleet.server.calls - calls_before,
+                fell_s=fell_s - began_s,
+                rose_s=rose_s - began_s,
+                ended_s=ended_s - began_s,
+                low=low,
+            )
+            for fleet, calls_before in zip(fleets, before, strict=True)
+        ]
+
+
+def _of_lowered(per_s: float, runs: Sequence[Lowered]) -> tuple[list[Figure], list[Goal], Chart]:
+    name, low = f"{per_s:g}/s lowered to {runs[0].low}/s", runs[0].low
+    refused = Figure(f"{name}: refused, of all calls", "%", tuple(run.refused_share for run in runs))
+    openings = Figure(f"{name}: refused, of Interactions", "%", tuple(run.refused_openings for run in runs))
+    used = Figure(f"{name}: used of what is left, after 5 s", "%", tuple(run.used_low for run in runs))
+    late = Figure(f"{name}: refused, after 5 s", "1/s", tuple(run.refused_late for run in runs))
+    back = Figure(f"{name}: back after it was raised", "s", tuple(run.back_after_s(per_s) for run in runs))
+    seconds = range(int(runs[0].ended_s))
+    chart = Chart(
+        f"pace-lowered-{per_s:g}",
+        f"Interactions a second: the limit falls to {low} at {runs[0].fell_s:.0f} s and rises at {runs[0].rose_s:.0f} s",
+        "seconds",
+        "Interactions/s",
+        tuple(
+            Series(
+                what, tuple(map(float, seconds)), tuple(float(len(within(stamps, s, s + 1))) for s in seconds)
+            )
+            for what, stamps in (("accepted", runs[0].opened), ("refused", runs[0].refused))
+        ),
+    )
+    goals = [
+        Goal(f"{name}: less than 1 % of all calls refused", refused.median < 1),
+        Goal(
+            f"{name}: followed within 5 s, with at most one refused in two seconds from then on",
+            late.median <= 0.5,
+        ),
+        Goal(f"{name}: at {100 * BACK_SHARE:g} % again within a minute", back.high < 60),
+    ]
+    return [refused, openings, used, late, back], goals, chart
+
+
+def answer(*, full: bool) -> Answer:
+    """Measure, and judge."""
+    stretch_s = 10.0 if full else 3.0
+    cells = (
+        {(per_s, workers): (0.05, 0.2, 0.8) for per_s in (20.0, 80.0) for workers in (1, 8)}
+        if full
+        else {(80.0, 8): (0.2,), (80.0, 1): (0.8,)}
+    )
+    found: list[Steady] = []
+    figures: list[Figure] = []
+    goals: list[Goal] = []
+    charts: list[Chart] = []
+    with tempfile.TemporaryDirectory() as name:
+        for (per_s, workers), latencies in cells.items():
+            with Fleet(Path(name) / f"{per_s:g}-{workers}", per_s).up(workers) as fleet:
+                found += [steady(fleet, workers, latency_s, stretch_s) for latency_s in latencies]
+                if workers > 1:
+                    back, chart = killed(fleet, workers, 0.2)
+                    figures.append(back)
+                    charts.append(chart)
+                    goals.append(Goal(f"{per_s:g}/s: within 3 s after the kill", back.median <= 3))
+        for per_s, stages_s in (
+            [(20.0, (20.0, 60.0, 100.0)), (80.0, (20.0, 60.0, 100.0))]
+            if full
+            else [(20.0, (10.0, 30.0, 40.0))]
+        ):
+            more, judged, chart = _of_lowered(
+                per_s, lowered(Path(name) / f"low-{per_s:g}", per_s, 0.2, stages_s)
+            )
+            figures += more
+            goals += judged
+            charts.append(chart)
+    shown = [
+        figure
+        for one in found
+        for figure in (
+            Figure(f"{one.name}: used of the limit", "%", one.used),
+            Figure(f"{one.name}: most Interactions in a second", "", one.most),
+            Figure(f"{one.name}: most messages in a second", "", one.most_sent),
+        )
+    ]
+    return Answer(
+        "How much of Twilio's limit does the whole fleet use, and what becomes of the pace when workers die or the limit falls?",
+        f"python -m ops.bench {'--full ' if full else ''}pace",
+        f"Worker processes with an embedded Redis, against a server on loopback; {RUNS} stretches of {stretch_s:g} s a setting, "
+        f"{RUNS} kills, {RUNS} accounts with a lowered limit",
+        (*shown, *figures),
+        (*(Goal(f"{one.name}: 98 % used, at most one over", one.is_met) for one in found), *goals),
+        tuple(charts),
+    )
 
 
 def main() -> None:
-    """Measure each rate and print a line for it; exit 1 where the server saw too many."""
+    """Run one part, and print what was seen."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--rate", type=float, action="append")
-    parser.add_argument("--seconds", type=float, default=60)
-    parser.add_argument("--processes", type=int, default=2)
-    parser.add_argument("--threads", type=int, default=16)
-    parser.add_argument("--latency-ms", type=float, default=150)
-    parser.add_argument("--cpu-ms", type=float, default=0)
-    parser.add_argument("--options", type=json.loads, default={}, help=argparse.SUPPRESS)
-    parser.add_argument("--worker", help=argparse.SUPPRESS)
+    parser.add_argument("--only", choices=("steady", "killed", "lowered"), default="steady")
+    parser.add_argument("--rate", type=float, default=80.0)
+    parser.add_argument("--workers", type=int, default=8)
+    parser.add_argument("--latency-ms", type=float, default=200.0)
+    parser.add_argument("--accounts", type=int, default=RUNS, help="with a lowered limit")
+    parser.add_argument("--seconds", type=float, default=3.0, help="of a stretch")
     args = parser.parse_args()
-    if args.worker:
-        _work(args.worker)
-        return
-    is_over = False
-    for rate in args.rate or [20.0, 80.0]:
-        seen = asyncio.run(
-            measure(
-                rate,
-                args.seconds,
-                processes=args.processes,
-                threads=args.threads,
-                latency_s=args.latency_ms / 1000,
-                cpu_ms=args.cpu_ms,
-                options=args.options,
-            )
-        )
-        print(
-            f"{rate:g}/s for {args.seconds:g} s: {seen.share:.1%} used ({seen.calls} calls), "
-            f"most in any second {seen.most_in_1_s}, without what the machine held up {seen.most_due_in_1_s} "
-            f"({seen.held_up} calls held up), slots given up {seen.given_up}"
-        )
-        is_over = is_over or seen.most_in_1_s > rate
-    sys.exit(is_over)
+    latency_s = args.latency_ms / 1000
+    with tempfile.TemporaryDirectory() as name:
+        if args.only == "lowered":
+            runs = lowered(Path(name) / "low", args.rate, latency_s, (10.0, 30.0, 40.0), args.accounts)
+            print(*_of_lowered(args.rate, runs), sep="\n")
+            return
+        with Fleet(Path(name) / "fleet", args.rate).up(args.workers) as fleet:
+            if args.only == "steady":
+                print(steady(fleet, args.workers, latency_s, args.seconds))
+            else:
+                print(killed(fleet, args.workers, latency_s)[0])
 
 
 if __name__ == "__main__":

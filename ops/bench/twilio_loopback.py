@@ -1,4 +1,4 @@
-"""A lean HTTPS server on loopback for the benchmarks: it plays the three requests of a row, and counts the messages.
+"""A lean HTTP(S) server on loopback for the benchmarks: it plays the three requests of a row, and counts the messages.
 
 It keeps nothing of a row: a conversation's SID holds its customer's digits. Other look-ups are forbidden, by a 403, unless
 it is told to say how messages fared.
@@ -24,13 +24,16 @@ import certifi
 _REQUEST = re.compile(rb"([A-Z]+) ([^ ?]+)\S* HTTP/1\.1\r\n")
 _LENGTH = re.compile(rb"\r\ncontent-length: *(\d+)", re.IGNORECASE)
 _CONVERSATION = re.compile(rb"/v1/Conversations/CH(\w{32})/(Participants|Messages)")
+_TOO_MANY = {"code": 20429, "message": "Too Many Requests", "status": 429}
 _NOW = "2026-03-01T12:00:00Z"
 
 
 class TwilioLoopback:
     """The server, in a thread of its own; `url` is where it listens, `bundle` the certificates to trust."""
 
-    def __init__(self, folder: Path, latency_s: tuple[float, float] = (0.05, 0.2)) -> None:
+    def __init__(
+        self, folder: Path, latency_s: tuple[float, float] = (0.05, 0.2), *, is_secure: bool = True
+    ) -> None:
         self.bundle = folder / "bundle.pem"
         self.messages = 0
         self.open: set[asyncio.Transport] = set()
@@ -38,11 +41,15 @@ class TwilioLoopback:
         self._latency_s = latency_s
         self._chance = random.Random(1)
         self._marks: list[tuple[int, Callable[[], None]]] = []
-        self._certificate, self._key = _make_certificate(folder)
-        self.bundle.write_text(Path(certifi.where()).read_text() + self._certificate.read_text())
+        self._context: ssl.SSLContext | None = None
+        if is_secure:
+            certificate, key = _make_certificate(folder)
+            self.bundle.write_text(Path(certifi.where()).read_text() + certificate.read_text())
+            self._context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            self._context.load_cert_chain(certificate, key)
         self._loop = asyncio.new_event_loop()
         self._server = self._loop.run_until_complete(self._listen())
-        self.url = f"https://127.0.0.1:{self._server.sockets[0].getsockname()[1]}"
+        self.url = f"http{'s' if is_secure else ''}://127.0.0.1:{self._server.sockets[0].getsockname()[1]}"
 
     @contextmanager
     def up(self) -> Iterator[TwilioLoopback]:
@@ -62,9 +69,13 @@ class TwilioLoopback:
         self._marks.append((self.messages + count, act))
 
     async def _listen(self) -> asyncio.Server:
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.load_cert_chain(self._certificate, self._key)
-        return await self._loop.create_server(lambda: _Connection(self), "127.0.0.1", 0, ssl=context)
+        return await self._loop.create_server(
+            lambda: _Connection(self), "127.0.0.1", 0, ssl=self._context, backlog=1024
+        )
+
+    def refuses(self, method: bytes, path: bytes) -> bool:  # noqa: ARG002  for those that have a limit
+        """Tell of a request that arrives just now whether it is one too many."""
+        return False
 
     async def _hang_up(self) -> None:
         self._server.close()
@@ -115,12 +126,13 @@ class _Connection(asyncio.Protocol):
         request = _REQUEST.match(head + b"\r\n")
         if end and request and len(body) >= size:
             self._received = body[size:]
+            refused = self._server.refuses(request[1], request[2])
             asyncio.get_running_loop().call_later(
-                self._server.latency_s(), self._reply, request[1], request[2], body[:size]
+                self._server.latency_s(), self._reply, request[1], request[2], body[:size], refused
             )
 
-    def _reply(self, method: bytes, path: bytes, body: bytes) -> None:
-        status, answer = self._server.answer(method, path, body)
+    def _reply(self, method: bytes, path: bytes, body: bytes, refused: bool) -> None:
+        status, answer = (429, _TOO_MANY) if refused else self._server.answer(method, path, body)
         text = json.dumps(answer).encode()
         head = (
             f"HTTP/1.1 {status} OK\r\nContent-Type: application/json\r\nContent-Length: {len(text)}\r\n\r\n"

@@ -17,7 +17,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from passed_time import PREFIX, PassedTime
 
-from ops.bench.pace import measure, most_in_window
+from ops.bench.pacer import measure, most_in_window
 from worker.errors import RedisUnavailableError
 from worker.pacing import Bucket, Granted, Pacer, Wait
 from worker.redis_server import EmbeddedRedis, connect

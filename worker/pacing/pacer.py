@@ -14,7 +14,7 @@ from worker.redis_calls import Ask, ask_once
 # Nobody reserves further ahead: this bounds what a step of Redis's clock can do. Also in bucket.lua.
 MAX_WAIT_MS = 2000
 # The calls of a second are spread over this much more than a second, and a slot may be reached that late: what lies
-# between the two is for what happens to a call between its slot and the wire. Measured with ops/bench/pace.py.
+# between the two is for what happens to a call between its slot and the wire. Measured with ops/bench/pacer.py.
 MARGIN_S = 0.014
 LATE_S = 0.003
 _SLIPS_MAX = 5
