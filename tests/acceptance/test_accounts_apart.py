@@ -15,7 +15,7 @@ from worker.settings import Settings, load_settings
 from worker.tasks.command import worker_command
 from worker.wiring import connect
 
-ROWS = 40
+ROWS, ACME_ROWS = 100, 160
 THREADS = 4
 """Fewer than an account's rows in hand would take where its Redis is away: each waits for it in a thread."""
 
@@ -33,13 +33,13 @@ class Fleet:
             folder,
             self.twilio.url,
             OUTREACH_REDIS_URL=self.redis.url,
-            OUTREACH_ACCOUNT_INTERACTIONS_PER_S="5",
+            OUTREACH_ACCOUNT_INTERACTIONS_PER_S="15",
             OUTREACH_ACCOUNTS="acme",
             TWILIO_ACCOUNT_SID__ACME="AC" + "2" * 32,
             TWILIO_AUTH_TOKEN__ACME="another-token",
             OUTREACH_TWILIO_BASE_URL__ACME=self.acme_twilio.url,
             OUTREACH_REDIS_URL__ACME=self.acme_redis.url,
-            OUTREACH_ACCOUNT_INTERACTIONS_PER_S__ACME="10",
+            OUTREACH_ACCOUNT_INTERACTIONS_PER_S__ACME="12",
         )
         self.settings: Settings = load_settings(self.outreach.environ, None)
 
@@ -48,8 +48,8 @@ class Fleet:
         command = worker_command(THREADS, "WARNING")
         return self._zygote.start(command, self.outreach.environ, cwd=self._folder, log=log)
 
-    def load(self, *changes: tuple[str, str]) -> str:
-        self.outreach.write(ROWS, *changes)
+    def load(self, rows: int, *changes: tuple[str, str]) -> str:
+        self.outreach.write(rows, *changes)
         return self.outreach("load", *self.outreach.files).stdout.strip()
 
     def info(self, profile: str, campaign_id: str) -> CampaignInfo:
@@ -60,8 +60,9 @@ class Fleet:
         finally:
             client.close()
 
-    def judge(self, campaign_id: str, twilio: SimulatorProcess) -> None:
+    def judge(self, campaign_id: str, twilio: SimulatorProcess, rows: int) -> None:
         """See that each customer was told once, by this Twilio, and that the results file says so."""
+        wait_until((self.outreach.results / f"{campaign_id}.csv").exists)
         wait_until(
             lambda: {row["outreach_status"] for row in self.outreach.rows(campaign_id)} == {"accepted"}
         )
@@ -70,7 +71,7 @@ class Fleet:
             one["message_sid"] for one in messages
         }
         told = Counter(one["address"] for one in messages)
-        assert (len(told), set(told.values())) == (ROWS, {1})
+        assert (len(told), set(told.values())) == (rows, {1})
 
     def close(self) -> None:
         self.outreach.close()
@@ -95,22 +96,22 @@ def test_account_whose_redis_is_killed_holds_up_no_other(fleet: Fleet) -> None:
         fleet.start_worker()
     wait_until(lambda: fleet.redis.client.hlen(f"o:{{{tags[0]}}}:workers") == 2)
     wait_until(lambda: fleet.acme_redis.client.hlen(f"o:{{{tags[1]}}}:workers") == 2)
-    acme = fleet.load(("channel =", 'account = "acme"\nchannel ='), ('"spring"', '"acme-spring"'))
+    acme = fleet.load(ACME_ROWS, ("channel =", 'account = "acme"\nchannel ='), ('"spring"', '"acme-spring"'))
     wait_until(lambda: fleet.acme_twilio.journal("message"))
-    spring = fleet.load()
+    spring = fleet.load(ROWS)
     wait_until(lambda: fleet.twilio.journal("message"))
 
     fleet.acme_redis.kill()
-    left = [fleet.info("", spring).left, ROWS - len(fleet.acme_twilio.journal("message"))]
+    left = [fleet.info("", spring).left, ACME_ROWS - len(fleet.acme_twilio.journal("message"))]
     wait_until(lambda: fleet.info("", spring).left == 0)
-    unsent = ROWS - len(fleet.acme_twilio.journal("message"))
-    fleet.judge(spring, fleet.twilio)
+    unsent = ACME_ROWS - len(fleet.acme_twilio.journal("message"))
+    fleet.judge(spring, fleet.twilio, ROWS)
     fleet.acme_redis.start()
     wait_until(lambda: fleet.info("acme", acme).left == 0, timeout_s=120)
 
     assert min(left) > THREADS, "both campaigns were in the midst of it"
     assert unsent > 0
-    fleet.judge(acme, fleet.acme_twilio)
+    fleet.judge(acme, fleet.acme_twilio, ACME_ROWS)
     for server, (own, other) in ((fleet.redis, tags), (fleet.acme_redis, tags[::-1])):
         assert server.client.exists(f"o:{{{own}}}:campaigns")
         assert not server.client.exists(f"o:{{{other}}}:campaigns")

@@ -14,8 +14,14 @@ from worker.tasks.stopping import Stopping
 
 log = get_logger(__name__)
 
-_threads = ThreadPoolExecutor(int(app.conf.worker_concurrency or 1), thread_name_prefix="row")
-"""Work on the rows of tasks that carry several; they take each task's rows in turn, so there is no more at once than else."""
+_threads = {
+    tag: ThreadPoolExecutor(int(app.conf.worker_concurrency or 1), thread_name_prefix="row")
+    for tag in parts.accounts
+}
+"""Work on the rows of tasks that carry several; they take each task's rows in turn, so there is no more at once than else.
+
+An account's own, made as they are needed: where its Twilio hangs, or its Redis is away, its rows fill all of them.
+"""
 
 
 @app.task(name="send_rows")  # type: ignore[untyped-decorator]
@@ -27,7 +33,7 @@ def send_rows(tag: str, campaign_id: str, rows: Sequence[int]) -> None:
     if len(rows) == 1:
         _guarded(tag, campaign_id, rows[0])
     else:
-        wait([_threads.submit(_guarded, tag, campaign_id, row) for row in rows])
+        wait([_threads[tag].submit(_guarded, tag, campaign_id, row) for row in rows])
 
 
 def _guarded(tag: str, campaign_id: str, row: int) -> None:
