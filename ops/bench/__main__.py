@@ -19,6 +19,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import ops.bench
+from ops.bench import scaling
 from ops.bench.record import Measured, keep, machine
 from ops.bench.report import Answer, as_text
 
@@ -48,7 +49,9 @@ def run(names: Sequence[str], folder: Path, *, full: bool, package: str = ops.be
             failed.append(name)
             continue
         answer = asked.result()
-        keep(folder, name, Measured(answer, datetime.now(UTC).date(), machine()))
+        everything = keep(folder, name, Measured(answer, datetime.now(UTC).date(), machine()))
+        if folder == HERE:
+            scaling.renew(everything)
         sys.stderr.write(f"{time.monotonic() - began:.0f} s\n")
         sys.stdout.write(f"{as_text(name, answer)}\n\n")
         sys.stdout.flush()

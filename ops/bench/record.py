@@ -53,8 +53,8 @@ def read(folder: Path) -> dict[str, Measured]:
         return {}
 
 
-def keep(folder: Path, name: str, measured: Measured) -> None:
-    """Put an answer beside the others, and make RESULTS.md and the charts of all of them."""
+def keep(folder: Path, name: str, measured: Measured) -> dict[str, Measured]:
+    """Put an answer beside the others, make RESULTS.md and the charts of all of them, and return them."""
     everything = dict(sorted((read(folder) | {name: measured}).items()))
     folder.mkdir(parents=True, exist_ok=True)
     # One benchmark a line, so that two of them measured in two branches are merged like text.
@@ -62,6 +62,7 @@ def keep(folder: Path, name: str, measured: Measured) -> None:
     (folder / "results.json").write_text("{\n" + ",\n".join(lines) + "\n}\n", encoding="utf-8")
     (folder / "RESULTS.md").write_text(page(everything), encoding="utf-8")
     _draw(folder / "charts", [chart for one in everything.values() for chart in one.answer.charts])
+    return everything
 
 
 def page(everything: dict[str, Measured]) -> str:
