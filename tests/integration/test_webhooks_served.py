@@ -7,7 +7,7 @@ import signal
 import subprocess
 from base64 import b64encode
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,8 +18,9 @@ from outreach_command import Outreach, wait_until
 from pipeline_bench import ACCOUNT, Rig, phone, trouble
 from redis_process import RedisProcess
 from simulator_process import SimulatorProcess
+from structlog.testing import capture_logs
 
-from ops.webhooks.serving import make_checker, make_hear, serve
+from ops.webhooks.serving import _make_checkers, _make_hear_of, make_checker, make_hear, serve
 from worker import wiring
 from worker.errors import RedisUnavailableError, SettingsError
 from worker.gateway.webhooks import DeliveryEvent
@@ -169,6 +170,33 @@ def test_shared_keys_of_the_settings_check_what_is_signed_with_sha_256() -> None
     assert is_genuine("quiet", "key-1")
     assert not is_genuine("quiet", "key-2")
     assert not is_genuine("guessed", "key-1")
+
+
+def test_account_without_a_secret_to_check_with_is_left_to_polling() -> None:
+    main = {"TWILIO_ACCOUNT_SID": ACCOUNT, "TWILIO_AUTH_TOKEN": TOKEN, "OUTREACH_ACCOUNTS": "acme"}
+    acme = {"TWILIO_API_KEY__ACME": "SK" + "1" * 32, "TWILIO_API_SECRET__ACME": "s"}
+    settings = load_settings({**main, **acme, "OUTREACH_WEBHOOK_URL": "https://outreach.example"}, None)
+
+    with capture_logs() as logs:
+        heard = [one.profile for one, _ in _make_checkers(settings)]
+
+    assert heard == [""]
+    assert "TWILIO_AUTH_TOKEN__ACME is not set" in logs[0]["why"]
+
+
+def test_account_whose_redis_is_away_at_the_start_is_heard_once_it_is_there(tmp_path: Path) -> None:
+    redis = RedisProcess(tmp_path / "redis")
+    redis.kill()
+    settings = load_settings({"OUTREACH_REDIS_URL": redis.url, "TWILIO_ACCOUNT_SID": ACCOUNT}, None)
+    event = DeliveryEvent("CH" + "a" * 32, "IM" + "b" * 32, "delivered", 0)
+
+    with ExitStack() as stack:
+        hear = _make_hear_of(settings, stack, {}, is_only=False)
+        with pytest.raises(RedisUnavailableError):
+            hear(event)
+        redis.start()
+        hear(event)
+    redis.stop()
 
 
 def test_embedded_redis_that_died_is_started_again_by_what_could_not_be_heard(tmp_path: Path) -> None:
