@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import redis
+from redis.client import Pipeline
 
 
 class LeanRedis(redis.Redis):
     """The library's client, but for how a command gets its connection; never repeats a command by itself.
 
-    There are as many connections as threads ask at once. Pipelines, locks and subscriptions take theirs from the pool as ever.
+    There are as many connections as threads ask at once. Transactions, locks and subscriptions take theirs from the pool as ever.
     """
 
     def __init__(self, pool: redis.ConnectionPool) -> None:
@@ -21,21 +24,19 @@ class LeanRedis(redis.Redis):
 
     def execute_command(self, *args: Any, **options: Any) -> Any:
         """Send a command and read what Redis answers."""
-        connection = self._take()
-        try:
+        with self.borrowed() as connection:
             connection.send_packed_command(connection.pack_command(*args))
             return self.parse_response(connection, args[0], **options)  # type: ignore[no-untyped-call]
-        except redis.ResponseError:  # an answer as good as any, and all of it has been read
-            raise
-        except BaseException:
-            connection.disconnect()
-            raise
-        finally:
-            self._idle.append(connection)
 
     def evalsha(self, sha: str, numkeys: int, *keys_and_args: Any) -> Any:
         """Run a script that Redis knows."""
         return self.execute_command("EVALSHA", sha, numkeys, *keys_and_args)
+
+    def pipeline(self, transaction: bool = True, shard_hint: Any = None) -> Any:
+        """Collect commands that are sent together."""
+        if transaction or shard_hint:
+            return super().pipeline(transaction, shard_hint)
+        return _LeanPipeline(self)
 
     def close(self) -> None:
         """Close all connections."""
@@ -43,6 +44,20 @@ class LeanRedis(redis.Redis):
             self._idle.pop().disconnect()
         super().close()
         self.connection_pool.disconnect()
+
+    @contextmanager
+    def borrowed(self) -> Iterator[Any]:
+        """Lend a connection; one whose conversation broke off is closed, for what comes over it answers nobody."""
+        connection = self._take()
+        try:
+            yield connection
+        except redis.ResponseError:  # an answer as good as any, and all of it has been read
+            raise
+        except BaseException:
+            connection.disconnect()
+            raise
+        finally:
+            self._idle.append(connection)
 
     def _take(self) -> Any:
         try:
@@ -57,3 +72,30 @@ class LeanRedis(redis.Redis):
         if is_stale:
             connection.disconnect()
         return connection
+
+
+class _LeanPipeline(Pipeline):
+    """Commands that are sent together, each for itself."""
+
+    def __init__(self, client: LeanRedis) -> None:
+        super().__init__(
+            client.connection_pool, client.response_callbacks, transaction=False, shard_hint=None
+        )
+        self._client = client
+
+    def execute(self, raise_on_error: bool = True) -> list[Any]:
+        """Send them and read all the answers."""
+        if self.watching or self.explicit_transaction or self.scripts:
+            return super().execute(raise_on_error)
+        commands, self.command_stack = self.command_stack, []
+        answers: list[Any] = []
+        with self._client.borrowed() as connection:
+            connection.send_packed_command(connection.pack_commands([args for args, _ in commands]))
+            for args, options in commands:
+                try:
+                    answers.append(self.parse_response(connection, args[0], **options))  # type: ignore[no-untyped-call]
+                except redis.ResponseError as error:
+                    answers.append(error)
+        if raise_on_error:
+            self.raise_first_error(commands, answers)  # type: ignore[no-untyped-call]
+        return answers

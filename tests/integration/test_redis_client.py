@@ -45,6 +45,29 @@ def test_refusal_leaves_the_connection_to_the_next_question(client: LeanRedis) -
     assert client.client_id() == before
 
 
+def test_refusal_among_commands_that_go_together_costs_no_other_answer(client: LeanRedis) -> None:
+    before = client.client_id()
+    together = client.pipeline(transaction=False)
+    for words in (("ECHO", "one"), ("HGET", "too", "many", "words"), ("ECHO", "two")):
+        together.execute_command(*words)
+
+    one, refusal, two = together.execute(raise_on_error=False)
+
+    assert (one, two) == (b"one", b"two")
+    assert isinstance(refusal, redis.ResponseError)
+    assert client.client_id() == before
+
+
+def test_refusal_among_commands_that_go_together_is_raised(client: LeanRedis) -> None:
+    together = client.pipeline(transaction=False)
+    together.execute_command("HGET", "too", "many", "words")
+
+    with pytest.raises(redis.ResponseError):
+        together.execute()
+
+    assert together.execute() == []
+
+
 def test_connection_that_the_server_ended_is_made_anew_before_it_is_used(client: LeanRedis, url: str) -> None:
     before = client.client_id()
     with redis.Redis.from_url(url) as other:
