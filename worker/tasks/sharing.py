@@ -46,6 +46,18 @@ class Turns(round_robin_cycle):
 
 
 class _Channel(redis.Channel):
+    """Waits less where an account is held back, and keeps a client: kombu makes one, in 0.2 ms of CPU, for whatever it asks."""
+
+    _kept: Any = None
+
+    def _create_client(self, asynchronous: bool = False) -> Any:
+        if asynchronous:  # each of these holds a connection that waits
+            return super()._create_client(asynchronous=True)  # type: ignore[no-untyped-call]
+        # With a pool that was replaced goes its client.
+        if self._kept is None or self._kept.connection_pool is not self.pool:
+            self._kept = super()._create_client()  # type: ignore[no-untyped-call]
+        return self._kept
+
     def _brpop_start(self, timeout: float | None = None) -> None:
         wait_s = _LOOK_AGAIN_S if self._queue_cycle.holds_back else timeout
         super()._brpop_start(wait_s)  # type: ignore[no-untyped-call]
