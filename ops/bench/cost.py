@@ -3,11 +3,12 @@
     python -m ops.bench cost            # or, in parts: python -m ops.bench.cost [--runs 5] [--rows 600] [--only ours]
 
 All send the same three requests a row (open the Interaction, see the customer in its conversation, send the message) over
-TLS to one server on loopback, 64 rows at once, in turns. Ours is a real worker process and its embedded Redis with
-`appendfsync always`, with the limit of its account lifted fivefold. `plain` is a Celery worker with a task a row and the SDK, all with
-their defaults, on a Redis with its own. CPU is user and system time of the worker's processes and of Redis between two
-messages well within a turn: starting, loading or publishing the rows, and connecting are left out. Of ours, publishing is
-in it, for a worker does that; asking for deliveries is not, for the others don't.
+TLS to one server on loopback, in turns. Ours is a real worker process, with the threads that its pace asks for, and its
+embedded Redis with `appendfsync always`; the limit of its account is lifted fivefold. `plain` is a Celery worker with a
+task a row and the SDK, all with their defaults, on a Redis with its own; it and `bare` send 64 rows at once. CPU is user
+and system time of the worker's processes and of Redis between two messages well within a turn: starting, loading or
+publishing the rows, and connecting are left out. Of ours, publishing is in it, for a worker does that; asking for deliveries
+is not, for the others don't.
 
 The goals are judged by `plain, threads`, with one client for the process: it sends as many rows at once, in one process, as
 ours does. As many processes of a prefork pool hold a connection each: less CPU, for two dozen times the memory.
@@ -42,7 +43,7 @@ from worker.pipeline.intake import take_in
 from worker.redis_binary import find_server
 from worker.redis_server import EmbeddedRedis
 from worker.settings import load_settings
-from worker.tasks.command import worker_command
+from worker.tasks.command import threads_for, worker_command
 
 OURS, PLAIN, BARE = "ours", "plain, threads", "bare curl"
 THREADS = 64
@@ -115,7 +116,9 @@ class Ours:
             self._registry = Registry(client, self._settings.account_tag)
             status = embedded.status()
             assert status is not None
-            with _process(worker_command(THREADS, "WARNING"), environ, self.folder) as worker:
+            with _process(
+                worker_command(threads_for(self._settings), "WARNING"), environ, self.folder
+            ) as worker:
                 self.parts = {"worker": [worker], "Redis": [psutil.Process(status.pid)]}
                 _wait_for(lambda: bool(self._registry.workers()), "the worker to start")
                 yield self
@@ -334,7 +337,7 @@ def answer(*, full: bool) -> Answer:
     return Answer(
         question=(__doc__ or "").splitlines()[0],
         command="python -m ops.bench cost",
-        ran=f"{runs} turns of {rows} rows of ours, {rows // 4} of plain and {rows} of bare curl, {THREADS} rows at once, "
+        ran=f"{runs} turns of {rows} rows of ours, {rows // 4} of plain and {rows} of bare curl, "
         "over TLS on loopback, each answer after 50 to 200 ms.",
         figures=tuple(shown),
         goals=(
