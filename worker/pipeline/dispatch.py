@@ -45,10 +45,10 @@ class _Rules:
 
 @dataclass(slots=True)
 class Dispatcher:
-    """One worker's part in it: what it knows from tick to tick. `workers`: how many share what a tick queues."""
+    """One worker's part in it: what it knows from tick to tick. `crew`: the threads of each worker that lives, itself among them."""
 
     bench: Workbench
-    workers: int = 1
+    crew: Sequence[int] = ()
     turns: Turns = field(default_factory=Turns)
     _rules: dict[str, _Rules] = field(default_factory=dict)
 
@@ -60,11 +60,11 @@ class Dispatcher:
         standings = self.bench.registry.standings()
         self.turns.see(standings)
         shares = self._deal(standings) if opens else {}
-        queued = 0
+        queued, in_hand = 0, sum(one.unsent for one in standings)
         for one in standings:
             fresh = shares.get(one.id, 0)
             if fresh or one.has_old:
-                queued += self._queue(publish, one.id, fresh)
+                queued += self._queue(publish, one.id, fresh, in_hand)
         return queued
 
     def _deal(self, standings: Sequence[Standing]) -> Mapping[str, int]:
@@ -91,15 +91,23 @@ class Dispatcher:
                 askers.append(Asker(one.id, rows, one.queued, rules.priority, [whole, *ceiling]))
         return self.turns.deal(askers, ceil(AHEAD_S * first.per_s))
 
-    def _queue(self, publish: Publish, campaign_id: str, fresh: int) -> int:
+    def _queue(self, publish: Publish, campaign_id: str, fresh: int, in_hand: int) -> int:
         due = self.bench.ledger.dispatch(campaign_id, fresh=fresh, old=OLD_ROWS)
         rows = [*due.open, *due.fresh]
-        # Of what there is each worker gets its part; only what is more than that goes together.
-        for some in _in_pieces(rows, min(ROWS_A_TASK, ceil(len(rows) / self.workers))):
+        for some in _in_pieces(rows, self._rows_a_task(len(rows), in_hand)):
             publish("send_rows", campaign_id, some)
         for some in _in_pieces(due.doubt, reconcile.BATCH):
             publish("reconcile_rows", campaign_id, some)
         return len(rows) + len(due.doubt)
+
+    def _rows_a_task(self, rows: int, in_hand: int) -> int:
+        """Say how many rows go together: each worker gets its part, and all of them find a thread that is free.
+
+        What a busy worker took would wait in it, where others can't take it, and look lost.
+        """
+        if not self.crew or 2 * (in_hand + rows) > sum(self.crew):
+            return 1
+        return min(ROWS_A_TASK, ceil(rows / len(self.crew)))
 
     def _rules_of(self, one: Standing) -> _Rules:
         known = self._rules.get(one.id)

@@ -224,8 +224,11 @@ class Upkeep:
             for owner, facts in workers.items()
             if facts["age_s"] > STALE_WORKER_S or wiring.is_gone(owner)
         ]
-        living = [name for name in workers if name not in gone and workers[name]["age_s"] <= 2 * SEEN_S]
-        self.dispatcher.workers = max(1, len(living))
+        self.dispatcher.crew = [
+            int(facts["concurrency"])
+            for owner, facts in workers.items()
+            if owner not in gone and facts["age_s"] <= 2 * SEEN_S
+        ]
         if gone:
             self.died_at = time.monotonic()
         self._for_each_campaign(lambda campaign_id: self._rescue_campaign(campaign_id, lag_ms))

@@ -1,5 +1,6 @@
 """A task may carry several rows: they are worked on at once, and every worker gets its part of what is queued."""
 
+from concurrent.futures import ThreadPoolExecutor
 from threading import Barrier
 
 import pytest
@@ -10,10 +11,10 @@ from worker.pipeline.dispatch import ROWS_A_TASK, Dispatcher
 ROWS = [phone(number) for number in range(20)]
 
 
-def queued(rig: Rig, workers: int) -> list[list[int]]:
+def queued(rig: Rig, *crew: int) -> list[list[int]]:
     """Queue what is due; the rows of each task."""
     found: list[list[int]] = []
-    dispatcher = Dispatcher(rig.bench, workers=workers)
+    dispatcher = Dispatcher(rig.bench, crew=crew)
     dispatcher.dispatch(lambda name, campaign_id, rows: found.append(list(rows)))
     return found
 
@@ -26,29 +27,39 @@ def test_rows_of_a_task_wait_for_none_of_each_other(rig: Rig, monkeypatch: pytes
         ("OUTREACH_REDIS_URL", rig.redis_url),
     ):
         monkeypatch.setenv(name, value)
+    from worker.tasks import send
     from worker.tasks.app import Account, parts  # which reads the settings of its process
-    from worker.tasks.send import send_rows
 
     account = Account(rig.bench.settings, lambda: rig.redis_url)
     account._bench = account._hands = rig.bench
-    monkeypatch.setitem(parts.accounts, account.settings.account_tag, account)
+    tag = account.settings.account_tag
+    monkeypatch.setitem(parts.accounts, tag, account)
+    monkeypatch.setitem(send._threads, tag, ThreadPoolExecutor(3))
     rig.campaign(ROWS[:3])
-    [rows] = queued(rig, workers=1)
+    [rows] = queued(rig, 64)
     all_there = Barrier(3)
     rig.points.meanwhile = lambda name: name == "before claim_opening" and all_there.wait(60)
 
-    send_rows.run(account.settings.account_tag, "spring-1", rows)
+    send.send_rows.run(tag, "spring-1", rows)
 
     assert rig.states() == {"ACCEPTED": 3}
 
 
-@pytest.mark.parametrize(("workers", "sizes"), [(1, ROWS_A_TASK), (4, 3), (50, 1)])
-def test_what_is_queued_goes_to_all_workers_alike(rig: Rig, workers: int, sizes: int) -> None:
+@pytest.mark.parametrize(("workers", "size"), [(1, ROWS_A_TASK), (4, 3), (50, 1)])
+def test_what_is_queued_goes_to_all_workers_alike(rig: Rig, workers: int, size: int) -> None:
     rig.campaign(ROWS)
 
-    found = queued(rig, workers)
+    found = queued(rig, *[64] * workers)
 
     rows = [row for some in found for row in some]
     assert rows == list(range(1, len(rows) + 1))
-    assert len(rows) > 8, "the window holds fewer than are dealt here"
-    assert {len(some) for some in found[:-1]} == {min(sizes, ROWS_A_TASK)}
+    assert len(rows) > ROWS_A_TASK, "the window holds fewer than are dealt here"
+    assert {len(some) for some in found[:-1]} == {size}
+
+
+def test_rows_for_which_no_thread_may_be_free_stay_apart_in_the_broker(rig: Rig) -> None:
+    rig.campaign(ROWS)
+
+    found = queued(rig, 8, 8)
+
+    assert {len(some) for some in found} == {1}
