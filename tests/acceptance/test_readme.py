@@ -24,9 +24,8 @@ from worker.settings import describe_settings, load_settings
 PROJECT = Path(__file__).resolve().parents[2]
 README = (PROJECT / "README.md").read_text()
 BLOCKS = re.findall(r"^```sh\n(.*?)^```", README, re.MULTILINE | re.DOTALL)
-# Given with an account of its own.
-(OF_ACCOUNTS,) = (block for block in BLOCKS if "--account" in block)
-COMMANDS = [line for block in BLOCKS if block != OF_ACCOUNTS for line in block.splitlines()]
+# Those of several accounts are tried by test_two_accounts.py.
+COMMANDS = [line for block in BLOCKS if "--account" not in block for line in block.splitlines()]
 STAND_IN = "renewal-reminder-1a2b3c4d5e"
 APART = (
     "outreach suppress ",
@@ -128,27 +127,6 @@ def test_commands_of_the_do_not_contact_list_do_what_they_say(desk: Outreach) ->
     assert hashed == "Only hashes are kept from now on; 2 addresses turned into such.\n"
 
 
-def test_commands_of_several_accounts_do_what_they_say(desk: Outreach) -> None:
-    desk.environ |= {"OUTREACH_ACCOUNTS": "acme", "OUTREACH_WEBHOOK_URL": "https://127.0.0.1:9/twilio"}
-    desk.environ |= {"TWILIO_ACCOUNT_SID__ACME": "AC" + "2" * 32, "TWILIO_AUTH_TOKEN__ACME": "token"}
-    text = f'account = "acme"\n{desk.definition.read_text()}'
-    desk.definition.rename(desk.folder / "acme.toml").write_text(text)
-    worker = desk.start("worker")
-    with _registry(desk, "acme") as registry:
-        wait_until(registry.workers)
-
-    said = [desk(*shlex.split(line)[1:]).stdout for line in OF_ACCOUNTS.splitlines()[:-1]]
-
-    worker.terminate()
-    desk.finish(worker)
-    loaded, listed, suppressed, scheduled, planned = said
-    assert [loaded.strip(), "acme"] in [line.split()[:2] for line in listed.splitlines()]
-    assert suppressed == "1 address put on the do-not-contact list.\n"
-    assert "Nothing happens by itself yet" in scheduled
-    assert "PostWebhookUrl: nothing ->" in planned
-    assert OF_ACCOUNTS.splitlines()[-1] in COMMANDS, "it is tried among the others"
-
-
 def test_commands_of_every_night_do_what_they_say(desk: Outreach) -> None:
     lines = [line for line in COMMANDS if line.startswith(("outreach schedule ", "outreach beat"))]
     add, listed, run_now, shown, remove, beat = (shlex.split(line)[1:] for line in lines)
@@ -187,9 +165,9 @@ def test_commands_of_follow_ups_do_what_they_say(desk: Outreach) -> None:
 
 
 @contextmanager
-def _registry(desk: Outreach, account: str = "") -> Iterator[Registry]:
+def _registry(desk: Outreach) -> Iterator[Registry]:
     """Look into the ledger beside the commands, which would each cost a process."""
-    settings = load_settings(desk.environ, None).of(account)
+    settings = load_settings(desk.environ, None)
     with wiring.redis_url(settings) as url:
         yield wiring.build(settings, wiring.connect(url)).registry
 
