@@ -163,10 +163,10 @@ class LedgerReader:
             for record, cells in zip(found[::2], found[1::2], strict=True)
         ]
 
-    def address_hashes(self, campaign_id: str, rows: int, state: State) -> Iterator[bytes]:
-        """Read the address hashes of all rows in `state`, without their cells."""
+    def address_hashes(self, campaign_id: str, rows: int, *states: State) -> Iterator[bytes]:
+        """Read the address hashes of all rows in one of `states`, without their cells."""
         for _, record, _, _ in self.iter_rows(campaign_id, rows, cells=False):
-            if record.state is state:
+            if record.state in states:
                 yield record.address_hash
 
     def recent_outcomes(self, campaign_id: str, since_ms: int, most: int = 20_000) -> list[tuple[int, State]]:

@@ -36,6 +36,5 @@ def holds_contacted(ledger: Ledger, info: CampaignInfo, contacted: AddressHashes
 
 def _reached(ledger: Ledger, campaigns: list[CampaignInfo]) -> Iterator[bytes]:
     for info in campaigns:
-        for state in _REACHED:
-            if info.counts.get(state):
-                yield from ledger.address_hashes(info.id, info.rows, state)
+        if any(info.counts.get(state) for state in _REACHED):
+            yield from ledger.address_hashes(info.id, info.rows, *_REACHED)

@@ -166,11 +166,15 @@ def _load_bucket(ledger: Ledger, campaign_id: str, first: int, rows: list[LoadRo
     reply = ledger.load_rows(campaign_id, first, rows, in_all=in_all)
     there = int(reply.values[0] if reply.ok else reply.why or 0)
     if there < first - 1 + len(rows):
-        raise RefusedHereError(
-            f"The load of {campaign_id} was taken away by another command.",
-            "See what that command said; then give this one again.",
-        )
+        raise _taken_away(campaign_id)
     return there
+
+
+def _taken_away(campaign_id: str) -> RefusedHereError:
+    return RefusedHereError(
+        f"The load of {campaign_id} was taken away by another command.",
+        "See what that command said; then give this one again.",
+    )
 
 
 def _find_suppressed(bucket: Sequence[CheckedRow], suppression: Suppression | None) -> list[bool]:
@@ -208,7 +212,9 @@ def _start(registry: Registry, campaign_id: str, path: Path, rows: int, known: S
         what = f"another file of this name was begun while this one was loaded: {reply.values[0].decode()}"
         advice = "give the command again when that one has ended: then this file contacts those whom it has not reached"
         raise UnfinishedError([Problem(str(path), None, None, what, advice)])
-    info = registry.get(campaign_id)
+    info = registry.find(campaign_id)
+    if info is None:
+        raise _taken_away(campaign_id)
     if info.state == "loading":
         raise RefusedHereError(
             f"{info.loaded} rows of {campaign_id} are in the ledger, and the file has {rows}.",

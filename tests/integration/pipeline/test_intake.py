@@ -414,12 +414,13 @@ def test_of_two_updates_at_once_the_second_is_refused(desk: Desk) -> None:
     assert '"One"' in desk.registry.get(first.campaign_id).definition
 
 
-def test_load_that_another_command_discards_ends_in_words(desk: Desk) -> None:
+@pytest.mark.parametrize("at", [128, ROWS])
+def test_load_that_another_command_discards_ends_in_words(desk: Desk, at: int) -> None:
     definition, customers = desk.definition(), desk.customers(ROWS)
     decision = desk.decide(definition, customers)
 
     def discard(rows: int, size: int) -> None:
-        if rows == 128:
+        if rows == at:
             desk.registry.discard(decision.campaign_id)
 
     with pytest.raises(RefusedHereError, match="taken away by another command"):
