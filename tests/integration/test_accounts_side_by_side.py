@@ -1,0 +1,27 @@
+"""Two accounts in one fleet: whose Twilio hangs or throttles has no more of the threads than it leaves to the other."""
+
+from ops.bench.fairness import HANGING, THROTTLED
+from ops.bench.fleet import fleet, wait_for
+from worker.ledger.states import State
+
+THREADS, ROWS = 8, 15
+
+
+def test_account_that_hangs_or_is_throttled_does_not_hold_up_another() -> None:
+    with fleet([20.0, 20.0], threads=THREADS) as (account, other):
+        other.misbehave(**HANGING)
+        hung = other.begin(500)
+        wait_for(lambda: other.registry.get(hung).counts[State.OPENING] >= THREADS // 2, 60)
+
+        campaign = account.begin(ROWS)
+        most_hung = []
+
+        def is_done() -> bool:
+            most_hung.append(other.registry.get(hung).counts[State.OPENING])
+            return account.accepted(campaign) == [ROWS]
+
+        wait_for(is_done, 90)
+        assert max(most_hung) <= THREADS // 2
+        other.misbehave(**THROTTLED)
+        again = account.begin(ROWS)
+        wait_for(lambda: account.accepted(again) == [ROWS], 90)
