@@ -13,8 +13,11 @@ from kombu.connection import Connection
 from kombu.transport import redis
 from kombu.utils.scheduling import round_robin_cycle
 
-_LOOK_AGAIN_S = 0.2
+_LOOK_AGAIN_S = 0.1
 """How long the broker is asked for a message of the other accounts, before it is seen whether one has threads again."""
+
+SEND_ROWS = "send_rows"
+"""The task whose rows have a thread each."""
 
 away: set[str] = set()
 """The queues of accounts whose Redis is away: who takes a message of theirs could only wait."""
@@ -37,12 +40,19 @@ class Turns(round_robin_cycle):
         names: list[str] = super().consume(n)  # type: ignore[no-untyped-call]
         if len(names) < 2:
             return names
-        # All that was taken and is not done, those included that no thread has begun yet.
-        in_hand = Counter(str(one.delivery_info.get("routing_key")) for one in tuple(state.requests.values()))
-        most = most_threads(self.threads, len(names))
+        in_hand, most = _rows_in_hand(), most_threads(self.threads, len(names))
         free = [name for name in names if name not in away and in_hand[name] < most]
         self.holds_back = len(free) < len(names)
         return free
+
+
+def _rows_in_hand() -> Counter[str]:
+    """Count, by queue, what was taken and is not done, that included which no thread has begun yet."""
+    found: Counter[str] = Counter()
+    for one in tuple(state.requests.values()):
+        rows = one.args[2] if one.name == SEND_ROWS else ()
+        found[str(one.delivery_info.get("routing_key"))] += max(1, len(rows))
+    return found
 
 
 class _Channel(redis.Channel):
