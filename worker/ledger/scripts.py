@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -29,11 +30,36 @@ class Reply:
 
 @cache
 def source(name: str) -> tuple[str, str]:
-    """Give a script's text, between the common head and tail, and its SHA-1."""
+    """Give a script's text, between what it needs of the common head and the tail, and its SHA-1."""
     folder = resources.files(__package__) / "lua"
     head, body, tail = ((folder / f"{part}.lua").read_text() for part in ("_head", name, "_tail"))
-    text = f"{head}local function act()\n{body}{tail}"
+    script = f"local function act()\n{body}{tail}"
+    text = needed(head, script) + script
     return text, sha1(text.encode(), usedforsecurity=False).hexdigest()
+
+
+_PART = re.compile(r"^(?=local |if )", re.MULTILINE)
+_NAMES = re.compile(r"local (?:function )?(\w+(?:, \w+)*)")
+
+
+def needed(head: str, script: str) -> str:
+    """Give the parts of `head` that `script` needs: Redis makes all that is there anew with each call, used or not.
+
+    A part begins with each line that begins with `local` or `if`; one that names nothing new is always needed. Whoever
+    uses a part stands behind it, as Lua has it.
+    """
+    parts: list[str] = []
+    used = _words(script)
+    for part in reversed(_PART.split(head)):
+        names = _NAMES.match(part)
+        if names is None or not used.isdisjoint(names[1].split(", ")):
+            parts.insert(0, part)
+            used |= _words(part)
+    return "".join(parts)
+
+
+def _words(text: str) -> set[str]:
+    return set(re.findall(r"\w+", re.sub(r"--.*", "", text)))
 
 
 class Scripts:

@@ -9,7 +9,7 @@ import pytest
 
 from worker.errors import RedisUnavailableError
 from worker.ledger.ledger import Ledger
-from worker.ledger.scripts import Reply, Scripts, read_reply, retrying, source
+from worker.ledger.scripts import Reply, Scripts, needed, read_reply, retrying, source
 from worker.ledger.states import TRANSITIONS, Event, State
 
 FOLDER = resources.files("worker.ledger") / "lua"
@@ -60,11 +60,33 @@ def test_lua_and_python_number_states_and_events_alike(table: str, enum: type[St
     assert numbers == {each.name: int(each) for each in enum}
 
 
-def test_each_script_stands_between_head_and_tail() -> None:
+def test_each_script_stands_between_what_it_needs_of_the_head_and_the_tail() -> None:
     text, digest = source("opened")
 
-    assert text == f"{TEXTS['_head']}local function act()\n{TEXTS['opened']}{TEXTS['_tail']}"
+    head = needed(TEXTS["_head"], f"{TEXTS['opened']}{TEXTS['_tail']}")
+    assert text == f"{head}local function act()\n{TEXTS['opened']}{TEXTS['_tail']}"
+    assert "local function held(" in head
+    assert "local function trip(" not in head
     assert len(digest) == 40
+
+
+@pytest.mark.parametrize("name", [name for name in TEXTS if name[0] != "_"])
+def test_script_has_every_name_of_the_head_before_it_is_used(name: str) -> None:
+    code = re.sub(r"--.*|'[^'\n]*'", "", source(name)[0])
+
+    for names in re.findall(r"^local (?:function )?(\w+(?:, \w+)*)", TEXTS["_head"], re.MULTILINE):
+        for one in names.split(", "):
+            # Not a field of a table, nor a key of one that is being made.
+            used = re.search(rf"(?<![\w.]){one}\b(?! = )", code)
+            if used is not None:
+                assert re.search(rf"^local [^=\n]*\b{one}\b", code[: used.end()], re.MULTILINE), one
+
+
+def test_part_that_names_nothing_is_always_needed() -> None:
+    head = "local A, B = 1, 2\nlocal C = 3\nif A then\n  A = 5\nend\nlocal function d() return C end\n"
+
+    assert needed(head, "return d()") == head
+    assert needed(head, "return 1 -- d()") == "local A, B = 1, 2\nif A then\n  A = 5\nend\n"
 
 
 @pytest.mark.parametrize("name", [name for name in TEXTS if name not in ("_head", "create")])
