@@ -72,6 +72,8 @@ content_sid = "HX3a4b5c6d7e8f90123456789abcdef012"
 [message.variables]
 1 = "{{{{ first_name }}}}"
 2 = "{{{{ due_date }}}}"
+[pacing]
+messages_per_second = {per_s:g}
 """
 
 
@@ -128,7 +130,7 @@ class Ours:
         self.server.tells_deliveries = self.asks_for_deliveries
         self._turn += 1
         definition, customers = self.folder / "campaign.toml", self.folder / "customers.csv"
-        definition.write_text(_DEFINITION.format(name=f"turn-{self._turn}"))
+        definition.write_text(_DEFINITION.format(name=f"turn-{self._turn}", per_s=2 * self.per_s))
         lines = [f"{_number(row)},Name{row},1 May\n" for row in range(rows)]
         customers.write_text("phone,first_name,due_date\n" + "".join(lines))
         taken = take_in(self._ledger, self._registry, self._settings, definition, customers)

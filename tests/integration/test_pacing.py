@@ -335,6 +335,23 @@ def test_stall_that_makes_two_slots_late_costs_its_length_once(client: PassedTim
     assert client.hgetall(key(ACCOUNT)) == kept
 
 
+def test_slots_are_no_sooner_than_the_claim_before_the_call_takes(client: PassedTime) -> None:
+    pacer, calls = pacer_of(client), Bucket("calls", 80)
+    for _ in range(20):
+        slot = granted(pacer, calls)
+        client.sleep(0.02)  # the claim
+        assert pacer.wait(slot)
+        client.sleep(0.5)
+    moved = client.hget(key(calls), "slipped_us")
+
+    slot = granted(pacer, calls)
+    client.sleep(0.02)
+    reached = pacer.wait(slot)
+
+    assert reached
+    assert client.hget(key(calls), "slipped_us") == moved, "the slot was still to come"
+
+
 def test_slow_answers_of_redis_do_not_keep_a_lone_call_from_its_slot(client: PassedTime) -> None:
     pacer = pacer_of(client)
     slot = granted(pacer, Bucket("calls", 80))

@@ -2,7 +2,8 @@
 --
 -- From/to: each bucket's last_us becomes the slot. GCRA with a burst of one: slots are an interval apart.
 -- KEYS: the buckets, the widest first, all of one hash tag.
--- ARGV: 1 the longest wait, us; 2 the margin on a second, us; 3 … the configured pace of each bucket, calls a second.
+-- ARGV: 1 the longest wait, us; 2 the margin on a second, us; 3 how long the caller needs until it can call, us: no slot is
+--       sooner; 4 … the configured pace of each bucket, calls a second.
 -- Returns: {'granted' | 'wait', slot us | us after which it would be granted, now us, n, then of each bucket slipped us and voided us};
 --          bucket n decides. All numbers of microseconds as strings.
 -- Source: GCRA, https://brandur.org/rate-limiting
@@ -11,13 +12,14 @@ local longest_wait_us = tonumber(ARGV[1])
 local margin_us = tonumber(ARGV[2])
 
 local now_us = now_in_us()
-local slot_us, decisive = now_us, 1
+local ready_us = now_us + tonumber(ARGV[3])
+local slot_us, decisive = ready_us, 1
 local buckets, told = {}, {}
 
 for n, key in ipairs(KEYS) do
-  local bucket = read_bucket(key, tonumber(ARGV[2 + n]), now_us)
+  local bucket = read_bucket(key, tonumber(ARGV[3 + n]), now_us)
   bucket.interval_us = interval_us(bucket.per_s, margin_us)
-  bucket.free_us = math.max(now_us, bucket.blocked_us, (bucket.last_us or 0) + bucket.interval_us)
+  bucket.free_us = math.max(ready_us, bucket.blocked_us, (bucket.last_us or 0) + bucket.interval_us)
   if bucket.free_us > slot_us then slot_us, decisive = bucket.free_us, n end
   buckets[n] = bucket
   told[2 * n - 1], told[2 * n] = whole(bucket.slipped_us), whole(bucket.voided_us)
@@ -41,6 +43,6 @@ for n, key in ipairs(KEYS) do
   redis.call('HSET', key, 'last_us', whole(slot_us))
   if not bucket.slow then redis.call('HDEL', key, unpack(SLOWED)) end
   if bucket.blocked_us <= now_us then redis.call('HDEL', key, 'blocked_us', 'blocked_for_us') end
-  redis.call('PEXPIRE', key, whole(math.ceil(kept_us(bucket, tonumber(ARGV[2 + n]), now_us) / 1000)))
+  redis.call('PEXPIRE', key, whole(math.ceil(kept_us(bucket, tonumber(ARGV[3 + n]), now_us) / 1000)))
 end
 return {'granted', whole(slot_us), whole(now_us), decisive, unpack(told)}

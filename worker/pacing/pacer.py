@@ -18,6 +18,8 @@ MAX_WAIT_MS = 2000
 MARGIN_S = 0.014
 LATE_S = 0.003
 _SLIPS_MAX = 5
+# Between slot and call lies a claim, on disk. A slot that is sooner than that is missed, and moving it costs a question more.
+_LEAD_MAX_S = 0.1
 # A process's first answers come over a connection that is being made, from scripts that are being loaded: a translation
 # of Redis's clock that rests on these alone is off by several milliseconds, and so were the first calls.
 _BLUR_S = 0.001
@@ -109,6 +111,7 @@ class Pacer:
         self._margin_s = margin_s
         self._late_s = late_s
         self._answer_s = 0.0
+        self._reach_s = self._reach_varies_s = 0.0
         self._redis_clock = RedisClock()
         self._client = client
         self._is_clock_set = False
@@ -130,7 +133,8 @@ class Pacer:
         if not buckets or not 0 <= max_wait_ms <= MAX_WAIT_MS:
             raise ValueError(f"at least one bucket, and a wait of at most {MAX_WAIT_MS} ms")
         self._set_clock()
-        limits = [max_wait_ms * 1000, _us(self._margin_s), *(bucket.per_s for bucket in buckets)]
+        limits = [max_wait_ms * 1000, _us(self._margin_s), _us(self._lead_s(max_wait_ms))]
+        limits += [bucket.per_s for bucket in buckets]
         with effect("take_slot"):
             answer, asked_s, answered_s = self._run(self._acquire, buckets, limits)
         verdict, time_us, now_us, decisive, *told = answer
@@ -165,6 +169,7 @@ class Pacer:
         Raises: RedisUnavailableError if a slot must be moved and Redis gives no answer.
         """
         slot_s, answer_s = granted.slot_s, self._answer_s
+        self._learn_lead(self._clock() - self._redis_clock.monotonic_s(granted.granted_us / 1e6))
         for _ in range(_SLIPS_MAX):
             ahead_s = slot_s - self._clock()
             if ahead_s > 0:
@@ -178,6 +183,15 @@ class Pacer:
                 return False
             slot_s = self._redis_clock.monotonic_s(slot_us / 1e6)
         return False
+
+    def _learn_lead(self, reach_s: float) -> None:
+        """Learn how long it takes from grant to call; smoothed as TCP does with its round trips (RFC 6298)."""
+        self._reach_varies_s += (abs(reach_s - self._reach_s) - self._reach_varies_s) / 16
+        self._reach_s += (reach_s - self._reach_s) / 16
+
+    def _lead_s(self, max_wait_ms: int) -> float:
+        longest_s = min(_LEAD_MAX_S, max_wait_ms / 4000)
+        return max(0.0, min(longest_s, self._reach_s + 2 * self._reach_varies_s))
 
     def sent(self, granted: Granted, sent_s: float) -> None:
         """Tell when the call went out, if that can be known: one that stalled after `wait` moves the free slots on, too.

@@ -25,7 +25,7 @@ FORBIDDEN = frozenset({401, 403, 404, 405, 20003, 20004, 20008, 20403, 20404})
 _BACKOFF_CAP_MS = 60_000
 _NEEDED_S = 1.0
 """Time to write down what came of a request, within its lease."""
-_ARRIVALS = 2
+_ARRIVALS = 4
 
 
 def account_bucket(bench: Workbench) -> Bucket:
