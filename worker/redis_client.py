@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -21,6 +22,7 @@ class LeanRedis(redis.Redis):
         super().__init__(connection_pool=pool)
         # Its ends are safe among threads. The last one used is taken first: few are ever old.
         self._idle: deque[Any] = deque()
+        self._pid = os.getpid()
 
     def execute_command(self, *args: Any, **options: Any) -> Any:
         """Send a command and read what Redis answers."""
@@ -52,14 +54,17 @@ class LeanRedis(redis.Redis):
         try:
             yield connection
         except redis.ResponseError:  # an answer as good as any, and all of it has been read
+            self._idle.append(connection)
             raise
         except BaseException:
             connection.disconnect()
+            self._idle.append(connection)  # not where closing it was interrupted, too
             raise
-        finally:
-            self._idle.append(connection)
+        self._idle.append(connection)
 
     def _take(self) -> Any:
+        if self._pid != os.getpid():  # these are the parent's: each would read the other's answers
+            self._idle, self._pid = deque(), os.getpid()
         try:
             connection = self._idle.pop()
         except IndexError:

@@ -1,5 +1,7 @@
 """The lean client of Redis: every thread gets its own answers, and a connection that ended costs no question."""
 
+import subprocess
+import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
@@ -98,6 +100,41 @@ def test_interrupted_question_leaves_nothing_behind(
     monkeypatch.undo()
 
     assert client.echo("mine") == b"mine"
+
+
+def test_connection_that_could_not_be_closed_for_an_interrupt_is_not_lent_again(
+    client: LeanRedis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupt(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt), monkeypatch.context() as patch, client.borrowed() as connection:
+        patch.setattr(connection, "disconnect", interrupt)
+        connection.send_command("BLPOP", "nobody pushes here", "0.5")
+        raise KeyboardInterrupt
+
+    assert client.echo("mine") == b"mine"
+
+
+FORKED = """
+import os, sys
+from worker import wiring
+
+client = wiring.connect(sys.argv[1])
+before = client.client_id()
+child = os.fork()
+is_same = client.client_id() == before
+if not child:
+    os._exit(is_same)
+_, status = os.waitpid(child, 0)
+print(is_same, os.waitstatus_to_exitcode(status))
+"""
+
+
+def test_process_that_was_forked_makes_connections_of_its_own(url: str) -> None:
+    done = subprocess.run([sys.executable, "-c", FORKED, url], capture_output=True, text=True, check=True)
+
+    assert done.stdout == "True 0\n", "the parent keeps its connection, and the child does not use it"
 
 
 def client_url(client: LeanRedis) -> str:
