@@ -108,10 +108,14 @@ def test_connection_that_could_not_be_closed_for_an_interrupt_is_not_lent_again(
     def interrupt(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
-    with pytest.raises(KeyboardInterrupt), monkeypatch.context() as patch, client.borrowed() as connection:
-        patch.setattr(connection, "disconnect", interrupt)
-        connection.send_command("BLPOP", "nobody pushes here", "0.5")
-        raise KeyboardInterrupt
+    def ask() -> None:
+        with monkeypatch.context() as patch, client.borrowed() as connection:
+            patch.setattr(connection, "disconnect", interrupt)
+            connection.send_command("BLPOP", "nobody pushes here", "0.5")
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        ask()
 
     assert client.echo("mine") == b"mine"
 
