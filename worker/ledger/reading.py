@@ -271,6 +271,12 @@ class LedgerReader:
         return answers
 
 
+def shown_row(row: Row, reply: Reply) -> Row:
+    """Give a row as a script has just shown it to its holder."""
+    record, created_ms, hand = reply.values
+    return Row(row.number, PackedRecord(record, created_ms), _hand(hand), row.cells)
+
+
 def _look_all(wanted: Sequence[str], pipe: Any) -> None:
     for key in wanted:
         pipe.hgetall(key)

@@ -10,6 +10,7 @@ from worker.gateway.outcome import Accepted, Deferred, Outcome, Rejected, Unansw
 from worker.gateway.seen import FlexTaskSeen, Opened
 from worker.ledger import keys
 from worker.ledger.ledger import AGAIN_MS, Claim
+from worker.ledger.reading import shown_row
 from worker.ledger.row import Row
 from worker.ledger.scripts import Reply
 from worker.ledger.states import Reason, State
@@ -23,8 +24,10 @@ UNSURE_S = 300.0
 """How long it is tried to find out whose conversation holds a pair, before the campaign's rule is applied all the same."""
 
 
-def open_row(bench: Workbench, loaded: LoadedCampaign, row: Row, recipient: Recipient) -> Claim | None:
-    """Create the row's Interaction: slot, claim, POST. The claim comes back where the row is OPEN now and still held."""
+def open_row(
+    bench: Workbench, loaded: LoadedCampaign, row: Row, recipient: Recipient
+) -> tuple[Claim, Row] | None:
+    """Create the row's Interaction: slot, claim, POST. Claim and row come back where it is OPEN now and still held."""
     campaign_id = loaded.info.id
     if cautious.must_look(bench, loaded, row):
         cautious.look_first(bench, loaded, row, recipient)
@@ -70,14 +73,13 @@ def open_row(bench: Workbench, loaded: LoadedCampaign, row: Row, recipient: Reci
         return None
     claim, claimed_at = bench.claim(), bench.clock()
     looks, version = cautious.looks(bench), loaded.info.version
-    if not bench.ledger.claim_opening(
+    claimed = bench.ledger.claim_opening(
         campaign_id, row.number, claim, pair_key, version, looks, contact_of(recipient)
-    ).ok:
+    )
+    if not claimed.ok:
         return None
     lease_until = claimed_at + claim.lease_ms / 1000
-    row = bench.ledger.get_row(
-        campaign_id, row.number
-    )  # between the look and the claim it may have begun a new send
+    row = shown_row(row, claimed)  # between the look and the claim it may have begun a new send
     if isinstance(shown, Accepted) and shown.value:
         bench.ledger.adopt_sent(
             campaign_id,
@@ -113,7 +115,7 @@ def _put_off(bench: Workbench, loaded: LoadedCampaign, row: Row, look: Unknown) 
 
 def _go_into(
     bench: Workbench, loaded: LoadedCampaign, row: Row, recipient: Recipient, pair_key: str
-) -> Claim | None:
+) -> tuple[Claim, Row] | None:
     """Go on in the conversation of the row's earlier message, which is still open: no Interaction is asked for."""
     campaign_id, claim, looks = loaded.info.id, bench.claim(), cautious.looks(bench)
     claimed = bench.ledger.claim_opening(
@@ -129,7 +131,7 @@ def _go_into(
     if not claimed.ok:
         return None
     used = bench.ledger.use_conversation(campaign_id, row.number, claim.token, row.hand.adopt)
-    return claim if used.ok else None
+    return (claim, shown_row(row, used)) if used.ok else None
 
 
 def stops_campaign(code: int) -> bool:
@@ -146,7 +148,7 @@ def _record(
     lease_until: float,
     beat: pace.Beat,
     outcome: Outcome[Opened],
-) -> Claim | None:
+) -> tuple[Claim, Row] | None:
     campaign_id, number, token = loaded.info.id, row.number, claim.token
     ledger = bench.ledger
 
@@ -164,7 +166,7 @@ def _record(
                 ),
                 lease_until,
             )
-            return claim if reply.ok else None
+            return (claim, shown_row(row, reply)) if reply.ok else None
         case Deferred():
             put_off = pace.put_off(bench, beat, outcome, row.hand.tries)
             bench.write(lambda: ledger.defer_opening(campaign_id, number, token, *put_off), lease_until)
@@ -193,7 +195,7 @@ def _pair_is_busy(
     recipient: Recipient,
     claim: Claim,
     conversation_sid: str | None,
-) -> Claim | None:
+) -> tuple[Claim, Row] | None:
     """Twilio refused: the pair has an open conversation. Ours, or the campaign's rule decides."""
     campaign_id, number, token = loaded.info.id, row.number, claim.token
     found = pair.find_busy(bench, loaded, row, recipient, conversation_sid)
@@ -207,7 +209,7 @@ def _pair_is_busy(
     rule = loaded.campaign.pair_busy
     if rule == "use" and found.conversation_sid:
         used = bench.ledger.use_conversation(campaign_id, number, token, found.conversation_sid)
-        return claim if used.ok else None
+        return (claim, shown_row(row, used)) if used.ok else None
     if rule == "wait" and not pair.wait_is_over(bench, loaded, row):
         bench.ledger.wait_opening(campaign_id, number, token, int(Reason.PAIR_BUSY), PAIR_AGAIN_MS)
     else:
@@ -245,10 +247,11 @@ def _adopt_or_wait(
     claim: Claim,
     task: FlexTaskSeen,
     conversation_sid: str = "",
-) -> Claim | None:
+) -> tuple[Claim, Row] | None:
     """Go on with an Interaction of the row's own; one that is just being closed is waited for."""
-    if adopt(bench, loaded, row.number, claim.token, task, conversation_sid).ok:
-        return claim
+    adopted = adopt(bench, loaded, row.number, claim.token, task, conversation_sid)
+    if adopted.ok:
+        return claim, shown_row(row, adopted)
     again_ms = PAIR_AGAIN_MS // 6
     bench.ledger.wait_opening(loaded.info.id, row.number, claim.token, int(Reason.PAIR_BUSY), again_ms)
     return None

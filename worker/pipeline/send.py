@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from campaigns.recipients import Recipient
 from worker.ledger.ledger import Claim
+from worker.ledger.reading import shown_row
 from worker.ledger.row import Row
 from worker.ledger.states import Reason, State
 from worker.pipeline import cautious, opening, sending
@@ -23,21 +24,24 @@ def send_row(bench: Workbench, campaign_id: str, number: int) -> None:
     if not isinstance(recipient, Recipient):
         _end_unreadable(bench, loaded, row)
         return
-    claim = _begin(bench, loaded, row, recipient)
-    if claim is not None:
-        opened = bench.ledger.get_row(campaign_id, number)
+    begun = _begin(bench, loaded, row, recipient)
+    if begun is not None:
+        claim, opened = begun
         sending.carry_on(bench, loaded, opened, recipient, claim)
 
 
-def _begin(bench: Workbench, loaded: LoadedCampaign, row: Row, recipient: Recipient) -> Claim | None:
+def _begin(
+    bench: Workbench, loaded: LoadedCampaign, row: Row, recipient: Recipient
+) -> tuple[Claim, Row] | None:
     if row.state is State.QUEUED:
         return opening.open_row(bench, loaded, row, recipient)
     claim = bench.claim()
-    if not bench.ledger.take(loaded.info.id, row.number, claim).ok:
+    taken = bench.ledger.take(loaded.info.id, row.number, claim)
+    if not taken.ok:
         return None
     if cautious.must_look(bench, loaded, row) and cautious.look_again_first(bench, loaded, row, claim):
         return None
-    return claim
+    return claim, shown_row(row, taken)
 
 
 def _end_unreadable(bench: Workbench, loaded: LoadedCampaign, row: Row) -> None:

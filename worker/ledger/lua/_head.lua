@@ -243,6 +243,8 @@ local function let_go(row, h)
   redis.call('ZREM', key('queued'), int(row))
 end
 local function held(r, h, state) return r and r.state == state and h.token and h.token == A.token end
+-- What a holder goes on with: the row as it is now, for another may have changed it between the holder's look and its claim.
+local function shown(r, h) return { 'ok', pack_row(r), tonumber(CREATED_MS), cjson.encode(h) } end
 
 local function due(row, in_ms) redis.call('ZADD', key('due'), int(NOW + (in_ms or 0)), int(row)) end
 local function later(row, in_ms) redis.call('ZADD', key('later'), int(NOW + (in_ms or 0)), int(row)) end

@@ -2,9 +2,9 @@
 -- from DOUBT_OPENING | OPENING to OPEN (OPENING: a pair that is busy with our own Interaction)
 -- ARGV[1] row, token, interaction, conversation, channel, flex_task; others {{interaction, channel}}: further ones with
 --   the same key, which are to be closed
--- Returns {'ok'} | {'refused', state | 'closing' (it is to be closed itself)}
+-- Returns {'ok', record, the campaign's creation in ms, hand as JSON} | {'refused', state | 'closing' (it is to be closed itself)}
 local r, h = read(A.row), hand(A.row)
-if held(r, h, STATE.OPEN) and r.interaction == unhex(A.interaction) then return { 'ok' } end -- a lost answer's repeat
+if held(r, h, STATE.OPEN) and r.interaction == unhex(A.interaction) then return shown(r, h) end -- a lost answer's repeat
 if not held(r, h, STATE.DOUBT_OPENING) and not held(r, h, STATE.OPENING) then return refused(r and r.state) end
 if is_closing(A.interaction) then return refused('closing') end
 for _, other in ipairs(A.others or {}) do
@@ -15,4 +15,4 @@ h.channel, h.flex_task, h.tries, h.doubt, h.looking, h.opened = A.channel, A.fle
 move(r, STATE.OPEN, EVENT.FOUND_OPEN)
 save(r)
 keep(A.row, h)
-return { 'ok' }
+return shown(r, h)

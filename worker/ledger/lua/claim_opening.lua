@@ -6,11 +6,11 @@
 --   pair_code (why it waits, where another row has the pair), version (of the definition that the row is opened with),
 --   cautious (look first in any case), look_in_ms, under_way_ms (how long after its claim a request leaves at the latest),
 --   look_only (the caller has no slot), paced (a slot of the account's pace was taken), contact (the customer's fields of the do-not-contact list)
--- Returns {'ok', now in ms} | {'refused', 'paused' | 'cancelled' | 'closing' | 'pair' | 'cautious' | 'looked' | 'suppressed' | state}
+-- Returns {'ok', record, the campaign's creation in ms, hand as JSON} | {'refused', 'paused' | 'cancelled' | 'closing' | 'pair' | 'cautious' | 'looked' | 'suppressed' | state}
 local r, h = read(A.row), hand(A.row)
 if held(r, h, STATE.OPENING) then -- the same claim again: its first answer was lost on the way
   hold(A.row, h)
-  return { 'ok', int(NOW) }
+  return shown(r, h)
 end
 if not r or r.state ~= STATE.QUEUED then return refused(r and r.state) end
 local standing = status()
@@ -59,4 +59,4 @@ r.looks = 0
 move(r, STATE.OPENING, EVENT.OPENING)
 save(r)
 keep(A.row, h)
-return { 'ok', int(NOW) }
+return shown(r, h)

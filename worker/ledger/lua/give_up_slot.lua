@@ -9,6 +9,7 @@ if held(r, h, STATE.OPENING) then
 end
 if not held(r, h, STATE.SENDING) then return refused(r and r.state) end
 let_go(A.row, h)
+h.seen = true -- nobody claims it to send before the customer was there
 move(r, STATE.OPEN, EVENT.GIVEN_UP)
 save(r)
 keep(A.row, h)

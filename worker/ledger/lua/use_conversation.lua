@@ -1,7 +1,7 @@
 -- Send into a conversation that was open before: the rule of the campaign says `use`.
 -- from OPENING | OPEN to OPEN (an empty Interaction of our own is to be closed)
 -- ARGV[1] row, token, conversation
--- Returns {'ok'} | {'refused', state}
+-- Returns {'ok', record, the campaign's creation in ms, hand as JSON} | {'refused', state}
 local r, h = read(A.row), hand(A.row)
 if not held(r, h, STATE.OPENING) and not held(r, h, STATE.OPEN) then return refused(r and r.state) end
 r.conversation = unhex(A.conversation)
@@ -11,4 +11,4 @@ r.interaction = NONE
 move(r, STATE.OPEN, EVENT.USED)
 save(r)
 keep(A.row, h)
-return { 'ok' }
+return shown(r, h)
