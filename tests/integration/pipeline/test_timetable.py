@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from outreach_command import wait_until
 from pipeline_bench import BODY, ROUTING, SENDER, KilledError, Rig, phone
 
 from worker.errors import NotFoundError, RedisUnavailableError
@@ -552,6 +553,8 @@ def test_long_night_is_held_on_to(nights: Nights, rig: Rig) -> None:
 
     def meanwhile(where: str) -> None:
         if where == "before load_rows":
+            # Rows are written by a thread of their own, and the lease is begun anew by the one that reads them.
+            wait_until(lambda: nights.table.state(nights.entry).lease_ms not in leases)
             leases.append(nights.table.state(nights.entry).lease_ms)
             nights.pass_(milliseconds=timetable.LEASE_MS - 5_000)
 
