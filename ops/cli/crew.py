@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from ops.cli import screen, words
 from ops.cli.session import Desk
 from ops.cli.workers import WorkerProcesses, processes_and_threads
-from worker.errors import RedisUnavailableError
+from worker.errors import RedisUnavailableError, SettingsError
 from worker.settings import Settings, make_home
 from worker.tasks.command import ready_command
 
@@ -72,7 +72,10 @@ class Crew:
 
     def get_ready(self) -> None:
         """Have workers do their imports while this command does its own; they open nothing before they are started."""
-        with contextlib.suppress(OSError):  # whoever opens the ledger says in words what is wrong here
+        with contextlib.suppress(
+            OSError, SettingsError
+        ):  # whoever opens the ledger says in words what is wrong here
+            make_home(self._home)  # before there is a log in it, for it is for its owner alone
             self._workers.get_ready()
 
     def tend(self, desk: Desk) -> str:

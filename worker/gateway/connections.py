@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 import ssl
+import weakref
 from typing import Any
 from urllib.parse import urlsplit
 from urllib.request import proxy_bypass_environment  # type: ignore[attr-defined]
@@ -41,6 +42,11 @@ class _Timed(HTTPConnection):
         sock.settimeout(max(0.01, budget.left_s()))  # what is left of it is for the TLS handshake
         return sock
 
+    def _tunnel(self) -> None:
+        # By now it may be another socket: that of the TLS which the proxy itself speaks.
+        exchange.arm(self.sock)
+        super()._tunnel()
+
 
 class TimedHTTPConnection(_Timed):
     """A plain connection."""
@@ -70,6 +76,7 @@ class Connections:
         self._proxy = proxy
         self._no_proxy = no_proxy
         self._resting: dict[str, list[Any]] = {}
+        weakref.finalize(self, _close, self._resting)  # not everybody says when they are done
 
     def take(self, origin: str) -> Any:
         """Return a connection to `origin` (scheme://host:port): the one that rested least, or a new one.
@@ -98,10 +105,9 @@ class Connections:
             connection.close()
 
     def close(self) -> None:
-        """Close the connections that rest."""
-        for resting in self._resting.values():
-            while resting:
-                resting.pop().close()
+        """Close the connections that rest, and from now on each that comes back."""
+        self._size = 0
+        _close(self._resting)
 
     def _connect(self, origin: str) -> Any:
         connection = self._make(origin)
@@ -138,3 +144,9 @@ class Connections:
             host, port or 443, headers=self._proxy.proxy_headers, scheme=proxy.scheme or "http"
         )
         return connection
+
+
+def _close(resting: dict[str, list[Any]]) -> None:
+    for connections in list(resting.values()):
+        while connections:
+            connections.pop().close()

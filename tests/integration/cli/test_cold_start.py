@@ -2,10 +2,13 @@
 
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
+from ops.cli.crew import Crew
+from worker.settings import Settings
 from worker.tasks.command import PARENT_FD, ready_command
 
 HEAVY = ("twilio", "celery", "kombu", "redis", "requests", "holidays", "phonenumbers", "jinja2", "aiohttp")
@@ -43,3 +46,21 @@ def test_worker_that_is_never_told_to_begin_has_opened_nothing(tmp_path: Path) -
 
     assert (done.stdout, done.stderr) == ("", "")
     assert not home.exists()
+
+
+def test_home_that_workers_who_get_ready_find_missing_is_for_its_owner_alone(tmp_path: Path) -> None:
+    home = tmp_path / "folder" / "home"
+
+    with closing(Crew(Settings(home=home), verbose=False)) as crew:
+        crew.get_ready()
+
+    assert home.stat().st_mode & 0o777 == 0o700
+
+
+def test_home_that_cannot_be_made_is_not_for_workers_who_get_ready_to_tell(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+
+    with closing(Crew(Settings(home=tmp_path / "file" / "home"), verbose=False)) as crew:
+        crew.get_ready()
+
+    assert not crew.is_ours

@@ -1,5 +1,6 @@
 """The four outcomes on a real wire that breaks in every way: nothing that may have been processed is called unsent."""
 
+import gc
 import gzip
 import json
 import socket
@@ -7,7 +8,7 @@ import threading
 import time
 
 import pytest
-from gateway_builders import KEY, MESSAGE, RECIPIENT, gateway_over, sid
+from gateway_builders import KEY, MESSAGE, RECIPIENT, gateway_over, http_client, sid
 from raw_server import answer, drip, hang, raw, reset
 
 from worker.gateway.http import HttpOptions, PooledHttpClient
@@ -237,6 +238,30 @@ def test_no_more_connections_rest_than_were_asked_for(serve, gateway_to):
     assert all(isinstance(each, Accepted) for each in outcomes)
     server.wait_closed()
     assert server.connections == 2
+
+
+def test_connection_is_closed_with_the_client_that_nobody_has_any_more(serve):
+    server = serve(answer(200, CREATED))
+
+    outcome = gateway_over(http_client(server.url)).create_interaction(RECIPIENT, KEY)
+    gc.collect()
+
+    assert isinstance(outcome, Accepted)
+    server.wait_closed()  # and no warning of a socket that was left open, which would be an error here
+
+
+def test_connection_that_comes_back_to_a_closed_client_is_closed(serve, connect):
+    def close_meanwhile(connection: socket.socket) -> bool:
+        http.close()
+        return answer(200, CREATED)(connection)
+
+    server = serve(close_meanwhile)
+    http = connect(server.url)
+
+    outcome = gateway_over(http).create_interaction(RECIPIENT, KEY)
+
+    assert isinstance(outcome, Accepted)
+    server.wait_closed()
 
 
 def test_connection_with_more_on_it_than_was_asked_for_is_not_used_again(serve, gateway_to):

@@ -1,15 +1,17 @@
 """TLS and a company's proxy: one trusted context, and nothing sent to a server that is not trusted."""
 
 import base64
+import contextlib
 import shutil
 import socket
 import ssl
 import subprocess
 import threading
+import time
 
 import pytest
 from gateway_builders import KEY, MESSAGE, sid
-from raw_server import answer, drip, hang, raw
+from raw_server import Act, answer, drip, hang, raw
 
 from worker.errors import SettingsError
 from worker.gateway.http import tls_context
@@ -36,10 +38,13 @@ def certificate(tmp_path_factory):
 
 
 class Proxy:
-    """A proxy that answers CONNECT with `status` and then passes bytes both ways."""
+    """A proxy that answers CONNECT with `status` and then passes bytes both ways, or does as `act` says."""
 
-    def __init__(self, status: str = "200 Established", tls: ssl.SSLContext | None = None) -> None:
+    def __init__(
+        self, status: str = "200 Established", tls: ssl.SSLContext | None = None, act: Act | None = None
+    ) -> None:
         self.asked: list[bytes] = []
+        self._act = act
         self._tls = tls
         self._status = status
         self._listener = socket.create_server(("127.0.0.1", 0))
@@ -66,6 +71,10 @@ class Proxy:
         with self._tls.wrap_socket(client, server_side=True) if self._tls else client as plain:
             request = plain.recv(65536)
             self.asked.append(request)
+            if self._act:
+                with contextlib.suppress(OSError):  # the client has left
+                    self._act(plain)
+                return
             plain.sendall(f"HTTP/1.1 {self._status}\r\n\r\n".encode())
             if not self._status.startswith("200"):
                 return
@@ -179,6 +188,25 @@ def test_proxy_that_speaks_tls_itself_keeps_to_the_deadline(serve, gateway_to, c
 
     expected = Accepted(sid("IM")) if act is ANSWER else Unanswered("no complete answer came in time")
     assert outcome == expected
+
+
+@pytest.mark.parametrize("by_tls", [False, True], ids=["plain", "tls"])
+@pytest.mark.parametrize(
+    "act",
+    [drip(b"HTTP/1.1 200 Established\r\n", b"X: y\r\n" * 20, 0.05),
+     drip(b"HTTP/1.1 200 Established\r\n\r\n", b"\x16\x03\x03\x20\x00" + b"\x02\x00\x1f\xfc" + bytes(120), 0.05)],
+    ids=["answer to CONNECT", "handshake"],
+)  # fmt: skip
+def test_proxy_that_drips_its_answer_keeps_to_the_deadline(gateway_to, certificate, proxy, by_tls, act):
+    cert, context = certificate
+    between = proxy(tls=context if by_tls else None, act=act)
+    proxy_url = f"http{'s' if by_tls else ''}://{between.address}"
+
+    started_at = time.monotonic()
+    outcome = send(gateway_to("https://127.0.0.1:1", ca_file=cert, https_proxy=proxy_url, total_s=1.0))
+
+    assert isinstance(outcome, Deferred)
+    assert time.monotonic() - started_at < 4, "the proxy would go on for longer"
 
 
 def test_proxy_is_left_out_for_hosts_named_in_no_proxy(serve, gateway_to, certificate, proxy):
