@@ -45,7 +45,7 @@ from worker.redis_server import EmbeddedRedis
 from worker.settings import load_settings
 from worker.tasks.command import threads_for, worker_command
 
-OURS, PLAIN, BARE = "ours", "plain, threads", "bare curl"
+OURS, PLAIN, BARE, PREFORK = "ours", "plain, threads", "bare curl", "plain, prefork"
 THREADS = 64
 PACE = 20.0
 """Twilio's limit of Interactions a second for an account."""
@@ -291,7 +291,7 @@ def plans(server: TwilioLoopback, folder: Path, rows: int, runs: int, per_s: flo
         Plan(Ours(server, folder / "ours", per_s=per_s), rows, runs),
         Plan(Plain(server, folder / "threads", PLAIN, one_client, "threads"), rows // 4, runs),
         Plan(Bare(server, folder / "bare"), rows, runs),
-        Plan(Plain(server, folder / "prefork", "plain, prefork", one_client, "prefork"), rows // 4, few),
+        Plan(Plain(server, folder / "prefork", PREFORK, one_client, "prefork"), rows // 4, few),
         Plan(Plain(server, folder / "own", "plain, a client a task", own_client, "threads"), rows // 8, few),
         Plan(Ours(server, folder / "asking", "ours, asking for deliveries", True), rows, few),
     ]
@@ -332,13 +332,14 @@ def answer(*, full: bool) -> Answer:
         *(Figure(f"ours: of it {part}", "ms", tuple(each[part] for each in figures[OURS])) for part in ("worker", "Redis")),
         Figure(f"{PLAIN} / ours", "times", to_plain),
         Figure("ours / bare curl", "times", to_bare),
+        Figure(f"{PREFORK} / ours, of its median", "times", tuple(each / median(ours) for each in _cpu(figures[PREFORK]))),
         Figure("ours: rows a second and core", "rows/s", a_core),
         Figure(f"ours: accounts at {PACE:g} rows/s that a core serves", "accounts", tuple(each / PACE for each in a_core)),
     ]  # fmt: skip
     least, most = median(to_plain), median(to_bare)
     return Answer(
         question=(__doc__ or "").splitlines()[0],
-        command="python -m ops.bench cost",
+        command=f"python -m ops.bench {'--full ' if full else ''}cost",
         ran=f"{runs} turns of {rows} rows of ours, {rows // 4} of plain and {rows} of bare curl, "
         "over TLS on loopback, each answer after 50 to 200 ms.",
         figures=tuple(shown),
@@ -348,6 +349,7 @@ def answer(*, full: bool) -> Answer:
         ),
         remarks=(
             "Judged by plain Celery with the threads pool and one client for the process; publishing its tasks is left out.",
+            f"What no goal is about was measured {len(figures[PREFORK])} times, in turns of its own.",
             "All ask one host; at Twilio the plain client's small pool is one for each of two hosts.",
         ),
     )

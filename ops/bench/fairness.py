@@ -57,7 +57,7 @@ def answer(*, full: bool) -> Answer:
     figures += [kept["throttled"], kept["hanging"]]
     return Answer(
         question="Do campaigns share an account's pace evenly, and do accounts not slow each other?",
-        command="python -m ops.bench fairness",
+        command=f"python -m ops.bench {'--full ' if full else ''}fairness",
         ran=(
             f"One worker process of 64 threads, two accounts of {PACE:g} Interactions a second, windows of {share_s:g} s for shares and {window_s:g} s for paces. "
             "Throttled: Twilio answers 429 to everything; hanging: it answers nothing."

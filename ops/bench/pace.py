@@ -232,8 +232,9 @@ def steady(fleet: Fleet, processes: int, latency_s: float, stretch_s: float) -> 
         f"{fleet.per_s:g}/s, {latency_s * 1000:g} ms, {workers}",
         fleet.per_s,
         tuple(100 * len(each) / (fleet.per_s * stretch_s) for each in stretches),
-        tuple(float(most_in_window(each)) for each in stretches),
-        tuple(float(most_in_window(within(sent, at_s, at_s + stretch_s))) for at_s in starts),
+        # Of all windows that end in a stretch: else those across two stretches would be left out.
+        tuple(float(most_in_window(within(opened, at_s - 1, at_s + stretch_s))) for at_s in starts),
+        tuple(float(most_in_window(within(sent, at_s - 1, at_s + stretch_s))) for at_s in starts),
     )
 
 

@@ -88,8 +88,8 @@ def answer(*, full: bool, rows: int = 200) -> Answer:
     ]
     return Answer(
         question=(__doc__ or "").splitlines()[0],
-        command="python -m ops.bench parts",
-        ran=f"5 turns of {rows} rows by a worker with 64 threads at 100 rows/s, over TLS on loopback, each answer after 50 to "
+        command=f"python -m ops.bench {'--full ' if full else ''}parts",
+        ran=f"5 turns of {rows} rows by a worker with the threads that 100 rows/s ask for, over TLS on loopback, each answer after 50 to "
         f"200 ms; and {FSYNCS} fsyncs of 500 bytes, one after another.",
         figures=(*figures, Figure("an fsync, alone", "ms", tuple(syncs))),
         remarks=(

@@ -11,6 +11,7 @@ from there some more rows go their way through the ledger, without Twilio. All s
 import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -71,7 +72,7 @@ def measure(sizes: Sequence[int], *, sent: int, one_by_one: int, runs: int = RUN
         remarks=(
             "The runs of loading are loads of the whole file at the least size, and the five fifths of one load at the others.",
             f"Row by row: the first {one_by_one:,} customers, one round trip each to the same server.",
-            "Peak memory and bytes a row do not vary: one run.",
+            "Peak memory and bytes a row do not vary: one run. A call that blocks can be made once: the rows have moved then.",
         ),
     )
 
@@ -257,8 +258,12 @@ def _results(
         figures.append(Figure(f"results file of {rows:,} rows", "s", took[rows]))
         path.unlink()
     most = max(places)
+    reckoned = "" if most >= FULL else f", reckoned from one of {most:,}"
     goals.append(
-        Goal("a results file of 1,000,000 rows takes at most 30 s", max(took[most]) / most * FULL <= 30)
+        Goal(
+            f"a results file of {FULL:,} rows takes at most 30 s{reckoned}",
+            max(took[most]) / most * FULL <= 30,
+        )
     )
     lines.append(
         _line("results file, wall clock", {rows: [s / rows * 1e6 for s in took[rows]] for rows in places})
@@ -268,17 +273,14 @@ def _results(
 def _longest_calls(places: dict[int, Place], figures: list[Figure]) -> None:
     """Time the calls that touch many rows at once, and cancelling itself: everybody else waits meanwhile."""
     for rows, place in places.items():
-        what = f"the calls that block longest: dispatch 500, rescue 500, cancel 1,000 of {rows:,} rows"
-        figures.append(Figure(what, "ms", _long_calls_ms(place)))
-
-
-def _long_calls_ms(place: Place) -> tuple[float, ...]:
-    return (
-        _took_ms(lambda: place.ledger.dispatch(ID, fresh=500, old=500)),
-        _took_ms(lambda: place.ledger.rescue_queued(ID, older_ms=0)),
-        _took_ms(lambda: place.registry.cancel(ID)),
-        _took_ms(lambda: place.ledger.cancel_rows(ID)),
-    )
+        calls: dict[str, Callable[[], object]] = {
+            "dispatch 500": partial(place.ledger.dispatch, ID, fresh=500, old=500),
+            "rescue 500": partial(place.ledger.rescue_queued, ID, older_ms=0),
+            "cancel": partial(place.registry.cancel, ID),
+            "end 1,000 that are cancelled": partial(place.ledger.cancel_rows, ID),
+        }
+        for what, call in calls.items():
+            figures.append(Figure(f"a call that blocks: {what}, of {rows:,} rows", "ms", (_took_ms(call),)))
 
 
 def _took_ms(act: Callable[[], object]) -> float:

@@ -176,7 +176,7 @@ def answer(*, full: bool) -> Answer:
     )
     return Answer(
         question="How soon after `outreach run` is the first message at Twilio, and how soon does a command answer?",
-        command="python -m ops.bench start",
+        command=f"python -m ops.bench {'--full ' if full else ''}start",
         ran=f"A campaign of {ROWS} rows with a fresh home each time, so with the embedded Redis and a worker to start, against the "
         f"simulator on the same machine with {LATENCY_MS} ms a request. The script asks nothing first and keeps nothing. "
         "`status` and `doctor` start the embedded Redis and stop it.",
