@@ -60,7 +60,9 @@ def registration(gateway: TwilioGateway, settings: Settings) -> Finding:
         return Finding("webhooks", "doubtful", f"Twilio does not say what is registered: {detail}.")
     fault = find_fault(answer.value, settings.webhook_url)
     if fault:
-        return Finding("webhooks", "wrong", fault, advise(answer.value, settings.webhook_url))
+        return Finding(
+            "webhooks", "wrong", fault, advise(answer.value, settings.webhook_url, settings.profile)
+        )
     return Finding("webhooks", "well", "Twilio tells OUTREACH_WEBHOOK_URL of deliveries and replies.")
 
 

@@ -54,7 +54,7 @@ def set_up(
 
     settings = _ready(chosen(read_settings(), account))
     gateway = _gateway(settings)
-    plan = make_plan(_fetch(gateway), settings.webhook_url, replace=replace)
+    plan = make_plan(_fetch(gateway), settings.webhook_url, settings.profile, replace=replace)
     if plan.changes and not dry_run:
         answer = gateway.set_webhook_config(plan.url, plan.filters)
         if not isinstance(answer, Accepted):
@@ -92,7 +92,7 @@ def status(account: options.Account = None, as_json: options.Json = False) -> No
     if not settings.webhook_url:
         screen.say("OUTREACH_WEBHOOK_URL is not set, so none of this is ours.")
     elif fault:
-        screen.say(f"{fault} {advise(config, settings.webhook_url)}")
+        screen.say(f"{fault} {advise(config, settings.webhook_url, settings.profile)}")
 
 
 def _ready(settings: "Settings") -> "Settings":

@@ -41,23 +41,26 @@ def find_fault(config: WebhookConfig, url: str) -> str:
     return f"Twilio does not tell of {' and '.join(missing)}." if missing else ""
 
 
-def advise(config: WebhookConfig, url: str) -> str:
-    """Say which command mends the fault that was found."""
-    command = "set-up --replace" if _is_of_others(config, url) else "set-up"
-    return f"`outreach webhooks {command}` mends that."
+def advise(config: WebhookConfig, url: str, profile: str = "") -> str:
+    """Say which command mends the fault that was found, of the account that `profile` names."""
+    return f"{_set_up(profile, replace=_is_of_others(config, url))} mends that."
+
+
+def _set_up(profile: str, *, replace: bool) -> str:
+    return f"`outreach webhooks set-up{' --replace' * replace}{profile and f' --account {profile}'}`"
 
 
 def _is_of_others(config: WebhookConfig, url: str) -> bool:
     return bool(config.post_url and config.post_url != url) or config.target not in _TARGETS
 
 
-def make_plan(config: WebhookConfig, url: str, *, replace: bool) -> Plan:
+def make_plan(config: WebhookConfig, url: str, profile: str = "", *, replace: bool) -> Plan:
     """Compare what is registered with what should be; filters of others stay.
 
     Raises: RefusedHereError where something else is registered that somebody may rely on, unless it is to be replaced.
     """
     if not replace:
-        _refuse_strangers(config, url)
+        _refuse_strangers(config, url, profile)
     filters = (*config.filters, *missing_filters(config))
     changes = (
         *_change("PostWebhookUrl", config.post_url, url),
@@ -68,11 +71,11 @@ def make_plan(config: WebhookConfig, url: str, *, replace: bool) -> Plan:
     return Plan(url, filters, changes)
 
 
-def _refuse_strangers(config: WebhookConfig, url: str) -> None:
+def _refuse_strangers(config: WebhookConfig, url: str, profile: str) -> None:
     if _is_of_others(config, url):
         raise RefusedHereError(
             find_fault(config, url),
-            "`outreach webhooks set-up --replace` puts ours in its place; whoever relies on it hears nothing any more then.",
+            f"{_set_up(profile, replace=True)} puts ours in its place; whoever relies on it hears nothing any more then.",
         )
 
 

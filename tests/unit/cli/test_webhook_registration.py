@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from ops.webhooks.registration import find_fault, make_plan
+from ops.webhooks.registration import advise, find_fault, make_plan
 from worker.errors import RefusedHereError
 from worker.gateway.seen import WebhookConfig
 
@@ -56,3 +56,14 @@ def test_what_somebody_else_relies_on_is_replaced_only_where_that_is_asked_for(
 
     assert (plan.url, plan.filters) == (URL, OURS.filters)
     assert len(plan.changes) == 1
+
+
+def test_the_command_that_is_advised_is_about_the_account_that_was_looked_at() -> None:
+    stranger = replace(OURS, post_url="https://other.example/hook")
+
+    assert advise(NONE, URL) == "`outreach webhooks set-up` mends that."
+    assert advise(NONE, URL, "acme") == "`outreach webhooks set-up --account acme` mends that."
+    assert advise(stranger, URL, "acme") == "`outreach webhooks set-up --replace --account acme` mends that."
+    with pytest.raises(RefusedHereError) as refusal:
+        make_plan(stranger, URL, "acme", replace=False)
+    assert "`outreach webhooks set-up --replace --account acme`" in refusal.value.advice
