@@ -88,7 +88,9 @@ class Answer:
 
     def is_too_long(self, read_bytes: int) -> bool:
         """Tell whether it goes beyond what is ever needed."""
-        return len(self.content) > MAX_BODY_BYTES or (not self._has_head and read_bytes > MAX_HEAD_BYTES)
+        # Beside its body there are the sizes of chunks and what follows the last one, of which nothing is kept here.
+        most_bytes = 2 * MAX_BODY_BYTES if self._has_head else MAX_HEAD_BYTES
+        return len(self.content) > MAX_BODY_BYTES or read_bytes > most_bytes
 
     def _end(self) -> None:
         is_open_ended = self._has_head and not {"content-length", "transfer-encoding"} & self.headers.keys()

@@ -154,8 +154,10 @@ def test_request_that_cannot_be_sent_in_time_is_unanswered(serve, gateway_to):
         answer(200, b"x" * 2000),
         answer(200, gzip.compress(b"x" * 2000), "Content-Encoding: gzip"),
         raw(HEAD + b"X-Long: " + b"x" * 70_000),
+        raw(HEAD + b"Transfer-Encoding: chunked\r\n\r\n0\r\nX-Long: " + b"x" * 70_000),
+        raw(HEAD + b"Transfer-Encoding: chunked\r\n\r\n1;" + b"x" * 70_000),
     ],
-    ids=["body", "unpacked body", "head"],
+    ids=["body", "unpacked body", "head", "what follows the last chunk", "what is said of a chunk"],
 )
 def test_answer_without_end_is_given_up(serve, connect, monkeypatch, act):
     monkeypatch.setattr("worker.gateway.wire.MAX_BODY_BYTES", 1000)
