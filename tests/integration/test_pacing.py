@@ -196,6 +196,8 @@ def test_clock_that_steps_back_stalls_for_two_seconds_at_most(client: PassedTime
     wait = refused(pacer, ACCOUNT)
 
     assert 1000 <= wait.ms <= 1100, "those who had reserved before the step are still let out"
+    client.pass_s(wait.ms / 1000)
+    granted(pacer, ACCOUNT, max_wait_ms=1000)
 
 
 def test_block_does_not_outlast_its_length_when_the_clock_steps_back(client: PassedTime) -> None:
@@ -204,6 +206,27 @@ def test_block_does_not_outlast_its_length_when_the_clock_steps_back(client: Pas
     client.hincrby(key(ACCOUNT), "blocked_us", 3_600_000_000)
 
     assert pacer.peek([ACCOUNT])[0].blocked_ms <= 3000
+    client.pass_s(3)
+    assert pacer.peek([ACCOUNT])[0].blocked_ms == 0
+
+
+def test_slowed_pace_climbs_and_its_slots_hold_after_the_clock_stepped_back(client: PassedTime) -> None:
+    pacer = pacer_of(client)
+    pacer.slow_down(ACCOUNT, 1)
+    for moment in ("slowed_us", "first_us", "until_us", "blocked_us", "voided_us"):
+        client.hincrby(key(ACCOUNT), moment, 3_600_000_000)
+
+    assert pacer.peek([ACCOUNT])[0].per_s == 19
+    client.pass_s(2)
+    assert pacer.wait(granted(pacer, ACCOUNT)), "what was granted after the step is good"
+    client.pass_s(30)
+    assert pacer.peek([ACCOUNT])[0].per_s == 20
+
+
+def test_record_of_an_earlier_version_slows_nothing(client: PassedTime) -> None:
+    client.hset(key(ACCOUNT), mapping={"share": "0.5", "slowed_us": str(redis_us(client))})
+
+    assert granted(pacer_of(client), ACCOUNT).wait_ms == 0
 
 
 def test_429s_to_calls_of_one_second_take_a_call_a_second_off_each(client: PassedTime) -> None:

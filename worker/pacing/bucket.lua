@@ -45,12 +45,23 @@ local function forgotten_us(slow, per_s)
   return probe_from_us(slow) + back_s * 1000000 + slow.hold_us
 end
 
+-- What lies ahead because the clock has stepped back is put right once, and kept so: judged anew by each call it would stay ahead.
+local function put_right(key, moments)
+  for name, at_us in pairs(moments) do redis.call('HSET', key, name, whole(at_us)) end
+end
+
 local function read_slow(key, per_s, now_us)
   local kept = redis.call('HMGET', key, unpack(SLOWED))
   if not kept[1] then return nil end
   local slow = {}
-  for n, name in ipairs(SLOWED) do slow[name] = tonumber(kept[n]) end
-  if slow.slowed_us > now_us then slow.slowed_us, slow.until_us = now_us, now_us end
+  for n, name in ipairs(SLOWED) do
+    slow[name] = tonumber(kept[n])
+    if not slow[name] then return nil end -- an earlier version's
+  end
+  if slow.slowed_us > now_us then
+    slow.slowed_us, slow.until_us = now_us, now_us
+    put_right(key, { slowed_us = now_us, until_us = now_us })
+  end
   return forgotten_us(slow, per_s) > now_us and slow or nil
 end
 
@@ -66,9 +77,16 @@ local function read_bucket(key, per_s, now_us)
   if bucket.last_us and bucket.last_us > now_us + STEPPED_BACK_US then
     -- Those who reserved before the step still send, at most this far ahead; then it goes on.
     bucket.last_us = now_us + AHEAD_MAX_US
+    put_right(key, { last_us = bucket.last_us })
   end
   if bucket.blocked_us > now_us + (tonumber(kept[3]) or 0) then
     bucket.blocked_us = now_us + (tonumber(kept[3]) or 0)
+    put_right(key, { blocked_us = bucket.blocked_us })
+  end
+  -- Else it would speak against all slots that are granted from now on.
+  if bucket.voided_us > now_us then
+    bucket.voided_us = 0
+    put_right(key, { voided_us = 0 })
   end
   bucket.per_s = pace_at(bucket.slow, per_s, now_us)
   return bucket

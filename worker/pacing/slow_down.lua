@@ -23,7 +23,7 @@ local retry_after_us = tonumber(ARGV[1])
 local per_s = tonumber(ARGV[2])
 local now_us = now_in_us()
 local slot_us = tonumber(ARGV[3])
-if slot_us == 0 then slot_us = now_us end
+if slot_us == 0 or slot_us > now_us then slot_us = now_us end -- no call is refused before its slot, but by another clock
 local bucket = read_bucket(KEYS[1], per_s, now_us)
 local slow = bucket.slow
 local least = LEAST * per_s
