@@ -6,7 +6,7 @@ import pytest
 from celery.worker import state
 
 from worker.tasks import sharing
-from worker.tasks.sharing import Turns, most_threads
+from worker.tasks.sharing import NOBODYS, Turns
 
 ACME, GLOBEX, INITECH = "outreach:acme", "outreach:globex", "outreach:initech"
 
@@ -38,39 +38,80 @@ def take(queue: str, messages: int) -> None:
     state.requests.update({f"{queue} {number}": Taken(queue) for number in range(messages)})
 
 
+def asked(queues: Turns) -> list[str]:
+    """List the queues that the next message is taken from."""
+    queues.look()
+    return queues.consume(len(queues.items))
+
+
+def fill(queues: Turns, queue: str) -> int:
+    """Take all the messages of a queue that hangs; how many were taken."""
+    for taken in range(100):
+        if queue not in asked(queues):
+            return taken
+        state.requests[f"{queue} {taken}"] = Taken(queue)
+    return 100
+
+
 @pytest.mark.parametrize(
-    ("threads", "accounts", "most"), [(64, 1, 64), (64, 2, 48), (64, 10, 37), (4, 2, 3), (2, 2, 1), (1, 5, 1)]
+    ("threads", "accounts", "most"), [(64, 2, 48), (64, 10, 37), (4, 2, 3), (2, 2, 1), (1, 5, 1)]
 )
-def test_half_of_the_threads_are_anybodys(threads: int, accounts: int, most: int) -> None:
-    assert most_threads(threads, accounts) == most
+def test_half_of_the_threads_are_anybodys(
+    threads: int, accounts: int, most: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Turns, "threads", threads)
+
+    assert fill(turns(*(f"outreach:{number}" for number in range(accounts))), "outreach:0") == most
+
+
+def test_accounts_that_hang_leave_each_of_the_others_its_part(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Turns, "threads", 60)
+    queues = turns(ACME, GLOBEX, INITECH)
+
+    assert [fill(queues, queue) for queue in (ACME, GLOBEX, INITECH)] == [40, 10, 10]
 
 
 def test_account_with_its_share_in_hand_waits_for_its_threads() -> None:
     queues = turns(ACME, GLOBEX)
     take(ACME, 6)
 
+    assert queues.look()
     assert queues.consume(2) == [GLOBEX]
-    assert queues.holds_back
 
     state.requests.popitem()
+    assert not queues.look()
     assert queues.consume(2) == [ACME, GLOBEX]
-    assert not queues.holds_back
 
 
 def test_rows_that_a_message_carries_count_each() -> None:
     queues = turns(ACME, GLOBEX, INITECH)
     state.requests["one"] = Taken(ACME, rows=6)
 
-    assert queues.consume(3) == [GLOBEX, INITECH]
+    assert asked(queues) == [GLOBEX, INITECH]
+
+
+def test_message_of_nobodys_counts_as_one() -> None:
+    state.requests["one"] = other = Taken(ACME)
+    other.args = ()  # type: ignore[assignment]
+
+    assert asked(turns(ACME, GLOBEX)) == [ACME, GLOBEX]
 
 
 def test_account_whose_redis_is_away_is_asked_for_nothing() -> None:
     sharing.away.add(ACME)
 
-    assert turns(ACME, GLOBEX).consume(2) == [GLOBEX]
+    assert asked(turns(ACME, GLOBEX)) == [GLOBEX]
+
+
+def test_where_all_are_away_the_broker_is_asked_all_the_same_so_that_it_is_soon_asked_again() -> None:
+    queues = turns(ACME, GLOBEX)
+    sharing.away.update((ACME, GLOBEX))
+
+    assert queues.look()
+    assert queues.consume(2) == [NOBODYS]
 
 
 def test_only_account_has_all_threads() -> None:
     take(ACME, 8)
 
-    assert turns(ACME).consume(1) == [ACME]
+    assert asked(turns(ACME)) == [ACME]

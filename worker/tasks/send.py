@@ -10,7 +10,6 @@ from worker.logs import get_logger
 from worker.pipeline import send
 from worker.pipeline.reconcile import reconcile_rows as reconcile
 from worker.tasks.app import app, parts
-from worker.tasks.hands import Hands
 from worker.tasks.stopping import Stopping
 
 log = get_logger(__name__)
@@ -23,10 +22,6 @@ _threads = {
 
 An account's own, made as they are needed: where its Twilio hangs, or its Redis is away, its rows fill all of them.
 """
-
-_hands = Hands(int(app.conf.worker_concurrency or 1), len(parts.accounts))
-TOO_MANY_MS = 500
-"""When a row is due again whose account has its part of the threads in hand."""
 
 
 @app.task(name="send_rows")  # type: ignore[untyped-decorator]
@@ -44,30 +39,24 @@ def send_rows(tag: str, campaign_id: str, rows: Sequence[int]) -> None:
 def _guarded(tag: str, campaign_id: str, row: int) -> None:
     """One bad row costs one row: what goes wrong with it is logged, and the ledger makes it due again."""
     try:
-        with _hands.one(tag) as may:
-            if not may:
-                # One that is open already stays in the window, and is rescued there.
-                _give_back(tag, campaign_id, row, TOO_MANY_MS)
-            elif Stopping.opens or not _give_back(tag, campaign_id, row, 0):
-                send.send_row(parts.hands(tag), campaign_id, row)
+        if Stopping.opens or not _give_back(tag, campaign_id, row):
+            send.send_row(parts.hands(tag), campaign_id, row)
     except OutreachError as error:
         log.warning("row.stopped", campaign=campaign_id, row=row, error=error.sentence)
     except Exception:
         log.exception("row.failed", campaign=campaign_id, row=row)
 
 
-def _give_back(tag: str, campaign_id: str, row: int, due_in_ms: int) -> bool:
+def _give_back(tag: str, campaign_id: str, row: int) -> bool:
     """Give a row back that is not opened yet; tell whether it was one."""
-    return parts.bench(tag).ledger.defer_queued(campaign_id, row, due_in_ms).ok
+    return parts.bench(tag).ledger.defer_queued(campaign_id, row, 0).ok
 
 
 @app.task(name="reconcile_rows")  # type: ignore[untyped-decorator]
 def reconcile_rows(tag: str, campaign_id: str, rows: Sequence[int]) -> None:
-    """Look up rows whose request went unanswered; not while their account has its part of the threads: they are rescued."""
+    """Look up rows whose request went unanswered."""
     try:
-        with _hands.one(tag) as may:
-            if may:
-                reconcile(parts.hands(tag), campaign_id, rows)
+        reconcile(parts.hands(tag), campaign_id, rows)
     except OutreachError as error:
         log.warning("reconcile.stopped", campaign=campaign_id, rows=len(rows), error=error.sentence)
     except Exception:

@@ -23,36 +23,50 @@ away: set[str] = set()
 """The queues of accounts whose Redis is away: who takes a message of theirs could only wait."""
 
 
-def most_threads(threads: int, accounts: int) -> int:
-    """Say how many threads an account may have: half of them are anybody's, and each has its part of the other half."""
-    kept_for_each = max(1, threads // (2 * accounts))
-    return max(1, threads - kept_for_each * (accounts - 1))
+NOBODYS = "outreach:nobody"
+"""A queue that nothing is put into. It is asked where no account may have more, and so soon seen when one may again."""
 
 
 class Turns(round_robin_cycle):
-    """Asks the accounts' queues in turn, and not those of accounts that have enough in hand."""
+    """Asks the accounts' queues in turn, and not those of accounts that have enough in hand.
+
+    Half of the threads are anybody's, and each account has its part of the other half, whatever the others hold on to. A
+    message with several rows may take an account a little beyond that: its rows are in no other account's way.
+    """
 
     threads = 0
-    holds_back = False
+    _free: tuple[str, ...] = ()
 
-    def consume(self, n: int) -> list[str]:
-        """List the queues to take the next message from, the first one first."""
-        names: list[str] = super().consume(n)  # type: ignore[no-untyped-call]
-        if len(names) < 2:
-            return names
-        in_hand, most = _rows_in_hand(), most_threads(self.threads, len(names))
-        free = [name for name in names if name not in away and in_hand[name] < most]
-        self.holds_back = len(free) < len(names)
-        return free
+    def look(self) -> bool:
+        """See whose turn it may be; tell whether somebody is held back."""
+        names = tuple(self.items)
+        self._free = self._find_free(names) if len(names) > 1 else names
+        return self._free != names
+
+    def consume(self, n: int) -> list[str]:  # noqa: ARG002  kombu gives it
+        """List the queues to take the next message from, the first one first, as of the latest look."""
+        return list(self._free or [NOBODYS])
+
+    def _find_free(self, names: tuple[str, ...]) -> tuple[str, ...]:
+        in_hand, kept = _rows_in_hand(), max(1, self.threads // (2 * len(names)))
+        common = self.threads - sum(max(kept, in_hand[name]) for name in names)
+        return tuple(name for name in names if name not in away and (in_hand[name] < kept or common > 0))
 
 
 def _rows_in_hand() -> Counter[str]:
     """Count, by queue, what was taken and is not done, that included which no thread has begun yet."""
     found: Counter[str] = Counter()
-    for one in tuple(state.requests.values()):
-        rows = one.args[2] if one.name == SEND_ROWS else ()
-        found[str(one.delivery_info.get("routing_key"))] += max(1, len(rows))
+    # A copy, made in one go: threads that are done take theirs away meanwhile.
+    for one in state.requests.copy().values():
+        found[str(one.delivery_info.get("routing_key"))] += _threads_of(one)
     return found
+
+
+def _threads_of(one: Any) -> int:
+    try:
+        return max(1, len(one.args[2])) if one.name == SEND_ROWS else 1
+    except (LookupError, TypeError):  # a message that no version of ours has written
+        return 1
 
 
 class _Channel(redis.Channel):
@@ -69,7 +83,7 @@ class _Channel(redis.Channel):
         return self._kept
 
     def _brpop_start(self, timeout: float | None = None) -> None:
-        wait_s = _LOOK_AGAIN_S if self._queue_cycle.holds_back else timeout
+        wait_s = _LOOK_AGAIN_S if self._queue_cycle.look() else timeout
         super()._brpop_start(wait_s)  # type: ignore[no-untyped-call]
 
 
