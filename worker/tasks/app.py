@@ -179,11 +179,10 @@ def _queue(tag: str) -> Queue:
 def _beat_settings(parts: Parts) -> dict[str, Any]:
     """Give what `celery -A worker.tasks beat` goes by: RedBeat, on the ledger's own Redis, so that one beat acts."""
     timeouts = {"socket_timeout": 15, "socket_connect_timeout": 5}
-    # No longer than until the next one: workers look at the ledger, so a late message is worth no more than none.
-    wake = {"task": "run_timetable", "schedule": WAKE_EVERY_S, "options": {"expires": 300, "retry": False}}
+    wakes = {f"timetable-{tag}": _wake(tag) for tag in parts.accounts}
     return {
         "beat_scheduler": "worker.tasks.beat:PatientScheduler",
-        "beat_schedule": {"timetable": wake},
+        "beat_schedule": wakes,
         # A beat that stands by asks as often as this whether it is to act.
         "beat_max_loop_interval": 5,
         # Not the broker's form of it: RedBeat's client knows no redis+socket.
@@ -193,6 +192,13 @@ def _beat_settings(parts: Parts) -> dict[str, Any]:
         # Its default is 25 minutes, in which nobody would take the place of a beat that was killed.
         "redbeat_lock_timeout": BEAT_LOCK_S,
     }
+
+
+def _wake(tag: str) -> dict[str, Any]:
+    """Say how an account's timetable is woken: by a message in its own queue, so that it waits for no other account."""
+    # No longer than until the next one: workers look at the ledger, so a late message is worth no more than none.
+    how = {"queue": queue_of(tag), "expires": 300, "retry": False}
+    return {"task": "run_timetable", "args": (tag,), "schedule": WAKE_EVERY_S, "options": how}
 
 
 # Workers have nothing to say to each other: asking around costs each start a second, in which nothing is sent.

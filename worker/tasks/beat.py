@@ -38,6 +38,7 @@ class PatientScheduler(redbeat.RedBeatScheduler):  # type: ignore[misc]
     def __init__(self, *args: Any, **named: Any) -> None:
         self._said = ""
         self._woke_at = time.monotonic()
+        self._has_workers: bool | None = None
         super().__init__(*args, **named)
 
     def setup_schedule(self) -> None:
@@ -63,6 +64,7 @@ class PatientScheduler(redbeat.RedBeatScheduler):  # type: ignore[misc]
         return wait_s
 
     def _tick(self) -> float:
+        self._has_workers = None
         if self.lock is None and not self._take_lock():
             self._say("stands_by")
             return float(self.max_interval)
@@ -78,7 +80,11 @@ class PatientScheduler(redbeat.RedBeatScheduler):  # type: ignore[misc]
         is_due, wait_s = entry.is_due()
         if not is_due:
             return float(wait_s)
-        if not self._has_workers():
+        if (
+            self._has_workers is None
+        ):  # once for the entries of all accounts: a Redis that hangs takes its time
+            self._has_workers = self._look_for_workers()
+        if not self._has_workers:
             self._woke_at = time.monotonic()
             self._say("waits_for_a_worker")
             return float(self.max_interval)
@@ -113,7 +119,7 @@ class PatientScheduler(redbeat.RedBeatScheduler):  # type: ignore[misc]
         super().setup_schedule()
         self._woke_at = time.monotonic()
 
-    def _has_workers(self) -> bool:
+    def _look_for_workers(self) -> bool:
         trouble = None
         for tag in parts.accounts:
             try:
