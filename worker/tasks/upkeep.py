@@ -70,6 +70,8 @@ TICK_ENDS_S = 3.0
 SIGN_OFF_S = 5.0
 START_AGAIN_S = 2.0
 
+_BROKER_AWAY = (OperationalError, BatchPublishError)
+
 _reviving = threading.Lock()
 
 
@@ -148,7 +150,7 @@ class Upkeep:
                 act()
                 self._say_back(me)
                 pause_s = every_s()
-            except (OutreachError, OperationalError, BatchPublishError) as error:
+            except (OutreachError, *_BROKER_AWAY) as error:
                 self._say_waits(me, error)
                 pause_s = max(every_s(), WAITING_S)
             except Exception:
@@ -172,15 +174,25 @@ class Upkeep:
     def _tick(self) -> None:
         try:
             self._work()
-        except (RedisUnavailableError, OperationalError, BatchPublishError) as error:
-            if isinstance(error, RedisUnavailableError):
+        except Exception as error:
+            is_redis = isinstance(error, RedisUnavailableError)
+            if is_redis:
                 self.opens_from = time.monotonic() + HELD_BACK_S
-            if self.stopped.is_set():  # this very process, leaving, may have been the last to use it
-                raise
-            # It may be the embedded one, as the account's or the broker's, and nobody else there to start it again.
-            for settings in (self.bench.settings, parts.settings):
-                _revive(settings)
+            else:
+                self._pass_the_lead_on()
+            # This very process, leaving, may have been the last to use the embedded Redis.
+            if (is_redis or isinstance(error, _BROKER_AWAY)) and not self.stopped.is_set():
+                # It may be the account's or the broker's, and nobody else there to start it again.
+                for settings in (self.bench.settings, parts.settings):
+                    _revive(settings)
             raise
+
+    def _pass_the_lead_on(self) -> None:
+        """Let another worker lead: what fails here, where no connection is left for instance, may well work there."""
+        if self.leads:
+            self.leads = False
+            with contextlib.suppress(OutreachError):
+                self.bench.registry.unlead()
 
     def _work(self) -> None:
         bench, now = self.bench, time.monotonic()
@@ -408,9 +420,12 @@ def _begin_patiently(account: Account) -> None:
     while not _leaving.is_set():
         try:
             _begin(account)
-        except OutreachError as error:
+        except Exception as error:
             away.add(queue)
-            log.warning("upkeep.waits", account=account.settings.account_tag, error=str(error))
+            if isinstance(error, OutreachError):
+                log.warning("upkeep.waits", account=account.settings.account_tag, error=str(error))
+            else:
+                log.exception("upkeep.failed", account=account.settings.account_tag)
             _leaving.wait(START_AGAIN_S)
         else:
             away.discard(queue)

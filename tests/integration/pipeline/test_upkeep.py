@@ -7,6 +7,7 @@ from types import ModuleType
 
 import pytest
 import redis
+from kombu.exceptions import OperationalError
 from pipeline_bench import ACCOUNT, Rig, phone
 from pydantic import SecretStr
 
@@ -215,3 +216,46 @@ def test_account_with_nothing_to_do_is_looked_at_in_one_round_trip(rig: Rig, upk
 
     asked = rig.client.info("stats")["total_commands_processed"] - before
     assert asked <= 60, "four commands a look, another where the lead is renewed, and the count itself"
+
+
+def test_each_accounts_timetable_is_woken_in_its_own_queue(
+    rig: Rig, upkeep: ModuleType, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A message for all of them would wait with the account in whose queue it lies, where that one is held back."""
+    from worker.tasks.app import Parts, _beat_settings
+
+    monkeypatch.setenv("OUTREACH_ACCOUNTS", "acme")
+    monkeypatch.setenv("TWILIO_ACCOUNT_SID__ACME", "AC" + "2" * 32)
+    monkeypatch.setenv("TWILIO_AUTH_TOKEN__ACME", "token")
+    parts = Parts()
+
+    wakes = _beat_settings(parts)["beat_schedule"].values()
+
+    assert len(parts.accounts) == 2
+    assert {one["args"]: one["options"]["queue"] for one in wakes} == {
+        (tag,): upkeep.queue_of(tag) for tag in parts.accounts
+    }
+
+
+def test_leader_that_cannot_publish_leaves_the_lead_to_another(
+    rig: Rig, upkeep: ModuleType, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rig.campaign([phone(1)])
+    sick, well = (
+        upkeep.Upkeep(rig.worker(f"elsewhere/{number}/1", redis_url=SecretStr(rig.redis_url)))
+        for number in (1, 2)
+    )
+
+    class NoBroker(upkeep._Outbox):  # type: ignore[misc, name-defined]
+        def __exit__(self, *exc: object) -> None:
+            raise OperationalError("no connection is left")
+
+    with monkeypatch.context() as broken:
+        broken.setattr(upkeep, "_Outbox", NoBroker)
+        with pytest.raises(OperationalError):
+            sick._tick()
+    rig.ledger.rescue_queued("spring-1", older_ms=-1)
+    well._tick()
+
+    assert (sick.leads, well.leads) == (False, True)
+    assert rig.states() == {"QUEUED": 1}
