@@ -47,9 +47,10 @@ def _expire(bench: Workbench, campaign_id: str, is_dead: IsDead) -> int:
     owners = bench.ledger.owners(campaign_id, [row for row, _ in leases])
     now = bench.ledger.now_ms()
     first_ms = int(bench.settings.settle_s[0] * 1000)
+    known = {owner: owner != "" and is_dead(owner, workers.get(owner, {})) for owner in set(owners)}
     expired = 0
     for (row, until), owner in zip(leases, owners, strict=True):
-        dead = owner != "" and is_dead(owner, workers.get(owner, {}))
+        dead = known[owner]
         if dead or until <= now:
             code = int(Reason.WORKER_LOST)
             reply = bench.ledger.expire(campaign_id, row, first_ms, code, owner=owner if dead else None)
