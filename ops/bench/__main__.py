@@ -71,10 +71,7 @@ def _ask(package: str, name: str, full: bool) -> Answer:
 
 def main() -> None:
     """Run those that are named, or all; exit 1 if one failed."""
-    parser = argparse.ArgumentParser(prog="python -m ops.bench", description="Run the benchmarks.")
-    parser.add_argument("names", nargs="*", metavar="NAME", help=", ".join(benchmarks()))
-    parser.add_argument("--full", action="store_true", help="at full size")
-    parser.add_argument("--into", type=Path, default=HERE, help="where RESULTS.md and the charts go")
+    parser = _parser()
     options = parser.parse_args()
     unknown = set(options.names) - set(benchmarks())
     if unknown:
@@ -82,6 +79,28 @@ def main() -> None:
     failed = run(options.names or benchmarks(), options.into, full=options.full)
     if failed:
         sys.exit(f"Failed: {', '.join(failed)}")
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m ops.bench",
+        description="Run the benchmarks, and keep what they found out in RESULTS.md.",
+        epilog=f"{_questions()}\n\nExample: python -m ops.bench start http_clients --into trial",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("names", nargs="*", metavar="NAME", help="which ones; all where none is named")
+    parser.add_argument("--full", action="store_true", help="at full size, a million rows among them")
+    into = "where RESULTS.md and the charts go; ops/SCALING.md is renewed only where this is left out"
+    parser.add_argument("--into", type=Path, default=HERE, metavar="FOLDER", help=into)
+    return parser
+
+
+def _questions() -> str:
+    """List the benchmarks and what each one asks: the first line of its docstring, read as in `benchmarks`."""
+    names = benchmarks()
+    width = max(map(len, names))
+    firsts = [(HERE / f"{name}.py").read_text("utf-8").partition("\n")[0].strip('"') for name in names]
+    return "\n".join(f"  {name.ljust(width)}  {first}" for name, first in zip(names, firsts, strict=True))
 
 
 if __name__ == "__main__":

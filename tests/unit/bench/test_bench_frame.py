@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from ops.bench.__main__ import benchmarks, run
+from ops.bench.__main__ import benchmarks, main, run
 
 ONE = """
 from ops.bench.report import Answer, Chart, Figure, Goal, Series, repeat
@@ -69,3 +69,18 @@ def test_one_that_fails_is_named_and_the_others_are_kept_with_what_was_measured_
 
 def test_benchmarks_are_found_unread(package: str) -> None:
     assert benchmarks(package) == ["broken", "one"]
+
+
+def test_help_says_what_each_benchmark_asks(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("sys.argv", ["ops.bench", "--help"])
+
+    with pytest.raises(SystemExit):
+        main()
+
+    told = capsys.readouterr().out.splitlines()
+    asked = {name: line for line in told for name in benchmarks() if line.startswith(f"  {name} ")}
+    assert list(asked) == benchmarks()
+    assert all(line.endswith("?") for line in asked.values())
+    assert any(line.startswith("Example: python -m ops.bench ") for line in told)
