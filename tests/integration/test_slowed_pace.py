@@ -128,3 +128,12 @@ def test_strays_all_the_time_leave_most_of_the_pace(client: PassedTime) -> None:
 
     assert len(line.refused) > 3
     assert line.accepted_in(0, 40) >= 0.8 * 40 * 20
+
+
+def test_low_limit_is_used_though_nothing_was_taken_before(client: PassedTime) -> None:
+    """At so few calls a second a refusal says little: what it takes off is a part of the pace, not a whole call a second."""
+    line = Line(client, 2, lambda now_s: 0 if 10 <= now_s < 20 else 1, 0.2)
+
+    line.run(200)
+
+    assert line.accepted_in(100, 200) >= 0.6 * 100

@@ -36,7 +36,7 @@ local function begun()
   local base = pace_at(slow, per_s, slot_us - 500000)
   local called = base / (1 + tonumber(ARGV[4]) / 1000000)
   if called > NEAR_CALLS then base = rising and math.floor(called) or math.ceil(called) end
-  if near then base = base - 1 end
+  if near then base = math.max(base - 1, base * LEFT_EACH) end
   return {
     base = base,
     least = near and slow.held or least,
