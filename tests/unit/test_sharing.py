@@ -1,6 +1,6 @@
 """How many of a worker's threads an account may have, and what its messages wait for."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import pytest
 from celery.worker import state
@@ -22,13 +22,15 @@ class Taken:
 
 @pytest.fixture(autouse=True)
 def nothing_in_hand(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.setattr(Turns, "threads", 8)
+    monkeypatch.setattr(Turns, "threads", 0)  # for what a test sets is taken back
+    monkeypatch.setattr(Turns, "kept", {})
     yield
     state.requests.clear()
     sharing.away.clear()
 
 
-def turns(*queues: str) -> Turns:
+def turns(*queues: str, threads: int = 8, paces: Sequence[float] = ()) -> Turns:
+    Turns.share(threads, dict(zip(queues, paces or [20.0] * len(queues), strict=True)))
     made = Turns()  # type: ignore[no-untyped-call]
     made.update(list(queues))  # type: ignore[no-untyped-call]
     return made
@@ -56,19 +58,19 @@ def fill(queues: Turns, queue: str) -> int:
 @pytest.mark.parametrize(
     ("threads", "accounts", "most"), [(64, 2, 48), (64, 10, 37), (4, 2, 3), (2, 2, 1), (1, 5, 1)]
 )
-def test_half_of_the_threads_are_anybodys(
-    threads: int, accounts: int, most: int, monkeypatch: pytest.MonkeyPatch
+def test_half_of_the_threads_are_anybodys(threads: int, accounts: int, most: int) -> None:
+    queues = turns(*(f"outreach:{number}" for number in range(accounts)), threads=threads)
+
+    assert fill(queues, "outreach:0") == most
+
+
+@pytest.mark.parametrize(("paces", "got"), [((20, 20, 20), [40, 10, 10]), ((1, 1, 28), [31, 1, 28])])
+def test_accounts_that_hang_leave_each_of_the_others_its_part_by_its_pace(
+    paces: Sequence[float], got: list[int]
 ) -> None:
-    monkeypatch.setattr(Turns, "threads", threads)
+    queues = turns(ACME, GLOBEX, INITECH, threads=60, paces=paces)
 
-    assert fill(turns(*(f"outreach:{number}" for number in range(accounts))), "outreach:0") == most
-
-
-def test_accounts_that_hang_leave_each_of_the_others_its_part(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Turns, "threads", 60)
-    queues = turns(ACME, GLOBEX, INITECH)
-
-    assert [fill(queues, queue) for queue in (ACME, GLOBEX, INITECH)] == [40, 10, 10]
+    assert [fill(queues, queue) for queue in (ACME, GLOBEX, INITECH)] == got
 
 
 def test_account_with_its_share_in_hand_waits_for_its_threads() -> None:

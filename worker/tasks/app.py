@@ -237,7 +237,9 @@ class _Sparingly(logging.Filter):
 
 @celeryd_after_setup.connect  # type: ignore[untyped-decorator]
 def _share_threads(instance: Any, **_: object) -> None:
-    Turns.threads = instance.concurrency
+    accounts = parts.accounts.items()
+    paces = {queue_of(tag): account.settings.account_interactions_per_s for tag, account in accounts}
+    Turns.share(instance.concurrency, paces)
 
 
 @worker_ready.connect  # type: ignore[untyped-decorator]

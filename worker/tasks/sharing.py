@@ -6,6 +6,7 @@ A message is left in the broker rather than taken and put back: whose account ha
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
 from typing import Any
 
 from celery.worker import state
@@ -30,12 +31,20 @@ NOBODYS = "outreach:nobody"
 class Turns(round_robin_cycle):
     """Asks the accounts' queues in turn, and not those of accounts that have enough in hand.
 
-    Half of the threads are anybody's, and each account has its part of the other half, whatever the others hold on to. A
-    message with several rows may take an account a little beyond that: its rows are in no other account's way.
+    Half of the threads are anybody's, and of the other half each account has its part, by its pace, whatever the others hold
+    on to. A message with several rows may take an account a little beyond that: its rows are in no other account's way.
     """
 
     threads = 0
+    kept: Mapping[str, int] = {}
     _free: tuple[str, ...] = ()
+
+    @classmethod
+    def share(cls, threads: int, paces: Mapping[str, float]) -> None:
+        """Share so many threads among queues whose accounts have these paces."""
+        total = sum(paces.values())
+        cls.threads = threads
+        cls.kept = {name: max(1, int(threads / 2 * pace / total)) for name, pace in paces.items()}
 
     def look(self) -> bool:
         """See whose turn it may be; tell whether somebody is held back."""
@@ -48,9 +57,11 @@ class Turns(round_robin_cycle):
         return list(self._free or [NOBODYS])
 
     def _find_free(self, names: tuple[str, ...]) -> tuple[str, ...]:
-        in_hand, kept = _rows_in_hand(), max(1, self.threads // (2 * len(names)))
-        common = self.threads - sum(max(kept, in_hand[name]) for name in names)
-        return tuple(name for name in names if name not in away and (in_hand[name] < kept or common > 0))
+        in_hand, kept = _rows_in_hand(), {name: self.kept.get(name, 1) for name in names}
+        is_any_left = sum(max(kept[name], in_hand[name]) for name in names) < self.threads
+        return tuple(
+            name for name in names if name not in away and (is_any_left or in_hand[name] < kept[name])
+        )
 
 
 def _rows_in_hand() -> Counter[str]:
