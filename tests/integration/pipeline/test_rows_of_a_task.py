@@ -1,6 +1,7 @@
 """A task may carry several rows: they are worked on at once, and every worker gets its part of what is queued."""
 
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from threading import Barrier
 
 import pytest
@@ -45,8 +46,9 @@ def test_rows_of_a_task_wait_for_none_of_each_other(rig: Rig, monkeypatch: pytes
     assert rig.states() == {"ACCEPTED": 3}
 
 
-@pytest.mark.parametrize(("workers", "size"), [(1, ROWS_A_TASK), (4, 3), (50, 1)])
+@pytest.mark.parametrize(("workers", "size"), [(1, ROWS_A_TASK), (4, 5), (50, 1)])
 def test_what_is_queued_goes_to_all_workers_alike(rig: Rig, workers: int, size: int) -> None:
+    rig.bench.settings = replace(rig.bench.settings, account_interactions_per_s=40.0)
     rig.campaign(ROWS)
 
     found = queued(rig, *[64] * workers)
