@@ -1,10 +1,17 @@
 """The command `outreach`: thin commands over the worker's pipeline, for people and for scripts."""
 
+import sys
+
 __all__ = ["main"]
+
+_INTERRUPTED = 3
 
 
 def main() -> None:
     """Run the command line; exit with the code that the command ends with."""
-    from ops.cli.app import app
-
+    try:
+        from ops.cli.app import app
+    except KeyboardInterrupt:  # nothing has begun, and nothing of ours is there yet to say so
+        sys.stderr.write("interrupted\n")
+        sys.exit(_INTERRUPTED)
     app(prog_name="outreach")

@@ -64,3 +64,30 @@ def test_home_that_cannot_be_made_is_not_for_workers_who_get_ready_to_tell(tmp_p
         crew.get_ready()
 
     assert not crew.is_ours
+
+
+# Stands in for Ctrl-C in the midst of an import: dataclasses are made by `exec`.
+INTERRUPTED = """
+import sys
+
+class Finder:
+    def find_spec(self, name, *_):
+        if name == "ops.cli.app":
+            exec("raise KeyboardInterrupt")
+
+sys.meta_path.insert(0, Finder())
+"""
+
+
+def test_command_that_is_interrupted_before_it_is_there_says_so_and_exits_with_3(tmp_path: Path) -> None:
+    (tmp_path / "sitecustomize.py").write_text(INTERRUPTED)
+
+    done = subprocess.run(
+        [sys.executable, "-m", "ops.cli", "status"],
+        env={"PYTHONPATH": ":".join([str(tmp_path), *sys.path])},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert (done.returncode, done.stdout, done.stderr) == (3, "", "interrupted\n")
