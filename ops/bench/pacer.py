@@ -169,9 +169,9 @@ def _work(order: str) -> None:
             taken = pacer.acquire([bucket])
             if isinstance(taken, Wait):
                 is_over.wait(taken.ms / 1000)
-            elif isinstance(taken, Granted) and pacer.wait(taken):
+            elif isinstance(taken, Granted) and (reached := pacer.wait(taken)):
                 http.request("GET", f"/{clock.read_s:.6f}")
-                pacer.sent(taken, clock())
+                pacer.sent(reached, clock())
                 http.getresponse().read()
             else:
                 missed += 1

@@ -396,6 +396,20 @@ def test_call_that_stalls_after_its_slot_moves_the_free_slots_on(client: PassedT
     assert granted(pacer, ACCOUNT).slot_us - second.slot_us >= 1_014_000 / 20 + 77_000
 
 
+def test_call_that_went_out_at_its_moved_slot_moves_nothing_more(client: PassedTime) -> None:
+    pacer = pacer_of(client)
+    slot = granted(pacer, ACCOUNT)
+    client.sleep(0.03)
+    reached = pacer.wait(slot)
+    kept = client.hgetall(key(ACCOUNT))
+    assert reached is not None
+
+    pacer.sent(reached, client.monotonic_s())
+
+    assert reached.slot_s > slot.slot_s + 0.02
+    assert client.hgetall(key(ACCOUNT)) == kept
+
+
 def test_call_that_went_out_does_not_wait_for_a_redis_that_is_away(client: PassedTime) -> None:
     def wait_for_ever(act: Callable[[], Any]) -> Any:
         try:

@@ -1,7 +1,7 @@
 """Share the agreed paces among all workers: a call takes a slot in each of its buckets, and is made on the beat."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -158,8 +158,8 @@ class Pacer:
                 break
         self._is_clock_set = True
 
-    def wait(self, granted: Granted) -> bool:
-        """Sleep until the slot; False if it was missed for good, and another must be acquired.
+    def wait(self, granted: Granted) -> Granted | None:
+        """Sleep until the slot, and give it as it was reached; None if it was missed for good, and another must be acquired.
 
         A late call would crowd those after it into one second with those before. So a slot reached late is moved to now, and
         all that nobody has taken yet with it: that costs the pace the lateness, where a slot given up costs the whole slot.
@@ -175,14 +175,14 @@ class Pacer:
             if ahead_s > 0:
                 self._sleep(ahead_s)
             if any(self._voided_us.get(bucket.name, 0) > granted.granted_us for bucket in granted.buckets):
-                return False
+                return None
             if self._clock() - slot_s <= self._late_s:
-                return True
+                return granted if slot_s == granted.slot_s else replace(granted, slot_s=slot_s)
             slot_us, answer_s = self._move(granted, answer_s)
             if slot_us is None:
-                return False
+                return None
             slot_s = self._redis_clock.monotonic_s(slot_us / 1e6)
-        return False
+        return None
 
     def _learn_lead(self, reach_s: float) -> None:
         """Learn how long it takes from grant to call; smoothed as TCP does with its round trips (RFC 6298)."""
@@ -196,7 +196,8 @@ class Pacer:
     def sent(self, granted: Granted, sent_s: float) -> None:
         """Tell when the call went out, if that can be known: one that stalled after `wait` moves the free slots on, too.
 
-        Costs nothing unless it was late by most of the margin. `sent_s` is read from the clock right after the writing.
+        Costs nothing unless it was late by most of the margin. `granted` is the slot as `wait` gave it, `sent_s` is read from the
+        clock right after the writing.
 
         Raises: RedisUnavailableError if slots must be moved and Redis gives no answer.
         """

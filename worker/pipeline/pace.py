@@ -134,7 +134,10 @@ class Beat:
 
     def _reach_slot(self) -> bool:
         for _ in range(_ARRIVALS):
-            if self.slot is None or self._bench.pacer.wait(self.slot):
+            if self.slot is None:
+                return True
+            if reached := self._bench.pacer.wait(self.slot):
+                self.slot = reached
                 return True
             again = take(self._bench, self.buckets)
             if isinstance(again, Wait):
