@@ -223,6 +223,19 @@ def test_slowed_pace_climbs_and_its_slots_hold_after_the_clock_stepped_back(clie
     assert pacer.peek([ACCOUNT])[0].per_s == 20
 
 
+def test_thread_that_wakes_late_after_the_clock_stepped_back_sleeps_no_hour(client: PassedTime) -> None:
+    pacer = pacer_of(client)
+    slot = granted(pacer, ACCOUNT)
+    client.AHEAD_S -= 3_600
+    client.pass_s(0.02)
+    refused(pacer, ACCOUNT)  # by which it learns of the step
+    woke_s = client.monotonic_s()
+
+    assert not pacer.wait(slot)
+
+    assert client.monotonic_s() - woke_s < 3
+
+
 def test_record_of_an_earlier_version_slows_nothing(client: PassedTime) -> None:
     client.hset(key(ACCOUNT), mapping={"share": "0.5", "slowed_us": str(redis_us(client))})
 

@@ -172,6 +172,8 @@ class Pacer:
         self._learn_lead(self._clock() - self._redis_clock.monotonic_s(granted.granted_us / 1e6))
         for _ in range(_SLIPS_MAX):
             ahead_s = slot_s - self._clock()
+            if ahead_s > MAX_WAIT_MS / 1000:  # of a clock that has stepped back since
+                return False
             if ahead_s > 0:
                 self._sleep(ahead_s)
             if any(self._voided_us.get(bucket.name, 0) > granted.granted_us for bucket in granted.buckets):
