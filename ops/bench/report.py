@@ -3,12 +3,15 @@
 import math
 import statistics
 import sys
+import textwrap
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeVar
 
 T = TypeVar("T")
 RUNS = 5
+WIDTH = 100
+"""Columns of a terminal that sentences keep to."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,12 +107,12 @@ def as_text(name: str, answer: Answer) -> str:
     """Write an answer for a terminal."""
     table = [("", "min", "median", "max", "unit"), *map(_cells, answer.figures)]
     widths = [max(len(row[column]) for row in table) for column in range(4)]
-    lines = [f"{name}: {answer.question}", f"  {answer.ran}", ""]
+    lines = [_filled(f"{name}: {answer.question}", ""), _filled(answer.ran), ""]
     for what, *numbers, unit in table:
         right = "  ".join(number.rjust(width) for number, width in zip(numbers, widths[1:], strict=True))
         lines.append(f"  {what.ljust(widths[0])}  {right}  {unit}".rstrip())
-    lines += [""] + [f"  {_verdict(goal)}: {goal.what}" for goal in answer.goals]
-    return "\n".join(lines + [f"  {remark}" for remark in answer.remarks])
+    said = (*(f"{_verdict(goal)}: {goal.what}" for goal in answer.goals), *answer.remarks)
+    return "\n".join([*lines, "", *map(_filled, said)])
 
 
 def as_markdown(name: str, answer: Answer, measured: str) -> str:
@@ -124,6 +127,10 @@ def as_markdown(name: str, answer: Answer, measured: str) -> str:
     for chart in answer.charts:
         lines += ["", f"![{chart.title}](charts/{chart.name}.svg)"]
     return "\n".join([*lines, "", measured])
+
+
+def _filled(sentence: str, indent: str = "  ") -> str:
+    return textwrap.fill(sentence, WIDTH, initial_indent=indent, subsequent_indent=f"{indent}  ")
 
 
 def _cells(figure: Figure) -> tuple[str, str, str, str, str]:

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from ops.bench.__main__ import benchmarks, main, run
+from ops.bench.report import WIDTH, Answer, Figure, Goal, as_text
 
 ONE = """
 from ops.bench.report import Answer, Chart, Figure, Goal, Series, repeat
@@ -84,3 +85,15 @@ def test_help_says_what_each_benchmark_asks(
     assert list(asked) == benchmarks()
     assert all(line.endswith("?") for line in asked.values())
     assert any(line.startswith("Example: python -m ops.bench ") for line in told)
+
+
+def test_what_is_said_in_a_terminal_is_broken_between_words() -> None:
+    long = "word " * 60
+    answer = Answer(
+        long, "command", long, (Figure("a row", "ms", (1.0,)),), (Goal(long, is_met=True),), (), (long,)
+    )
+
+    told = as_text("one", answer)
+
+    assert max(map(len, told.splitlines())) <= WIDTH
+    assert told.split().count("word") == 4 * 60
