@@ -152,4 +152,8 @@ def converse(connection: Any, request: bytes, current: Exchange) -> Answer:
         if answer.is_too_long(read_bytes):
             raise SentError("the answer was too long to be read")
     answer.let_go()
+    # Of TLS within TLS: what has been read and not yet unpacked, and so does not show on the socket any more.
+    unpacked_later = getattr(sock, "incoming", None)
+    if unpacked_later is not None and unpacked_later.pending:
+        answer.keeps_alive = False
     return answer

@@ -8,12 +8,16 @@ import ssl
 import subprocess
 import threading
 import time
+from types import SimpleNamespace
 
 import pytest
 from gateway_builders import KEY, MESSAGE, sid
 from raw_server import Act, answer, drip, hang, raw
+from urllib3.util.ssltransport import SSLTransport
 
 from worker.errors import SettingsError
+from worker.gateway import exchange, wire
+from worker.gateway.deadline import Deadline
 from worker.gateway.http import tls_context
 from worker.gateway.outcome import Accepted, Deferred, Unanswered
 
@@ -188,6 +192,39 @@ def test_proxy_that_speaks_tls_itself_keeps_to_the_deadline(serve, gateway_to, c
 
     expected = Accepted(sid("IM")) if act is ANSWER else Unanswered("no complete answer came in time")
     assert outcome == expected
+
+
+def test_connection_within_tls_with_more_on_it_than_was_asked_for_is_not_used_again(certificate):
+    cert, context = certificate
+    ours, theirs = socket.socketpair()
+    seen, told = ssl.MemoryBIO(), ssl.MemoryBIO()
+    server = context.wrap_bio(seen, told, server_side=True)
+
+    def serve_two_answers_at_once() -> None:
+        def until_done(step):
+            while True:
+                try:
+                    return step()
+                except ssl.SSLWantReadError:
+                    theirs.sendall(told.read())
+                    seen.write(theirs.recv(65536))
+
+        until_done(server.do_handshake)
+        until_done(lambda: server.read(65536))
+        for _ in range(2):  # two records, and one packet
+            server.write(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}")
+        theirs.sendall(told.read())
+
+    serving = threading.Thread(target=serve_two_answers_at_once)
+    serving.start()
+    with ours, theirs:
+        transport = SSLTransport(ours, ssl.create_default_context(cafile=str(cert)), "127.0.0.1")
+        current = exchange.Exchange(Deadline(time.monotonic, 60))
+        answered = wire.converse(SimpleNamespace(sock=transport), b"GET / HTTP/1.1\r\n\r\n", current)
+        serving.join(60)
+
+    assert answered.content == b"{}"
+    assert not answered.keeps_alive
 
 
 @pytest.mark.parametrize("by_tls", [False, True], ids=["plain", "tls"])
