@@ -133,8 +133,8 @@ class Pacer:
         if not buckets or not 0 <= max_wait_ms <= MAX_WAIT_MS:
             raise ValueError(f"at least one bucket, and a wait of at most {MAX_WAIT_MS} ms")
         self._set_clock()
-        limits = [max_wait_ms * 1000, _us(self._margin_s), _us(self._lead_s(max_wait_ms))]
-        limits += [bucket.per_s for bucket in buckets]
+        lead_us = _us(self._lead_s(max_wait_ms))
+        limits = [max_wait_ms * 1000, _us(self._margin_s), lead_us, *(bucket.per_s for bucket in buckets)]
         with effect("take_slot"):
             answer, asked_s, answered_s = self._run(self._acquire, buckets, limits)
         verdict, time_us, now_us, decisive, *told = answer
