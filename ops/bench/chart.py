@@ -7,7 +7,7 @@ from html import escape
 from ops.bench.report import Chart, Series, shown
 
 WIDTH, HEIGHT = 760, 420
-LEFT, RIGHT, TOP, BOTTOM = 76, 20, 52, 56
+LEFT, RIGHT, TOP, BOTTOM = 76, 40, 52, 56
 FEW = 24
 """Up to so many points of a line are marked each."""
 

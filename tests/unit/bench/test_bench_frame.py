@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from ops.bench.__main__ import benchmarks, main, run
+from ops.bench.chart import WIDTH as WIDTH_OF_CHART
 from ops.bench.report import WIDTH, Answer, Figure, Goal, as_text
 
 ONE = """
@@ -61,11 +62,11 @@ def test_one_that_fails_is_named_and_the_others_are_kept_with_what_was_measured_
     assert "| a row | 1 | 3 | 5 | ms | 5 |" in page
     assert "| at most 2 ms | **no** | [one](#one) |" in page
     assert "![Cost by size](charts/one-by-size.svg)" in page
-    words = [
-        text.text
-        for text in ET.parse(results / "charts/one-by-size.svg").iter("{http://www.w3.org/2000/svg}text")
-    ]
+    texts = list(ET.parse(results / "charts/one-by-size.svg").iter("{http://www.w3.org/2000/svg}text"))
+    words = {text.text: text for text in texts}
     assert {"rows", "bytes a row", "ours & theirs", "10,000", "1,000,000", "200"} <= set(words)
+    # Centred at the right edge of the axis, in a type whose digits are some 7 wide: half of it is beyond.
+    assert float(words["1,000,000"].attrib["x"]) + 4.5 * 7 < WIDTH_OF_CHART
 
 
 def test_benchmarks_are_found_unread(package: str) -> None:
