@@ -17,7 +17,7 @@ from urllib3.util.ssltransport import SSLTransport
 
 from worker.errors import SettingsError
 from worker.gateway import exchange, wire
-from worker.gateway.deadline import Deadline
+from worker.gateway.deadline import Deadline, TimedSocket
 from worker.gateway.http import tls_context
 from worker.gateway.outcome import Accepted, Deferred, Unanswered
 
@@ -217,9 +217,9 @@ def test_connection_within_tls_with_more_on_it_than_was_asked_for_is_not_used_ag
 
     serving = threading.Thread(target=serve_two_answers_at_once)
     serving.start()
-    with ours, theirs:
-        transport = SSLTransport(ours, ssl.create_default_context(cafile=str(cert)), "127.0.0.1")
-        current = exchange.Exchange(Deadline(time.monotonic, 60))
+    with TimedSocket(fileno=ours.detach()) as below, theirs:
+        transport = SSLTransport(below, ssl.create_default_context(cafile=str(cert)), "127.0.0.1")
+        current = exchange.begin(Deadline(time.monotonic, 60))
         answered = wire.converse(SimpleNamespace(sock=transport), b"GET / HTTP/1.1\r\n\r\n", current)
         serving.join(60)
 
