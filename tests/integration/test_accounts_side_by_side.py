@@ -15,6 +15,7 @@ def test_account_that_hangs_or_is_throttled_does_not_hold_up_another() -> None:
         hung = other.begin(500)
         wait_for(lambda: other.registry.get(hung).counts[State.OPENING] >= MOST, 60)
 
+        assert {worker["concurrency"] for worker in account.registry.workers().values()} == {THREADS}
         campaign = account.begin(ROWS)
         most_hung = []
 

@@ -237,6 +237,8 @@ class _Sparingly(logging.Filter):
 
 @celeryd_after_setup.connect  # type: ignore[untyped-decorator]
 def _share_threads(instance: Any, **_: object) -> None:
+    # Celery keeps what its command line says to itself.
+    app.conf.worker_concurrency = instance.concurrency
     accounts = parts.accounts.items()
     paces = {queue_of(tag): account.settings.account_interactions_per_s for tag, account in accounts}
     Turns.share(instance.concurrency, paces)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from threading import BoundedSemaphore, Lock
+from threading import Lock
 
 from worker.errors import NotFoundError, OutreachError
 from worker.ledger.ledger import Poll
@@ -18,7 +18,6 @@ MOST, SHARE = 2, 8
 BEHIND = 9
 """The last of the priorities that kombu has with Redis: a message is taken only where no row's is waiting."""
 
-_threads = BoundedSemaphore(max(1, min(MOST, int(app.conf.worker_concurrency or 1) // SHARE)))
 _in_hand: set[tuple[str, str, int]] = set()
 _lock = Lock()
 
@@ -31,7 +30,7 @@ def read_receipts(tag: str, campaign_id: str, bucket: int, last_ms: int, until_m
     try:
         with _lock:
             # A message that was accepted meanwhile makes its bucket due again, while it is still being asked for here.
-            is_free = mine not in _in_hand and _threads.acquire(blocking=False)
+            is_free = mine not in _in_hand and len(_in_hand) < _most()
             if is_free:
                 _in_hand.add(mine)
         if not is_free:
@@ -42,7 +41,6 @@ def read_receipts(tag: str, campaign_id: str, bucket: int, last_ms: int, until_m
         finally:
             with _lock:
                 _in_hand.discard(mine)
-            _threads.release()
     except NotFoundError:  # the campaign is gone
         ledger.poll_again(campaign_id, taken, last_ms, None)
     except OutreachError as error:  # Redis, most likely: it comes again after its lease
@@ -50,6 +48,10 @@ def read_receipts(tag: str, campaign_id: str, bucket: int, last_ms: int, until_m
     except Exception:
         log.exception("receipts.failed", campaign=campaign_id)
         ledger.poll_again(campaign_id, taken, last_ms, int(receipts.TROUBLE_S * 1000))
+
+
+def _most() -> int:
+    return max(1, min(MOST, int(app.conf.worker_concurrency or 1) // SHARE))
 
 
 def _goes_on() -> bool:

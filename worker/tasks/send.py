@@ -14,10 +14,14 @@ from worker.tasks.stopping import Stopping
 
 log = get_logger(__name__)
 
-_threads = {
-    tag: ThreadPoolExecutor(int(app.conf.worker_concurrency or 1), thread_name_prefix="row")
-    for tag in parts.accounts
-}
+
+class _Threads(dict[str, ThreadPoolExecutor]):
+    def __missing__(self, tag: str) -> ThreadPoolExecutor:
+        threads = int(app.conf.worker_concurrency or 1)
+        return self.setdefault(tag, ThreadPoolExecutor(threads, thread_name_prefix="row"))
+
+
+_threads = _Threads()
 """Work on the rows of tasks that carry several; they take each task's rows in turn, so there is no more at once than else.
 
 An account's own, made as they are needed: where its Twilio hangs, or its Redis is away, its rows fill all of them.

@@ -3,7 +3,7 @@
 import subprocess
 import sys
 from collections.abc import Iterator
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 
 import pytest
 import redis
@@ -259,3 +259,19 @@ def test_leader_that_cannot_publish_leaves_the_lead_to_another(
 
     assert (sick.leads, well.leads) == (False, True)
     assert rig.states() == {"QUEUED": 1}
+
+
+def test_worker_has_and_tells_as_many_threads_as_its_command_line_says(
+    rig: Rig, upkeep: ModuleType, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from worker.tasks import app, receipts, send
+
+    monkeypatch.setitem(upkeep.app.conf, "worker_concurrency", 64)
+    monkeypatch.setattr(app.Turns, "threads", 0)
+    monkeypatch.setattr(app.Turns, "kept", {})
+
+    app._share_threads(SimpleNamespace(concurrency=3))
+
+    assert upkeep._facts()["concurrency"] == 3
+    assert send._Threads()[tag_of(rig)]._max_workers == 3
+    assert receipts._most() == 1
