@@ -14,6 +14,7 @@ to half, calls beyond it are answered 429, and it is raised again; five accounts
 from __future__ import annotations
 
 import argparse
+import math
 import os
 import signal
 import subprocess
@@ -239,9 +240,11 @@ def steady(fleet: Fleet, processes: int, latency_s: float, stretch_s: float) -> 
 
 
 def back_after_s(stamps: Sequence[float], killed_s: float, per_s: float) -> float:
-    """Say how long after `killed_s` each second holds most of the limit again."""
+    """Say how long after `killed_s` each second holds most of the limit again; infinite if the last one seen does not."""
     steps = [killed_s + n / 10 for n in range(int((KILLED_S - 1) * 10) + 1)]
     short = [at_s for at_s in steps if len(within(stamps, at_s, at_s + 1)) < BACK_SHARE * per_s]
+    if short and short[-1] == steps[-1]:
+        return math.inf
     return short[-1] + 0.1 - killed_s if short else 0.0
 
 
@@ -301,10 +304,12 @@ class Lowered:
         return len(within(self.refused, self.fell_s + 5, self.rose_s)) / (self.rose_s - self.fell_s - 5)
 
     def back_after_s(self, per_s: float) -> float:
-        """Say how long after the limit was raised a second held most of it."""
+        """Say how long after the limit was raised a second held most of it; infinite if none that was seen did."""
         at_s = self.rose_s
-        while at_s + 1 < self.ended_s and len(within(self.opened, at_s, at_s + 1)) < BACK_SHARE * per_s:
+        while len(within(self.opened, at_s, at_s + 1)) < BACK_SHARE * per_s:
             at_s += 0.1
+            if at_s + 1 >= self.ended_s:
+                return math.inf
         return at_s - self.rose_s
 
 
@@ -401,7 +406,7 @@ def answer(*, full: bool) -> Answer:
         for per_s, stages_s in (
             [(20.0, (20.0, 60.0, 100.0)), (80.0, (20.0, 60.0, 100.0))]
             if full
-            else [(20.0, (10.0, 30.0, 40.0))]
+            else [(20.0, (10.0, 30.0, 65.0))]
         ):
             more, judged, chart = _of_lowered(
                 per_s, lowered(Path(name) / f"low-{per_s:g}", per_s, 0.2, stages_s)

@@ -1,5 +1,6 @@
 """Tell whether the benchmark of the pace sees what is there, at a tiny size."""
 
+import math
 from pathlib import Path
 
 import pytest
@@ -23,6 +24,7 @@ def test_pace_is_back_from_when_on_each_second_is_full() -> None:
 
     assert back_after_s(even, 1.0, 20) == 0
     assert back_after_s(gap, 1.0, 20) == pytest.approx(0.5, abs=0.1)
+    assert back_after_s([at_s for at_s in even if at_s < 1], 1.0, 20) == math.inf
 
 
 def test_lowered_limit_is_judged_from_five_seconds_on() -> None:
@@ -38,3 +40,4 @@ def test_lowered_limit_is_judged_from_five_seconds_on() -> None:
     assert seen.used_low == pytest.approx(100)
     assert seen.refused_late == pytest.approx(1 / 25)
     assert seen.back_after_s(20) == 0
+    assert seen.back_after_s(40) == math.inf

@@ -1,12 +1,15 @@
 """The benchmarks' frame runs each in a process of its own, goes on after one that fails, and keeps what was measured."""
 
+import math
 import xml.etree.ElementTree as ET
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
 from ops.bench.__main__ import benchmarks, main, run
 from ops.bench.chart import WIDTH as WIDTH_OF_CHART
+from ops.bench.record import Measured, keep
 from ops.bench.report import WIDTH, Answer, Figure, Goal, as_text
 
 ONE = """
@@ -98,3 +101,17 @@ def test_what_is_said_in_a_terminal_is_broken_between_words() -> None:
 
     assert max(map(len, told.splitlines())) <= WIDTH
     assert told.split().count("word") == 4 * 60
+
+
+def test_what_was_not_seen_to_end_is_kept_as_endless(tmp_path: Path) -> None:
+    runs = (math.inf, 1.0, math.inf)
+    measured = Measured(
+        Answer("How long?", "command", "Once.", (Figure("a row", "s", runs),)),
+        datetime.now(UTC).date(),
+        "here",
+    )
+
+    keep(tmp_path, "one", measured)
+
+    assert keep(tmp_path, "other", measured)["one"].answer.figures[0].runs == runs
+    assert "| a row | 1 | inf | inf | s | 3 |" in (tmp_path / "RESULTS.md").read_text()
