@@ -173,7 +173,7 @@ class Pacer:
         for _ in range(_SLIPS_MAX):
             ahead_s = slot_s - self._clock()
             if ahead_s > MAX_WAIT_MS / 1000:  # of a clock that has stepped back since
-                return False
+                return None
             if ahead_s > 0:
                 self._sleep(ahead_s)
             if any(self._voided_us.get(bucket.name, 0) > granted.granted_us for bucket in granted.buckets):
