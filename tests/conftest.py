@@ -22,9 +22,12 @@ from hypothesis import HealthCheck, settings
 from simulator_process import SimulatorProcess
 from turns import FAILED
 
+# A shell's background job ignores Ctrl-C, what runs under nohup the end of its terminal, and so would every command that a test
+# starts and interrupts.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
-    # A shell's background job ignores Ctrl-C, and so would every command that a test starts and interrupts.
     signal.signal(signal.SIGINT, signal.default_int_handler)
+if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 settings.register_profile(
     "steady", deadline=None, derandomize=True, database=None, suppress_health_check=[HealthCheck.too_slow]

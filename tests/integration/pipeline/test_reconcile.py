@@ -9,7 +9,7 @@ from pipeline_bench import BODY, ROUTING, SENDER, Rig, key, phone, trouble
 from simulator_calls import Calls, channel_path
 
 from worker.ledger.states import Event, Reason, State
-from worker.pipeline import reconcile
+from worker.pipeline import pace, reconcile
 from worker.pipeline.reconcile import reconcile_rows
 
 UNANSWERED_OPENINGS = [191, 192, 193, 194, 195, 178, 179]
@@ -390,7 +390,8 @@ def test_task_search_that_twilio_throttles_slows_its_own_pace(rig: Rig) -> None:
     rig.clock.shift_ms += 1_000
     reconcile_rows(rig.bench, "spring-1", [1])
 
-    assert float(rig.client.hget(f"{rig.ledger.prefix}pace:task_look_ups", "share")) < 1
+    (look_ups,) = rig.bench.pacer.peek([pace.task_look_ups()])
+    assert look_ups.per_s < pace.LOOK_UPS_PER_S
     assert rig.row().record.looks == 0
 
 
