@@ -17,7 +17,6 @@ ours does. As many processes of a prefork pool hold a connection each: less CPU,
 from __future__ import annotations
 
 import argparse
-import os
 import subprocess
 import sys
 import tempfile
@@ -35,6 +34,8 @@ import redis
 from kombu.connection import Connection
 
 from ops.bench import plain_celery
+from ops.bench.customers import ROUTING, number
+from ops.bench.processes import account_environ, clean_environ, wait_for
 from ops.bench.report import RUNS, Answer, Figure, Goal
 from ops.bench.twilio_loopback import TwilioLoopback
 from worker.ledger.ledger import Ledger
@@ -53,28 +54,6 @@ LIFTED = 5 * PACE
 """The pace of ours: not as fast as can be, for calls that the machine holds up past their slots take others, and cost more."""
 AROUND = 2 * THREADS
 """Rows before and after those that are measured: the broker holds as many all the while."""
-_AREAS = (202, 212, 305, 312, 404, 415, 503, 512, 602, 617, 702, 713, 718, 808, 901, 919)
-_DEFINITION = """\
-name = "{name}"
-channel = "whatsapp"
-from = "whatsapp:+19252210100"
-to = "{{{{ phone }}}}"
-[routing]
-workspace_sid = "WS5f1d2c3b4a59687766554433221100ff"
-workflow_sid = "WW0a1b2c3d4e5f60718293a4b5c6d7e8f9"
-queue_sid = "WQ9f8e7d6c5b4a39281706f5e4d3c2b1a0"
-agents = ["WK11223344556677889900aabbccddeeff", "WKffeeddccbbaa00998877665544332211"]
-[routing.attributes]
-customerName = "{{{{ first_name }}}}"
-[message]
-author = "Renewals team"
-content_sid = "HX3a4b5c6d7e8f90123456789abcdef012"
-[message.variables]
-1 = "{{{{ first_name }}}}"
-2 = "{{{{ due_date }}}}"
-[pacing]
-messages_per_second = {per_s:g}
-"""
 
 
 class Contender(Protocol):
@@ -103,12 +82,7 @@ class Ours:
     def up(self) -> Iterator[Ours]:
         """Have the worker run meanwhile."""
         self.folder.mkdir()
-        environ = _clean_environ() | {
-            "TWILIO_ACCOUNT_SID": "AC" + "1" * 32,
-            "TWILIO_AUTH_TOKEN": "secret-token",
-            "OUTREACH_TWILIO_BASE_URL": self.server.url,
-            "OUTREACH_HOME": str(self.folder / "home"),
-            "OUTREACH_ACCOUNT_INTERACTIONS_PER_S": f"{self.per_s:g}",
+        environ = account_environ(self.server.url, self.folder / "home", self.per_s) | {
             "SSL_CERT_FILE": str(self.server.bundle),
         }
         self._settings = load_settings(environ, self.folder / ".env")
@@ -122,7 +96,7 @@ class Ours:
                 worker_command(threads_for(self._settings), "WARNING"), environ, self.folder
             ) as worker:
                 self.parts = {"worker": [worker], "Redis": [psutil.Process(status.pid)]}
-                _wait_for(lambda: bool(self._registry.workers()), "the worker to start")
+                wait_for(lambda: bool(self._registry.workers()), "the worker to start")
                 yield self
 
     def begin(self, rows: int) -> None:
@@ -130,11 +104,10 @@ class Ours:
         self.server.tells_deliveries = self.asks_for_deliveries
         self._turn += 1
         definition, customers = self.folder / "campaign.toml", self.folder / "customers.csv"
-        definition.write_text(_DEFINITION.format(name=f"turn-{self._turn}", per_s=2 * self.per_s))
-        lines = [f"{_number(row)},Name{row},1 May\n" for row in range(rows)]
+        definition.write_text(_definition(f"turn-{self._turn}", 2 * self.per_s))
+        lines = [f"{number(row)},Name{row},1 May\n" for row in range(rows)]
         customers.write_text("phone,first_name,due_date\n" + "".join(lines))
-        taken = take_in(self._ledger, self._registry, self._settings, definition, customers)
-        self._campaign_id = taken.campaign_id
+        take_in(self._ledger, self._registry, self._settings, definition, customers)
 
 
 @dataclass
@@ -154,7 +127,7 @@ class Plain:
         self.folder.mkdir()
         socket = self.folder / "redis.sock"
         url = f"redis+socket://{socket}"
-        environ = _clean_environ() | {
+        environ = clean_environ() | {
             "PLAIN_BROKER": url,
             "PLAIN_URL": self.server.url,
             "REQUESTS_CA_BUNDLE": str(self.server.bundle),
@@ -168,14 +141,14 @@ class Plain:
         ):
             self.parts = {"worker": [main], "Redis": [broker]}
             self.begin(THREADS)
-            _wait_for(lambda: self.server.messages >= THREADS, "the plain worker to start")
+            wait_for(lambda: self.server.messages >= THREADS, "the plain worker to start")
             self.parts["worker"] += main.children(recursive=True)
             yield self
 
     def begin(self, rows: int) -> None:
         """Publish a task a row."""
         for row in range(rows):
-            args = (_number(row), f"Name{row}", "1 May")
+            args = (number(row), f"Name{row}", "1 May")
             self.task.apply_async(args, connection=self._connection)
 
 
@@ -195,7 +168,7 @@ class Bare:
         command = [sys.executable, "-m", "ops.bench.bare_curl"]
         command += [self.server.url, str(self.server.bundle), str(THREADS)]
         with subprocess.Popen(
-            command, stdin=subprocess.PIPE, text=True, env=_clean_environ()
+            command, stdin=subprocess.PIPE, text=True, env=clean_environ()
         ) as self._process:
             self.parts = {"process": [psutil.Process(self._process.pid)]}
             try:
@@ -235,15 +208,23 @@ def turn(server: TwilioLoopback, contender: Contender, rows: int) -> dict[str, f
     return {**cost, "all": sum(cost.values()), "rows/s": rows / (ended_s - began_s)}
 
 
-def _number(row: int) -> str:
-    """Give one of 128,000 numbers that libphonenumber takes."""
-    return f"+1{_AREAS[row % 16]}{220 + row // 16 // 1000}{row // 16 % 1000:04d}"
-
-
-def _clean_environ() -> dict[str, str]:
-    mine = {name: os.environ[name] for name in ("PATH", "HOME", "LANG", "PYTHONPATH") if name in os.environ}
-    # The parent's own tree, though a child works in another folder.
-    return {"PYTHONPATH": str(Path(__file__).parents[2]), **mine}
+def _definition(name: str, per_s: float) -> str:
+    return f"""\
+name = "{name}"
+channel = "whatsapp"
+from = "whatsapp:+19252210100"
+to = "{{{{ phone }}}}"
+{ROUTING}[routing.attributes]
+customerName = "{{{{ first_name }}}}"
+[message]
+author = "Renewals team"
+content_sid = "HX3a4b5c6d7e8f90123456789abcdef012"
+[message.variables]
+1 = "{{{{ first_name }}}}"
+2 = "{{{{ due_date }}}}"
+[pacing]
+messages_per_second = {per_s:g}
+"""
 
 
 @contextmanager
@@ -264,14 +245,6 @@ def _process(command: list[str], environ: dict[str, str], folder: Path) -> Itera
             for child in children:
                 if child.is_running():
                     child.kill()
-
-
-def _wait_for(done: Any, what: str, seconds: float = 60) -> None:
-    deadline = time.monotonic() + seconds
-    while not done():
-        if time.monotonic() > deadline:
-            raise TimeoutError(f"waited in vain for {what}")
-        time.sleep(0.05)
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,27 +4,37 @@ import csv
 from pathlib import Path
 
 COLUMNS = ("customer_id", "phone", "first_name", "due_date")
-DEFINITION = """
-name = "bench"
-channel = "whatsapp"
-from = "whatsapp:+19252210100"
-to = "{{ phone }}"
-default_region = "GB"
+ROUTING = """\
 [routing]
 workspace_sid = "WS5f1d2c3b4a59687766554433221100ff"
 workflow_sid = "WW0a1b2c3d4e5f60718293a4b5c6d7e8f9"
 queue_sid = "WQ9f8e7d6c5b4a39281706f5e4d3c2b1a0"
 agents = ["WK11223344556677889900aabbccddeeff", "WKffeeddccbbaa00998877665544332211"]
-[routing.attributes]
-customerName = "{{ first_name }}"
-customerAddress = "{{ phone }}"
+"""
+DEFINITION = f"""
+name = "bench"
+channel = "whatsapp"
+from = "whatsapp:+19252210100"
+to = "{{{{ phone }}}}"
+default_region = "GB"
+{ROUTING}[routing.attributes]
+customerName = "{{{{ first_name }}}}"
+customerAddress = "{{{{ phone }}}}"
 [message]
 author = "Renewals team"
 content_sid = "HX3a4b5c6d7e8f90123456789abcdef012"
 [message.variables]
-1 = "{{ first_name }}"
-2 = "Your payment is due on {{ due_date }}."
+1 = "{{{{ first_name }}}}"
+2 = "Your payment is due on {{{{ due_date }}}}."
 """
+
+
+_AREAS = (202, 212, 305, 312, 404, 415, 503, 512, 602, 617, 702, 713, 718, 808, 901, 919)
+
+
+def number(row: int) -> str:
+    """Give one of 128,000 numbers that libphonenumber takes."""
+    return f"+1{_AREAS[row % 16]}{220 + row // 16 // 1000}{row // 16 % 1000:04d}"
 
 
 def write_customers(path: Path, rows: int) -> None:
@@ -36,10 +46,10 @@ def write_customers(path: Path, rows: int) -> None:
         writer = csv.writer(out)
         writer.writerow(COLUMNS)
         for row in range(rows):
-            writer.writerow([f"C{row:07d}", _number(row), f"Name{row % 997}", f"{row % 28 + 1} May"])
+            writer.writerow([f"C{row:07d}", _written_number(row), f"Name{row % 997}", f"{row % 28 + 1} May"])
 
 
-def _number(row: int) -> str:
+def _written_number(row: int) -> str:
     middle, end = f"{row // 1000:04d}", f"{row % 1000:03d}"  # seven digits, distinct up to ten million rows
     if row % 10 == 0:
         # Area code, exchange 200-999, line: distinct, and of a range in use.

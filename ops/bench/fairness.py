@@ -11,7 +11,8 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 
-from ops.bench.fleet import Account, fleet, wait_for
+from ops.bench.fleet import Account, fleet
+from ops.bench.processes import wait_for
 from ops.bench.report import Answer, Figure, Goal, repeat
 
 PACE = 40.0
@@ -102,7 +103,7 @@ def _small(account: Account) -> tuple[float, float]:
 def _time(account: Account) -> float:
     campaign = account.begin(SMALL)
     began = time.monotonic()
-    wait_for(lambda: account.accepted(campaign) == [SMALL], 120)
+    wait_for(lambda: account.accepted(campaign) == [SMALL], "the small campaign")
     return time.monotonic() - began
 
 

@@ -6,9 +6,8 @@ import json
 import os
 import subprocess
 import sys
-import time
 import urllib.request
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,6 +18,7 @@ import redis
 
 from campaigns.definition import parse_definition
 from campaigns.identity import address_hash
+from ops.bench.processes import wait_for
 from worker.ledger.keys import BUCKET
 from worker.ledger.ledger import Ledger, LoadRow
 from worker.ledger.registry import Registry
@@ -90,7 +90,7 @@ class Account:
         """Pause all campaigns, and wait until nothing of them is in hand."""
         for each in self._running:
             self.registry.pause(each, "bench")
-        wait_for(lambda: not any(self._in_hand(each) for each in self._running), 90)
+        wait_for(lambda: not any(self._in_hand(each) for each in self._running), "what is in hand", 90)
 
     def resume(self) -> None:
         """Let all campaigns go on."""
@@ -151,7 +151,9 @@ def fleet(pace_per_s: Sequence[float], *, processes: int = 1, threads: int = 64)
         for _ in range(processes):
             stack.enter_context(_worker(environ, Path(folder), threads))
         for account in accounts:
-            wait_for(lambda: len(account.registry.workers()) == processes, STARTS_WITHIN_S)  # noqa: B023  asked at once
+            found = account.registry.workers
+            what = "the workers to start"
+            wait_for(lambda: len(found()) == processes, what, STARTS_WITHIN_S)  # noqa: B023  asked at once
         yield accounts
 
 
@@ -185,15 +187,3 @@ def _ending(process: subprocess.Popen[bytes]) -> Iterator[subprocess.Popen[bytes
                 process.wait(5)
             except subprocess.TimeoutExpired:
                 process.kill()
-
-
-def wait_for(is_so: Callable[[], bool], seconds: float) -> None:
-    """Wait until something is so.
-
-    Raises: TimeoutError if it is not within so many seconds.
-    """
-    deadline = time.monotonic() + seconds
-    while not is_so():
-        if time.monotonic() > deadline:
-            raise TimeoutError(f"waited for {seconds:g} s in vain")
-        time.sleep(0.02)

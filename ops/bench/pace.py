@@ -21,7 +21,7 @@ import subprocess
 import tempfile
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from math import ceil
@@ -30,7 +30,9 @@ from statistics import median
 
 import redis
 
+from ops.bench.customers import ROUTING, number
 from ops.bench.pacer import most_in_window
+from ops.bench.processes import account_environ, wait_for
 from ops.bench.report import RUNS, Answer, Chart, Figure, Goal, Series
 from ops.bench.twilio_loopback import TwilioLoopback
 from worker.ledger.ledger import Ledger
@@ -43,21 +45,6 @@ from worker.tasks.command import PARENT_FD, threads_for, worker_command
 WARM_S = 2.0
 BACK_SHARE = 0.95
 KILLED_S = 4.0
-_AREAS = (202, 212, 305, 312, 404, 415, 503, 512, 602, 617, 702, 713, 718, 808, 901, 919)
-_DEFINITION = """\
-name = "{name}"
-channel = "whatsapp"
-from = "whatsapp:+19252210100"
-to = "{{{{ phone }}}}"
-[routing]
-workspace_sid = "WS5f1d2c3b4a59687766554433221100ff"
-workflow_sid = "WW0a1b2c3d4e5f60718293a4b5c6d7e8f9"
-queue_sid = "WQ9f8e7d6c5b4a39281706f5e4d3c2b1a0"
-agents = ["WK11223344556677889900aabbccddeeff", "WKffeeddccbbaa00998877665544332211"]
-[message]
-author = "Renewals team"
-content_sid = "HX3a4b5c6d7e8f90123456789abcdef012"
-"""
 
 
 class LimitedTwilio(TwilioLoopback):
@@ -102,17 +89,7 @@ class Fleet:
     def __init__(self, folder: Path, per_s: float) -> None:
         folder.mkdir(parents=True)
         self.per_s, self.folder, self.server = per_s, folder, LimitedTwilio(folder)
-        mine = {
-            name: os.environ[name] for name in ("PATH", "HOME", "LANG", "PYTHONPATH") if name in os.environ
-        }
-        # The parent's own tree, though a child works in another folder.
-        self._environ = {"PYTHONPATH": str(Path(__file__).parents[2]), **mine} | {
-            "TWILIO_ACCOUNT_SID": "AC" + "1" * 32,
-            "TWILIO_AUTH_TOKEN": "secret-token",
-            "OUTREACH_TWILIO_BASE_URL": self.server.url,
-            "OUTREACH_HOME": str(folder / "home"),
-            "OUTREACH_ACCOUNT_INTERACTIONS_PER_S": f"{per_s:g}",
-        }
+        self._environ = account_environ(self.server.url, folder / "home", per_s)
         self._settings = load_settings(self._environ, folder / ".env")
         self._workers: list[subprocess.Popen[bytes]] = []
         self._campaigns = 0
@@ -173,9 +150,9 @@ class Fleet:
         self.server.have_latency(latency_s)
         self._campaigns += 1
         definition, customers = self.folder / "campaign.toml", self.folder / "customers.csv"
-        definition.write_text(_DEFINITION.format(name=f"pace-{self._campaigns}"))
+        definition.write_text(_definition(f"pace-{self._campaigns}"))
         rows = ceil(self.per_s * (seconds + WARM_S + 20))
-        customers.write_text("phone\n" + "".join(f"{_number(row)}\n" for row in range(rows)))
+        customers.write_text("phone\n" + "".join(f"{number(row)}\n" for row in range(rows)))
         before = len(self.server.opened)
         taken = take_in(self._ledger, self._registry, self._settings, definition, customers)
         wait_for(lambda: len(self.server.opened) > before, "the first Interaction")
@@ -185,18 +162,16 @@ class Fleet:
         wait_for(lambda: not self._registry.get(taken.campaign_id).left, "what is in hand")
 
 
-def _number(row: int) -> str:
-    """Give one of 128,000 numbers that libphonenumber takes."""
-    return f"+1{_AREAS[row % 16]}{220 + row // 16 // 1000}{row // 16 % 1000:04d}"
-
-
-def wait_for(done: Callable[[], bool], what: str, seconds: float = 120) -> None:
-    """Wait until it is so. Raises: TimeoutError."""
-    deadline = time.monotonic() + seconds
-    while not done():
-        if time.monotonic() > deadline:
-            raise TimeoutError(f"waited in vain for {what}")
-        time.sleep(0.05)
+def _definition(name: str) -> str:
+    return f"""\
+name = "{name}"
+channel = "whatsapp"
+from = "whatsapp:+19252210100"
+to = "{{{{ phone }}}}"
+{ROUTING}[message]
+author = "Renewals team"
+content_sid = "HX3a4b5c6d7e8f90123456789abcdef012"
+"""
 
 
 def within(stamps: Sequence[float], begin_s: float, end_s: float) -> list[float]:
