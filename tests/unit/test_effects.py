@@ -17,7 +17,7 @@ WORKER = Path(worker.__file__).parent
 OUTWARD = {
     "evalsha", "eval", "register_script", "set", "setex", "hset", "hdel", "hincrby", "sadd", "srem", "zadd", "zrem", "xadd", "rpush",
     "lpush", "delete", "unlink", "publish", "flushdb", "sendall", "rename", "replace", "pwrite", "write_text", "write_bytes",
-    "apply_async", "delay", "send_task",
+    "apply_async", "delay", "send_task", "evaluate",
 }  # fmt: skip
 # What is not on a row's way, by file and function, and why no crash there can cost a row or double it.
 ELSEWHERE = {
@@ -27,8 +27,8 @@ ELSEWHERE = {
     ("ledger/registry.py", "_look"): "who does the tick; every transition is guarded without it",
     ("ledger/registry.py", "unlead"): "as above",
     ("ledger/registry.py", "write_trouble"): "only asks whether anything can be written",
-    ("ledger/scripts.py", "evaluate"): "called inside the effect of the same function",
-    ("ledger/standings.py", "read"): "changes nothing",
+    ("ledger/scripts.py", "evaluate"): "who calls it stands in an effect, or changes nothing",
+    ("ledger/standings.py", "read_standings"): "changes nothing",
     ("pacing/pacer.py", "__init__"): "registers, runs nothing",
     ("tasks/beat.py", "_take_lock"): "registers, runs nothing",
     ("tasks/beat.py", "_begin_anew"): "when beat last woke the timetable; what is due stands in the ledger",

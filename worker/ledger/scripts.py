@@ -91,6 +91,16 @@ class Scripts:
             given["now_ms"] = self._now_ms()
         return json.dumps(given, separators=(",", ":"))
 
+    def evaluate(
+        self, script: tuple[str, str], keys: Sequence[str], argv: Sequence[bytes | str | int]
+    ) -> Any:
+        """Ask for a script by its digest; where Redis does not know it yet, by its text."""
+        text, digest = script
+        try:
+            return self.client.evalsha(digest, len(keys), *keys, *argv)
+        except redis.exceptions.NoScriptError:
+            return self.client.eval(text, len(keys), *keys, *argv)
+
     def run(
         self, name: str, keys: Sequence[str], rest: Sequence[bytes | str | int] = (), **args: Any
     ) -> Reply:
@@ -98,20 +108,13 @@ class Scripts:
 
         Raises: RedisUnavailableError if Redis gives no answer, or cannot keep anything now.
         """
-        text, digest = source(name)
+        script = source(name)
         born, seq = self.floors.of(keys[0])
         if born:
             args = {"floor": seq, "born": born, **args}
         argv = (self.arguments(args), *rest)
-
-        def evaluate() -> Any:
-            try:
-                return self.client.evalsha(digest, len(keys), *keys, *argv)
-            except redis.exceptions.NoScriptError:
-                return self.client.eval(text, len(keys), *keys, *argv)
-
         with effect(name):
-            *answer, seq, born = self.ask(evaluate)
+            *answer, seq, born = self.ask(lambda: self.evaluate(script, keys, argv))
         self.floors.note(keys[0], born.decode(), seq)
         return read_reply(answer)
 

@@ -8,8 +8,6 @@ from functools import cache
 from hashlib import sha1
 from importlib import resources
 
-import redis
-
 from worker.ledger.scripts import Scripts
 
 
@@ -38,17 +36,9 @@ def read_standings(scripts: Scripts, prefix: str) -> list[Standing]:
 
     Raises: RedisUnavailableError if Redis gives no answer.
     """
-    text, digest = _source()
-    key, args = f"{prefix}active", scripts.arguments({})
-
-    def read() -> bytes:
-        try:
-            found = scripts.client.evalsha(digest, 1, key, args)
-        except redis.exceptions.NoScriptError:
-            found = scripts.client.eval(text, 1, key, args)
-        return bytes(found)
-
-    return [Standing(*fields) for fields in sorted(json.loads(scripts.ask(read)))]
+    keys, argv = (f"{prefix}active",), (scripts.arguments({}),)
+    found = scripts.ask(lambda: scripts.evaluate(_source(), keys, argv))
+    return [Standing(*fields) for fields in sorted(json.loads(found))]
 
 
 @cache
