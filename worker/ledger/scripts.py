@@ -1,13 +1,11 @@
-"""Runs the ledger's Lua scripts: one file each, between the common head and tail, by EVALSHA."""
+"""Runs the ledger's Lua scripts: one file each, between the common head and tail."""
 
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
-from hashlib import sha1
 from importlib import resources
 from typing import Any
 
@@ -17,6 +15,7 @@ from worker.effects import effect
 from worker.errors import RedisUnavailableError
 from worker.ledger.floors import Floors
 from worker.redis_calls import Ask, ask_once
+from worker.redis_scripts import Script, needed
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,37 +28,12 @@ class Reply:
 
 
 @cache
-def source(name: str) -> tuple[str, str]:
-    """Give a script's text, between what it needs of the common head and the tail, and its SHA-1."""
+def source(name: str) -> Script:
+    """Give a script, between what it needs of the common head and the tail."""
     folder = resources.files(__package__) / "lua"
     head, body, tail = ((folder / f"{part}.lua").read_text() for part in ("_head", name, "_tail"))
     script = f"local function act()\n{body}{tail}"
-    text = needed(head, script) + script
-    return text, sha1(text.encode(), usedforsecurity=False).hexdigest()
-
-
-_PART = re.compile(r"^(?=local |if )", re.MULTILINE)
-_NAMES = re.compile(r"local (?:function )?(\w+(?:, \w+)*)")
-
-
-def needed(head: str, script: str) -> str:
-    """Give the parts of `head` that `script` needs: Redis makes all that is there anew with each call, used or not.
-
-    A part begins with each line that begins with `local` or `if`; one that names nothing new is always needed. Whoever
-    uses a part stands behind it, as Lua has it.
-    """
-    parts: list[str] = []
-    used = _words(script)
-    for part in reversed(_PART.split(head)):
-        names = _NAMES.match(part)
-        if names is None or not used.isdisjoint(names[1].split(", ")):
-            parts.insert(0, part)
-            used |= _words(part)
-    return "".join(parts)
-
-
-def _words(text: str) -> set[str]:
-    return set(re.findall(r"\w+", re.sub(r"--.*", "", text)))
+    return Script.of(needed(head, script) + script)
 
 
 class Scripts:
@@ -91,16 +65,6 @@ class Scripts:
             given["now_ms"] = self._now_ms()
         return json.dumps(given, separators=(",", ":"))
 
-    def evaluate(
-        self, script: tuple[str, str], keys: Sequence[str], argv: Sequence[bytes | str | int]
-    ) -> Any:
-        """Ask for a script by its digest; where Redis does not know it yet, by its text."""
-        text, digest = script
-        try:
-            return self.client.evalsha(digest, len(keys), *keys, *argv)
-        except redis.exceptions.NoScriptError:
-            return self.client.eval(text, len(keys), *keys, *argv)
-
     def run(
         self, name: str, keys: Sequence[str], rest: Sequence[bytes | str | int] = (), **args: Any
     ) -> Reply:
@@ -114,7 +78,7 @@ class Scripts:
             args = {"floor": seq, "born": born, **args}
         argv = (self.arguments(args), *rest)
         with effect(name):
-            *answer, seq, born = self.ask(lambda: self.evaluate(script, keys, argv))
+            *answer, seq, born = self.ask(lambda: script.evaluate(self.client, keys, argv))
         self.floors.note(keys[0], born.decode(), seq)
         return read_reply(answer)
 

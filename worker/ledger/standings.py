@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from functools import cache
-from hashlib import sha1
 from importlib import resources
 
 from worker.ledger.scripts import Scripts
+from worker.redis_scripts import Script
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,11 +37,10 @@ def read_standings(scripts: Scripts, prefix: str) -> list[Standing]:
     Raises: RedisUnavailableError if Redis gives no answer.
     """
     keys, argv = (f"{prefix}active",), (scripts.arguments({}),)
-    found = scripts.ask(lambda: scripts.evaluate(_source(), keys, argv))
+    found = scripts.ask(lambda: _source().evaluate(scripts.client, keys, argv))
     return [Standing(*fields) for fields in sorted(json.loads(found))]
 
 
 @cache
-def _source() -> tuple[str, str]:
-    text = (resources.files(__package__) / "lua" / "_standings.lua").read_text()
-    return text, sha1(text.encode(), usedforsecurity=False).hexdigest()
+def _source() -> Script:
+    return Script.of((resources.files(__package__) / "lua" / "_standings.lua").read_text())

@@ -2,7 +2,8 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
+from functools import cache
+from importlib import resources
 from typing import Any
 
 import redis
@@ -10,6 +11,7 @@ import redis
 from worker.effects import effect
 from worker.pacing.redis_clock import RedisClock
 from worker.redis_calls import Ask, ask_once
+from worker.redis_scripts import Script, needed
 
 # Nobody reserves further ahead: this bounds what a step of Redis's clock can do. Also in bucket.lua.
 MAX_WAIT_MS = 2000
@@ -116,9 +118,6 @@ class Pacer:
         self._client = client
         self._is_clock_set = False
         self._voided_us: dict[str, int] = {}
-        self._acquire, self._slip, self._slow_down, self._peek = (
-            client.register_script(_script(name)) for name in ("gcra", "slip", "slow_down", "peek")
-        )
 
     def acquire(self, buckets: Sequence[Bucket], max_wait_ms: int = 750) -> Granted | Wait:
         """Take one slot in every bucket, at most `max_wait_ms` ahead, or none and say how long to wait.
@@ -136,7 +135,7 @@ class Pacer:
         lead_us = _us(self._lead_s(max_wait_ms))
         limits = [max_wait_ms * 1000, _us(self._margin_s), lead_us, *(bucket.per_s for bucket in buckets)]
         with effect("take_slot"):
-            answer, asked_s, answered_s = self._run(self._acquire, buckets, limits)
+            answer, asked_s, answered_s = self._run("gcra", buckets, limits)
         verdict, time_us, now_us, decisive, *told = answer
         slipped_us = tuple(map(int, told[::2]))
         self._voided_us.update(zip((bucket.name for bucket in buckets), map(int, told[1::2]), strict=True))
@@ -217,7 +216,7 @@ class Pacer:
         with effect("move_slots"):
             # A call that went out is being answered: its thread waits for nobody else.
             ask = ask_once if went_out else self._ask
-            answer, asked_s, answered_s = self._run(self._slip, granted.buckets, limits, ask)
+            answer, asked_s, answered_s = self._run("slip", granted.buckets, limits, ask)
         return int(answer) if answer else None, answered_s - asked_s
 
     def slow_down(self, bucket: Bucket, retry_after_s: float | None, slot_us: int = 0) -> None:
@@ -229,14 +228,14 @@ class Pacer:
         """
         with effect("slow_down"):
             limits = [_us(max(0.0, retry_after_s or 0.0)), bucket.per_s, slot_us, _us(self._margin_s)]
-            self._run(self._slow_down, [bucket], limits)
+            self._run("slow_down", [bucket], limits)
 
     def peek(self, buckets: Sequence[Bucket]) -> list[BucketState]:
         """Describe how each bucket stands; takes nothing.
 
         Raises: RedisUnavailableError if Redis gives no answer.
         """
-        seen = self._run(self._peek, buckets, [bucket.per_s for bucket in buckets])[0] if buckets else []
+        seen = self._run("peek", buckets, [bucket.per_s for bucket in buckets])[0] if buckets else []
         return [
             BucketState(
                 bucket=bucket,
@@ -250,10 +249,10 @@ class Pacer:
         ]
 
     def _run(
-        self, script: Any, buckets: Sequence[Bucket], args: Sequence[float], ask: Ask | None = None
+        self, name: str, buckets: Sequence[Bucket], args: Sequence[float], ask: Ask | None = None
     ) -> tuple[Any, float, float]:
-        keys = [f"{self._prefix}pace:{bucket.name}" for bucket in buckets]
-        return self._timed(lambda: script(keys=keys, args=args), ask or self._ask)
+        script, keys = _script(name), [f"{self._prefix}pace:{bucket.name}" for bucket in buckets]
+        return self._timed(lambda: script.evaluate(self._client, keys, args), ask or self._ask)
 
     def _timed(self, act: Callable[[], Any], ask: Ask) -> tuple[Any, float, float]:
         """Return what Redis answered, when it was asked and when it answered: however long it was away before."""
@@ -266,9 +265,10 @@ class Pacer:
         return answered
 
 
-def _script(name: str) -> str:
-    here = Path(__file__).parent
-    return "\n".join((here / f"{part}.lua").read_text(encoding="utf-8") for part in ("bucket", name))
+@cache
+def _script(name: str) -> Script:
+    head, body = ((resources.files(__package__) / f"{part}.lua").read_text() for part in ("bucket", name))
+    return Script.of(needed(head, body) + body)
 
 
 def _us(seconds: float) -> int:

@@ -9,8 +9,9 @@ import pytest
 
 from worker.errors import RedisUnavailableError
 from worker.ledger.ledger import Ledger
-from worker.ledger.scripts import Reply, Scripts, needed, read_reply, retrying, source
+from worker.ledger.scripts import Reply, Scripts, read_reply, retrying, source
 from worker.ledger.states import TRANSITIONS, Event, State
+from worker.redis_scripts import needed
 
 FOLDER = resources.files("worker.ledger") / "lua"
 TEXTS = {each.name.removesuffix(".lua"): each.read_text() for each in FOLDER.iterdir()}

@@ -1,0 +1,53 @@
+"""Lua scripts as Redis is asked for them: by their digest, and with no more of a common head than they need."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from hashlib import sha1
+from typing import Any, NamedTuple
+
+import redis
+
+
+class Script(NamedTuple):
+    """A script's text and its SHA-1."""
+
+    text: str
+    digest: str
+
+    @classmethod
+    def of(cls, text: str) -> Script:
+        """Make a script of its text."""
+        return cls(text, sha1(text.encode(), usedforsecurity=False).hexdigest())
+
+    def evaluate(self, client: redis.Redis, keys: Sequence[str], argv: Sequence[bytes | str | float]) -> Any:
+        """Ask for it by its digest; where Redis does not know it yet, by its text."""
+        try:
+            return client.evalsha(self.digest, len(keys), *keys, *argv)
+        except redis.exceptions.NoScriptError:
+            return client.eval(self.text, len(keys), *keys, *argv)
+
+
+_PART = re.compile(r"^(?=local |if )", re.MULTILINE)
+_NAMES = re.compile(r"local (?:function )?(\w+(?:, \w+)*)")
+
+
+def needed(head: str, script: str) -> str:
+    """Give the parts of `head` that `script` needs: Redis makes all that is there anew with each call, used or not.
+
+    A part begins with each line that begins with `local` or `if`; one that names nothing new is always needed. Whoever
+    uses a part stands behind it, as Lua has it.
+    """
+    parts: list[str] = []
+    used = _words(script)
+    for part in reversed(_PART.split(head)):
+        names = _NAMES.match(part)
+        if names is None or not used.isdisjoint(names[1].split(", ")):
+            parts.insert(0, part)
+            used |= _words(part)
+    return "".join(parts)
+
+
+def _words(text: str) -> set[str]:
+    return set(re.findall(r"\w+", re.sub(r"--.*", "", text)))
