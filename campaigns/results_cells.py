@@ -9,7 +9,10 @@ _MAY_RUN = frozenset("'=+-@\t\r")  # most cells are told by their first characte
 
 def escape_cell(text: str) -> str:
     """Put one apostrophe in front of `text` if a spreadsheet could take it for a formula."""
-    return f"'{text}" if text[:1] in _MAY_RUN and _RUNS_IN_A_SPREADSHEET.match(text) else text
+    first = text[:1]
+    if first not in _MAY_RUN:
+        return text
+    return f"'{text}" if first != "'" or _RUNS_IN_A_SPREADSHEET.match(text) else text
 
 
 def unescape_cell(text: str) -> str:

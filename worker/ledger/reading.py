@@ -19,7 +19,6 @@ from worker.redis_calls import Ask, ask_once
 
 _HAND_FIELDS = {f.name for f in fields(Hand)}
 _FIELDS = [str(at).encode() for at in range(keys.BUCKET)]
-_from_json = json.JSONDecoder().decode
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +106,7 @@ class LedgerReader:
         *,
         cells: bool = True,
         buckets: int = 16,
-    ) -> Iterator[tuple[int, Record, tuple[str, ...], tuple[str, str, str] | None]]:
+    ) -> Iterator[tuple[int, PackedRecord, tuple[str, ...], tuple[str, str, str] | None]]:
         """Read all rows in order, some buckets at a time: number, record, cells, note."""
         created = int(self._hget(self.key(campaign_id), "created_ms") or 0)
         last = (rows + keys.BUCKET - 1) // keys.BUCKET
@@ -122,7 +121,7 @@ class LedgerReader:
             for offset in range(0, len(answers), len(names)):
                 bucket = begin + offset // len(names)
                 records = answers[offset]
-                inputs, notes = (answers[offset + 1], answers[offset + 2]) if cells else ({}, {})
+                inputs, notes = (_all_cells(answers[offset + 1]), answers[offset + 2]) if cells else ({}, {})
                 for number, field in enumerate(_FIELDS, bucket * keys.BUCKET + 1):
                     if field not in records:
                         continue
@@ -130,7 +129,7 @@ class LedgerReader:
                     yield (
                         number,
                         PackedRecord(records[field], created),
-                        tuple(_from_json(inputs[field].decode())) if cells else (),
+                        tuple(inputs[field]) if cells else (),
                         _note(own_words) if own_words else None,
                     )
 
@@ -280,6 +279,11 @@ def shown_row(row: Row, reply: Reply) -> Row:
 def _look_all(wanted: Sequence[str], pipe: Any) -> None:
     for key in wanted:
         pipe.hgetall(key)
+
+
+def _all_cells(values: dict[bytes, bytes]) -> dict[bytes, list[str]]:
+    """Read the cells of a bucket's rows, all at once: that takes a third of the time of one by one."""
+    return dict(zip(values, json.loads(b"[" + b",".join(values.values()) + b"]"), strict=True))
 
 
 def _hand(value: bytes | None) -> Hand:

@@ -11,16 +11,20 @@ from worker.ledger.states import AFTER_END, Delivery, Event, State
 
 NO_HASH = b"\0" * 8
 _NONE = b"\0" * 16
+_NO_DIGITS = _NONE.hex()
 _HEAD_SIZE = 71
 _EVENT = struct.Struct(">BI")
 _EVENT_SIZE, _CODE_SIZE = _EVENT.size, 3
+_STEP_MS = 10
+"""Events are timed in steps of so much since the campaign's creation."""
 _CODED = 0x80
 """Added to an event that a code follows."""
 # An enum's own look-up by value takes longer than all else about reading an event.
 _STATES = {state.value: state for state in State}
 _EVENTS = {event.value: event for event in Event}
 _DELIVERIES = {delivery.value: delivery for delivery in Delivery}
-_AFTER_END = frozenset(int(event) + coded for event in AFTER_END for coded in (0, _CODED))
+_ENDED = int(State.ACCEPTED)
+_AFTER_END = bytes(int(event) + coded for event in AFTER_END for coded in (0, _CODED))
 _ANSWERS = (int(Event.ANSWERED), int(Event.OPTED_OUT))
 
 
@@ -156,7 +160,7 @@ def pack_ended(
 
 
 def _event(event: Event, since_ms: int, code: int) -> bytes:
-    head = _EVENT.pack(event | (_CODED if code else 0), min(0xFFFFFFFF, since_ms // 10))
+    head = _EVENT.pack(event | (_CODED if code else 0), min(0xFFFFFFFF, since_ms // _STEP_MS))
     return head + (code.to_bytes(_CODE_SIZE) if code else b"")
 
 
@@ -208,6 +212,17 @@ class PackedRecord(Record):
         return _sid("IM", self._value[43:59])
 
     @property
+    def sids(self) -> tuple[str, str, str]:
+        """Give the SIDs of Interaction, conversation and message together."""
+        digits = self._value[11:59].hex()
+        interaction, conversation, message = digits[:32], digits[32:64], digits[64:]
+        return (
+            "" if interaction == _NO_DIGITS else f"KD{interaction}",
+            "" if conversation == _NO_DIGITS else f"CH{conversation}",
+            "" if message == _NO_DIGITS else f"IM{message}",
+        )
+
+    @property
     def address_hash(self) -> bytes:
         return self._value[59:67]
 
@@ -222,31 +237,48 @@ class PackedRecord(Record):
     @property
     def story(self) -> tuple[Story, ...]:
         return tuple(
-            Story(_EVENTS[event], _moment(self._created_ms, since), code)
+            Story(_EVENTS[event], _at(self._created_ms + since * _STEP_MS), code)
             for event, since, code in _events(self._value)
         )
 
     @property
     def finished_at(self) -> datetime | None:
-        if self._value[0] < State.ACCEPTED:
+        return _moment(self.finished_ms)
+
+    @property
+    def finished_ms(self) -> int | None:
+        """Tell when the send ended, in ms since 1970."""
+        value = self._value
+        if value[0] < _ENDED:
             return None
-        value, at, ended = self._value, _HEAD_SIZE, 0
-        while at < len(value):
-            event = value[at]
-            if event not in _AFTER_END:
-                ended = at
-            at += _EVENT_SIZE if event < _CODED else _EVENT_SIZE + _CODE_SIZE
-        return _moment(self._created_ms, _EVENT.unpack_from(value, ended)[1]) if ended else None
+        kinds = value[_HEAD_SIZE::_EVENT_SIZE]
+        if kinds.isascii():  # no event has a code, so these are the events
+            ended = _HEAD_SIZE + _EVENT_SIZE * (len(kinds.rstrip(_AFTER_END)) - 1)
+        else:
+            at, ended = _HEAD_SIZE, 0
+            while at < len(value):
+                event = value[at]
+                if event not in _AFTER_END:
+                    ended = at
+                at += _EVENT_SIZE if event < _CODED else _EVENT_SIZE + _CODE_SIZE
+        if ended < _HEAD_SIZE:
+            return None
+        return self._created_ms + int.from_bytes(value[ended + 1 : ended + _EVENT_SIZE]) * _STEP_MS
 
     @property
     def answered_at(self) -> datetime | None:
-        # Most have not answered, and most of those show so without their story.
-        story = self._value[_HEAD_SIZE:]
-        if Event.ANSWERED not in story and Event.OPTED_OUT not in story:
+        return _moment(self.answered_ms)
+
+    @property
+    def answered_ms(self) -> int | None:
+        """Tell when the customer first wrote back, in ms since 1970."""
+        kinds = self._value[_HEAD_SIZE::_EVENT_SIZE]
+        # Most have not answered, and those whose events have no codes show so without their story.
+        if kinds.isascii() and _ANSWERS[0] not in kinds and _ANSWERS[1] not in kinds:
             return None
         answers = (since for event, since, _ in _events(self._value) if event in _ANSWERS)
         first = min(answers, default=None)
-        return None if first is None else _moment(self._created_ms, first)
+        return None if first is None else self._created_ms + first * _STEP_MS
 
     def whole(self) -> Record:
         """Read all of it."""
@@ -272,8 +304,12 @@ def _sid(prefix: str, raw: bytes) -> str:
     return "" if raw == _NONE else prefix + raw.hex()
 
 
-def _moment(created_ms: int, since: int) -> datetime:
-    return datetime.fromtimestamp((created_ms + since * 10) / 1000, tz=UTC)
+def _moment(ms: int | None) -> datetime | None:
+    return None if ms is None else _at(ms)
+
+
+def _at(ms: int) -> datetime:
+    return datetime.fromtimestamp(ms / 1000, tz=UTC)
 
 
 def _events(value: bytes) -> Iterator[tuple[int, int, int]]:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from datetime import datetime
+from collections.abc import Callable, Iterator, Sequence
+from datetime import UTC, datetime
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -12,8 +13,7 @@ from campaigns.names import fold_name
 from campaigns.results_cells import escape_cell
 from worker.ledger.ledger import Ledger
 from worker.ledger.registry import CampaignInfo, Registry
-from worker.ledger.row import Record
-from worker.ledger.states import status_word
+from worker.ledger.states import State, status_word
 from worker.pipeline.hours import Openings
 from worker.pipeline.reasons import words_of
 from worker.pipeline.results_files import ResultsFile
@@ -101,57 +101,50 @@ def write_results(
     return True
 
 
-def stream_results(ledger: Ledger, info: CampaignInfo, stream: TextIO) -> int:
-    """Write all rows loaded so far to `stream` (opened with newline=""); return how many."""
+def stream_results(ledger: Ledger, info: CampaignInfo, stream: TextIO) -> None:
+    """Write all rows loaded so far to `stream` (opened with newline="")."""
     kept = kept_columns(info.columns)
     # CRLF, as the format's own description has it; the writer then quotes a lone CR or LF inside a cell too.
     writer = csv.writer(stream)
     writer.writerow([*(escape_cell(info.columns[at]) for at in kept), *OUTREACH_COLUMNS])
-    rows = 0
-    for chunk in _chunks(_lines(ledger, info, kept)):
-        writer.writerows(chunk)
-        rows += len(chunk)
-    return rows
+    writer.writerows(_lines(ledger, info, kept))
 
 
 def _lines(ledger: Ledger, info: CampaignInfo, kept: Sequence[int]) -> Iterator[list[Any]]:
     openings, beside = Openings(info), WaveRecords(ledger, info)
+    has_waves = not beside.are_none
     for number, record, cells, note in ledger.iter_rows(info.id, info.rows):
-        line: list[Any] = [escape_cell(cells[at]) for at in kept]
-        follow_ups = beside.of(number).accepted
-        line += outcome_cells(info.id, number, record, note, openings.until(record, cells), follow_ups)
-        yield line
+        state = record.state
+        if state is State.ACCEPTED:
+            code = sentence = advice = ""
+        else:
+            words = words_of(record, note, info.id, number, openings.until(record, cells))
+            code, sentence, advice = words.code, escape_cell(words.sentence), escape_cell(words.advice)
+        yield [
+            *[escape_cell(cells[at]) for at in kept],
+            number,
+            status_word(state),
+            code,
+            sentence,
+            advice,
+            *record.sids,
+            record.delivery.word,
+            record.delivery_code or "",
+            _say_ms(record.answered_ms),
+            beside.of(number).accepted if has_waves else 0,
+            record.attempts,
+            _say_ms(record.finished_ms),
+        ]
 
 
-def outcome_cells(
-    campaign_id: str,
-    number: int,
-    record: Record,
-    note: tuple[str, str, str] | None,
-    until: str = "",
-    follow_ups: int = 0,
-) -> list[Any]:
-    """Give the cells of OUTREACH_COLUMNS for one row.
+def _say_ms(ms: int | None) -> str:
+    return "" if ms is None else _say_second(ms // 1000)
 
-    `until`: when the window opens that it waits for; `follow_ups`: how many of them Twilio accepted.
-    """
-    words = words_of(record, note, campaign_id, number, until)
-    return [
-        number,
-        status_word(record.state),
-        words.code,
-        escape_cell(words.sentence),
-        escape_cell(words.advice),
-        record.interaction_sid,
-        record.conversation_sid,
-        record.message_sid,
-        record.delivery.word,
-        record.delivery_code or "",
-        say_moment(record.answered_at),
-        follow_ups,
-        record.attempts,
-        say_moment(record.finished_at),
-    ]
+
+@lru_cache(maxsize=4096)
+def _say_second(second: int) -> str:
+    # Rows that lie beside each other end within the same seconds.
+    return say_moment(datetime.fromtimestamp(second, tz=UTC))
 
 
 def say_moment(moment: datetime | None) -> str:
@@ -167,13 +160,3 @@ def kept_columns(columns: Sequence[str]) -> list[int]:
     """Find the columns that are the customer's own: those of a results file that was fed back are written anew."""
     ours = {fold_name(name) for name in OUTREACH_COLUMNS}
     return [at for at, name in enumerate(columns) if fold_name(name) not in ours]
-
-
-def _chunks(lines: Iterable[list[Any]], size: int = 512) -> Iterator[list[list[Any]]]:
-    chunk: list[list[Any]] = []
-    for line in lines:
-        chunk.append(line)
-        if len(chunk) == size:
-            yield chunk
-            chunk = []
-    yield chunk

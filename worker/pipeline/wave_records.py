@@ -43,9 +43,14 @@ class WaveRecords:
         self._ahead = [next(rows, None) for _, rows in self._rows]
         self._waved: dict[int, int] = {}
 
+    @property
+    def are_none(self) -> bool:
+        """Tell whether no row has any."""
+        return not self._rows and not self._info.is_rebuilt
+
     def of(self, number: int) -> FollowedUp:
         """Give a row's follow-ups."""
-        if not self._rows and not self._info.is_rebuilt:
+        if self.are_none:
             return _NONE
         found = {}
         for at, (wave, rows) in enumerate(self._rows):

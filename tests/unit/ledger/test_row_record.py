@@ -57,7 +57,17 @@ def test_record_read_as_it_is_asked_for_says_what_the_whole_one_says() -> None:
     failed = _event(Event.FAILED, 31, 63016)
     # Every byte another, so that none is read in another's place.
     head = bytes((State.FAILED, *range(1, 67), Delivery.READ, *range(68, 71)))
-    stories = (answered + middle + failed + opted_out, middle + failed, answered + opted_out, failed, b"")
+    uncoded = _event(Event.OPENING, 8) + _event(Event.VERDICT, 12) + _event(Event.READ, 14)
+    stories = (
+        answered + middle + failed + opted_out,
+        middle + failed,
+        answered + opted_out,
+        failed,
+        uncoded,
+        uncoded + opted_out + answered,
+        b"",
+    )
+    ends = {failed: 310, uncoded: 120}
 
     for story in stories:
         packed = PackedRecord(head + story, CREATED_MS)
@@ -66,7 +76,9 @@ def test_record_read_as_it_is_asked_for_says_what_the_whole_one_says() -> None:
         assert type(whole) is Record
         for name in (*(each.name for each in fields(Record)), "finished_at", "answered_at", "has_opted_out"):
             assert getattr(packed, name) == getattr(whole, name), name
-        assert packed.finished_at == (CREATED + timedelta(milliseconds=310) if failed in story else None)
+        assert packed.sids == (whole.interaction_sid, whole.conversation_sid, whole.message_sid)
+        ended_ms = next((ms for part, ms in ends.items() if part in story), None)
+        assert packed.finished_at == (ended_ms and CREATED + timedelta(milliseconds=ended_ms))
 
 
 def test_ended_row_finished_at_its_last_event() -> None:
