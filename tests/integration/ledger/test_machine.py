@@ -12,6 +12,7 @@ from ledger_machine import SAYS, LedgerMachine, driven, methods_of_a_holder, wal
 
 from worker.ledger import scripts
 from worker.ledger.states import TRANSITIONS
+from worker.redis_scripts import Script
 
 EXAMPLES = int(os.environ.get("MACHINE_EXAMPLES", "0"))
 """How many ways are tried, each another at every run; unset: a few, and always the same ones."""
@@ -35,15 +36,15 @@ SMALLER = {
 @pytest.fixture
 def small_limits(monkeypatch: pytest.MonkeyPatch) -> None:
     """Lower the limits in the scripts' own text."""
-    texts = [scripts.source(name)[0] for name in ("dispatch", "reject_opening")]
+    texts = [scripts.source(name).text for name in ("dispatch", "reject_opening")]
     assert all(any(found in text for text in texts) for found in SMALLER)
     real = scripts.source.__wrapped__
 
-    def lowered(name: str) -> tuple[str, str]:
-        text = real(name)[0]
+    def lowered(name: str) -> Script:
+        text = real(name).text
         for found, lower in SMALLER.items():
             text = text.replace(found, lower)
-        return text, scripts.sha1(text.encode(), usedforsecurity=False).hexdigest()
+        return Script.of(text)
 
     monkeypatch.setattr(scripts, "source", scripts.cache(lowered))
 
