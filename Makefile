@@ -39,10 +39,10 @@ fuzz: .venv-fuzz/.done  ## every reader with 1,000 inputs of Hypothesis, then fo
 machine: .venv/.dev     ## let anything happen to the ledger in any order, EXAMPLES times over, each time in other ways
 	MACHINE_EXAMPLES=$(EXAMPLES) $(PYTEST) tests/integration/ledger/test_machine.py
 
-bench: .venv-bench/.done  ## what it costs and how fast it is, into ops/bench/RESULTS.md; about a quarter of an hour
+bench: .venv-bench/.done  ## what it costs and how fast it is, into ops/bench/RESULTS.md; under ten minutes
 	.venv-bench/bin/python -m ops.bench
 
-bench-full: .venv-bench/.done  ## the same at full size, a million rows among them
+bench-full: .venv-bench/.done  ## the same at full size, a million rows among them; about 40 minutes
 	.venv-bench/bin/python -m ops.bench --full
 
 lock: .venv/.dev        ## pin again, with hashes; needs `uv`

@@ -37,7 +37,7 @@ def benchmarks(package: str = ops.bench.__name__) -> list[str]:
 
 
 def run(names: Sequence[str], folder: Path, *, full: bool, package: str = ops.bench.__name__) -> list[str]:
-    """Run these in turn, and keep each answer in `folder` as soon as it is there; return the names of those that failed."""
+    """Run these in turn, and keep each answer in `folder` as soon as it is there; return what failed."""
     failed = []
     for number, name in enumerate(names, 1):
         sys.stderr.write(f"[{number}/{len(names)}] {name} ")
@@ -53,6 +53,7 @@ def run(names: Sequence[str], folder: Path, *, full: bool, package: str = ops.be
         if folder == HERE:
             scaling.renew(everything)
         sys.stderr.write(f"{time.monotonic() - began:.0f} s\n")
+        failed += [f"{name} ({part})" for part in answer.failed]
         sys.stdout.write(f"{as_text(name, answer)}\n\n")
         sys.stdout.flush()
     return failed

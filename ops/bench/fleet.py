@@ -184,6 +184,6 @@ def _ending(process: subprocess.Popen[bytes]) -> Iterator[subprocess.Popen[bytes
         finally:
             process.terminate()
             try:
-                process.wait(5)
+                process.wait(1)
             except subprocess.TimeoutExpired:
                 process.kill()

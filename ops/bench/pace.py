@@ -6,9 +6,10 @@ Real worker processes send a campaign, with an embedded Redis of their own (`app
 that stamps each request when it arrives and answers after a latency that varies by 30 % either way. The server is a lean one,
 over plain HTTP, for on a small machine the simulator's own CPU time would be measured as ours.
 
-`steady`: after two seconds, what was used of the limit, and the most in any window of a second. `killed`: half of the workers
-end by `kill -9`, and are replaced; from when on each second holds at least 95 % of the limit again. `lowered`: the limit falls
-to half, calls beyond it are answered 429, and it is raised again; five accounts at once, each with a worker and a Redis.
+`steady`: after two seconds, what was used of the limit, and the most in any window of a second; the same workers and campaign
+at one latency after another. `killed`: half of those workers end by `kill -9`, and are replaced; from when on each second
+holds at least 95 % of the limit again. `lowered`: the limit falls to half, calls beyond it are answered 429, and it is raised
+again; five accounts, each with a worker and a Redis, as many of them at once as the machine can do.
 """
 
 from __future__ import annotations
@@ -16,24 +17,25 @@ from __future__ import annotations
 import argparse
 import math
 import os
-import signal
 import subprocess
 import tempfile
 import time
 from collections import deque
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from math import ceil
 from pathlib import Path
 from statistics import median
+from threading import Barrier
 
 import redis
 
 from ops.bench.customers import ROUTING, number
 from ops.bench.pacer import most_in_window
 from ops.bench.processes import account_environ, wait_for
-from ops.bench.report import RUNS, Answer, Chart, Figure, Goal, Series
+from ops.bench.report import RUNS, Answer, Chart, Draft, Figure, Goal, Series
 from ops.bench.twilio_loopback import TwilioLoopback
 from worker.ledger.ledger import Ledger
 from worker.ledger.registry import Registry
@@ -45,6 +47,15 @@ from worker.tasks.command import PARENT_FD, threads_for, worker_command
 WARM_S = 2.0
 BACK_SHARE = 0.95
 KILLED_S = 4.0
+BACK_WITHIN_S = 3.0
+FOLLOWED_S = 5.0
+"""So long it may take until a limit that fell is followed."""
+PATIENCE_S = 5.0
+"""What does not come to its pace in so long is measured as it is."""
+REPLACED_S = 20.0
+"""The most that replacing the killed workers, and coming to the pace again, may take."""
+BACK_S = 65.0
+"""So long it is waited until a limit that was raised again is used."""
 
 
 class LimitedTwilio(TwilioLoopback):
@@ -92,7 +103,6 @@ class Fleet:
         self._environ = account_environ(self.server.url, folder / "home", per_s)
         self._settings = load_settings(self._environ, folder / ".env")
         self._workers: list[subprocess.Popen[bytes]] = []
-        self._campaigns = 0
         # The workers hold the reading end: they end with this process, however it goes.
         self._pipe = os.pipe()
 
@@ -110,11 +120,8 @@ class Fleet:
                 self.start(processes)
                 yield self
             finally:
+                # Nobody is going to ask for what they have in hand.
                 for worker in self._workers:
-                    worker.send_signal(signal.SIGTERM)
-                for worker in self._workers:
-                    with suppress(subprocess.TimeoutExpired):
-                        worker.wait(5)
                     worker.kill()
                     worker.wait()
                 for end in self._pipe:
@@ -144,27 +151,30 @@ class Fleet:
             worker.wait()
         return at_s
 
-    @contextmanager
-    def sending(self, latency_s: float, seconds: float) -> Iterator[None]:
-        """Have a campaign be sent for up to so many seconds meanwhile, and be at its pace."""
-        self.server.have_latency(latency_s)
-        self._campaigns += 1
+    def send(self, latency_s: float, seconds: float) -> None:
+        """Begin a campaign that lasts for so many seconds, and wait until it is at its pace."""
         definition, customers = self.folder / "campaign.toml", self.folder / "customers.csv"
-        definition.write_text(_definition(f"pace-{self._campaigns}"))
-        rows = ceil(self.per_s * (seconds + WARM_S + 20))
+        definition.write_text(DEFINITION)
+        rows = ceil(self.per_s * (seconds + WARM_S))
         customers.write_text("phone\n" + "".join(f"{number(row)}\n" for row in range(rows)))
+        self.server.have_latency(latency_s)
+        take_in(self._ledger, self._registry, self._settings, definition, customers)
+        self.come_to_pace()
+
+    def come_to_pace(self) -> None:
+        """Wait until a second holds most of the limit, or some have gone by without, and then for what is settling still."""
         before = len(self.server.opened)
-        taken = take_in(self._ledger, self._registry, self._settings, definition, customers)
         wait_for(lambda: len(self.server.opened) > before, "the first Interaction")
-        time.sleep(WARM_S)
-        yield
-        self._registry.cancel(taken.campaign_id)
-        wait_for(lambda: not self._registry.get(taken.campaign_id).left, "what is in hand")
+        give_up_s = time.monotonic() + PATIENCE_S
+        while (now := time.monotonic()) < give_up_s:
+            if len(within(self.server.opened, now - 1, now)) >= BACK_SHARE * self.per_s:
+                break
+            time.sleep(0.05)
+        time.sleep(WARM_S - 1)
 
 
-def _definition(name: str) -> str:
-    return f"""\
-name = "{name}"
+DEFINITION = f"""\
+name = "pace"
 channel = "whatsapp"
 from = "whatsapp:+19252210100"
 to = "{{{{ phone }}}}"
@@ -196,12 +206,13 @@ class Steady:
 
 
 def steady(fleet: Fleet, processes: int, latency_s: float, stretch_s: float) -> Steady:
-    """Measure five stretches of one campaign."""
-    with fleet.sending(latency_s, RUNS * stretch_s):
-        began_s = time.monotonic()
-        time.sleep(RUNS * stretch_s)
-        starts = [began_s + n * stretch_s for n in range(RUNS)]
-        opened, sent = list(fleet.server.opened), list(fleet.server.sent)
+    """Measure five stretches, one after another, of what the fleet is sending."""
+    fleet.server.have_latency(latency_s)
+    time.sleep(WARM_S)
+    began_s = time.monotonic()
+    time.sleep(RUNS * stretch_s)
+    starts = [began_s + n * stretch_s for n in range(RUNS)]
+    opened, sent = list(fleet.server.opened), list(fleet.server.sent)
     stretches = [within(opened, at_s, at_s + stretch_s) for at_s in starts]
     workers = "1 worker" if processes == 1 else f"{processes} workers"
     return Steady(
@@ -227,18 +238,19 @@ def killed(fleet: Fleet, processes: int, latency_s: float) -> tuple[Figure, Char
     """Kill half of the workers, again and again."""
     back: list[float] = []
     lines: list[Series] = []
-    with fleet.sending(latency_s, RUNS * 20.0):
-        for run in range(RUNS):
-            at_s = fleet.kill_half()
-            time.sleep(KILLED_S + 0.1)
-            opened = within(fleet.server.opened, at_s - 3, at_s + KILLED_S)
-            back.append(back_after_s(opened, at_s, fleet.per_s))
-            ends = [n / 10 for n in range(-20, int(KILLED_S * 10) + 1)]
-            seen = tuple(float(len(within(opened, at_s + end - 1, at_s + end))) for end in ends)
-            lines.append(Series(f"run {run + 1}", tuple(ends), seen))
-            if run + 1 < RUNS:
-                fleet.start(processes // 2)
-                time.sleep(WARM_S)
+    fleet.server.have_latency(latency_s)
+    time.sleep(WARM_S)
+    for run in range(RUNS):
+        if run:
+            fleet.start(processes // 2)
+            fleet.come_to_pace()
+        at_s = fleet.kill_half()
+        time.sleep(KILLED_S + 0.1)
+        opened = within(fleet.server.opened, at_s - 3, at_s + KILLED_S)
+        back.append(back_after_s(opened, at_s, fleet.per_s))
+        ends = [n / 10 for n in range(-20, int(KILLED_S * 10) + 1)]
+        seen = tuple(float(len(within(opened, at_s + end - 1, at_s + end))) for end in ends)
+        lines.append(Series(f"run {run + 1}", tuple(ends), seen))
     name = f"{fleet.per_s:g}/s, {latency_s * 1000:g} ms: back after half of {processes} workers were killed"
     title = f"Interactions within the last second, half of {processes} workers killed at 0"
     chart = Chart(f"pace-killed-{fleet.per_s:g}", title, "seconds", "Interactions", tuple(lines))
@@ -270,13 +282,14 @@ class Lowered:
     @property
     def used_low(self) -> float:
         """Say how much of the lowered limit was used, from five seconds on."""
-        begin_s = self.fell_s + 5
+        begin_s = self.fell_s + FOLLOWED_S
         return 100 * len(within(self.opened, begin_s, self.rose_s)) / (self.low * (self.rose_s - begin_s))
 
     @property
     def refused_late(self) -> float:
         """Say how many a second were refused from five seconds on."""
-        return len(within(self.refused, self.fell_s + 5, self.rose_s)) / (self.rose_s - self.fell_s - 5)
+        begin_s = self.fell_s + FOLLOWED_S
+        return len(within(self.refused, begin_s, self.rose_s)) / (self.rose_s - begin_s)
 
     def back_after_s(self, per_s: float) -> float:
         """Say how long after the limit was raised a second held most of it; infinite if none that was seen did."""
@@ -289,44 +302,51 @@ class Lowered:
 
 
 def lowered(
-    folder: Path,
-    per_s: float,
-    latency_s: float,
-    stages_s: tuple[float, float, float],
-    accounts: int = RUNS,
+    folder: Path, per_s: float, latency_s: float, stages_s: tuple[float, float], at_once: int
 ) -> list[Lowered]:
-    """Lower the limits of some accounts to half, and raise them again."""
-    low = int(per_s // 2)
-    with ExitStack() as stack:
-        fleets = [Fleet(folder / f"account-{n}", per_s) for n in range(accounts)]
-        for fleet in fleets:
-            stack.enter_context(fleet.up(1))
-        for fleet in fleets:
-            stack.enter_context(fleet.sending(latency_s, sum(stages_s)))
-        before = [fleet.server.calls for fleet in fleets]
-        moments = [time.monotonic()]
-        for limit, seconds in zip((int(per_s), low, int(per_s)), stages_s, strict=True):
-            for fleet in fleets:
-                # An even pace is at the limit, and jitter on the way may put one more into a second.
-                fleet.server.limit = limit + (limit == int(per_s))
-            time.sleep(seconds)
-            moments.append(time.monotonic())
-        began_s, fell_s, rose_s, ended_s = moments
-        return [
-            Lowered(
-                opened=[at_s - began_s for at_s in within(fleet.server.opened, began_s, ended_s)],
-                refused=[at_s - began_s for at_s in within(fleet.server.refused, began_s, ended_s)],
-                calls=fleet.server.calls - calls_before,
+    """Lower the limits of five accounts to half, and raise them again; `stages_s`: how long they are as at first, and half."""
+    runs: list[Lowered] = []
+    for begin in range(0, RUNS, at_once):
+        numbers = range(begin, min(begin + at_once, RUNS))
+        ready = Barrier(len(numbers))
+        with ThreadPoolExecutor(len(numbers)) as pool:
+            each = [
+                pool.submit(_lower, Fleet(folder / f"account-{n}", per_s), latency_s, stages_s, ready)
+                for n in numbers
+            ]
+        runs += [one.result() for one in each]
+    return runs
+
+
+def _lower(fleet: Fleet, latency_s: float, stages_s: tuple[float, float], ready: Barrier) -> Lowered:
+    low = int(fleet.per_s // 2)
+    with fleet.up(1):
+        fleet.send(latency_s, sum(stages_s) + BACK_S + WARM_S)
+        ready.wait(60)
+        server, calls_before, began_s = fleet.server, fleet.server.calls, time.monotonic()
+        # An even pace is at the limit, and jitter on the way may put one more into a second.
+        server.limit = int(fleet.per_s) + 1
+        time.sleep(stages_s[0])
+        server.limit, fell_s = low, time.monotonic()
+        time.sleep(stages_s[1])
+        server.limit, rose_s = int(fleet.per_s) + 1, time.monotonic()
+        while True:
+            time.sleep(0.5)
+            ended_s = time.monotonic()
+            seen = Lowered(
+                opened=[at_s - began_s for at_s in within(server.opened, began_s, ended_s)],
+                refused=[at_s - began_s for at_s in within(server.refused, began_s, ended_s)],
+                calls=server.calls - calls_before,
                 fell_s=fell_s - began_s,
                 rose_s=rose_s - began_s,
                 ended_s=ended_s - began_s,
                 low=low,
             )
-            for fleet, calls_before in zip(fleets, before, strict=True)
-        ]
+            if seen.back_after_s(fleet.per_s) < math.inf or ended_s > rose_s + BACK_S:
+                return seen
 
 
-def _of_lowered(per_s: float, runs: Sequence[Lowered]) -> tuple[list[Figure], list[Goal], Chart]:
+def _judge_lowered(draft: Draft, per_s: float, runs: Sequence[Lowered]) -> None:
     name, low = f"{per_s:g}/s lowered to {runs[0].low}/s", runs[0].low
     refused = Figure(f"{name}: refused, of all calls", "%", tuple(run.refused_share for run in runs))
     openings = Figure(f"{name}: refused, of Interactions", "%", tuple(run.refused_openings for run in runs))
@@ -354,59 +374,88 @@ def _of_lowered(per_s: float, runs: Sequence[Lowered]) -> tuple[list[Figure], li
         ),
         Goal(f"{name}: at {100 * BACK_SHARE:g} % again within a minute", back.high < 60),
     ]
-    return [refused, openings, used, late, back], goals, chart
+    draft.figures += [refused, openings, used, late, back]
+    draft.goals += goals
+    draft.charts.append(chart)
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What is measured: `cells` names the latencies for each limit and number of workers, `lowered` the limits that fall.
+
+    `stages_s`: how long a limit that falls is as at first, and how long it is half; `at_once`: so many rows a second are asked
+    of the machine at most by accounts whose limits fall.
+    """
+
+    cells: Mapping[tuple[float, int], Sequence[float]]
+    stretch_s: float
+    lowered: Sequence[float]
+    stages_s: tuple[float, float] = (5.0, 20.0)
+    at_once: float = 100.0
+
+
+SHORT = Plan({(80.0, 8): (0.2,), (80.0, 1): (0.8,)}, 3.0, (20.0,))
+FULL = Plan(
+    {(per_s, workers): (0.05, 0.2, 0.8) for per_s in (20.0, 80.0) for workers in (1, 8)},
+    6.0,
+    (20.0, 80.0),
+    (10.0, 30.0),
+)
 
 
 def answer(*, full: bool) -> Answer:
     """Measure, and judge."""
-    stretch_s = 10.0 if full else 3.0
-    cells = (
-        {(per_s, workers): (0.05, 0.2, 0.8) for per_s in (20.0, 80.0) for workers in (1, 8)}
-        if full
-        else {(80.0, 8): (0.2,), (80.0, 1): (0.8,)}
-    )
-    found: list[Steady] = []
-    figures: list[Figure] = []
-    goals: list[Goal] = []
-    charts: list[Chart] = []
+    return measure(FULL if full else SHORT, f"python -m ops.bench {'--full ' if full else ''}pace")
+
+
+def measure(plan: Plan, command: str) -> Answer:
+    """Measure what is planned."""
+    draft = Draft()
     with tempfile.TemporaryDirectory() as name:
-        for (per_s, workers), latencies in cells.items():
-            with Fleet(Path(name) / f"{per_s:g}-{workers}", per_s).up(workers) as fleet:
-                found += [steady(fleet, workers, latency_s, stretch_s) for latency_s in latencies]
-                if workers > 1:
-                    back, chart = killed(fleet, workers, 0.2)
-                    figures.append(back)
-                    charts.append(chart)
-                    goals.append(Goal(f"{per_s:g}/s: within 3 s after the kill", back.median <= 3))
-        for per_s, stages_s in (
-            [(20.0, (20.0, 60.0, 100.0)), (80.0, (20.0, 60.0, 100.0))]
-            if full
-            else [(20.0, (10.0, 30.0, 65.0))]
-        ):
-            more, judged, chart = _of_lowered(
-                per_s, lowered(Path(name) / f"low-{per_s:g}", per_s, 0.2, stages_s)
-            )
-            figures += more
-            goals += judged
-            charts.append(chart)
-    shown = [
-        figure
-        for one in found
-        for figure in (
-            Figure(f"{one.name}: used of the limit", "%", one.used),
-            Figure(f"{one.name}: most Interactions in a second", "", one.most),
-            Figure(f"{one.name}: most messages in a second", "", one.most_sent),
-        )
-    ]
-    return Answer(
-        "How much of Twilio's limit does the whole fleet use, and what becomes of the pace when workers die or the limit falls?",
-        f"python -m ops.bench {'--full ' if full else ''}pace",
-        f"Worker processes with an embedded Redis, against a server on loopback; {RUNS} stretches of {stretch_s:g} s a setting, "
-        f"{RUNS} kills, {RUNS} accounts with a lowered limit",
-        (*shown, *figures),
-        (*(Goal(f"{one.name}: 98 % used, at most one over", one.is_met) for one in found), *goals),
-        tuple(charts),
+        for (per_s, workers), latencies in plan.cells.items():
+            with draft.part(f"{per_s:g}/s with {workers} workers"):
+                _measure_fleet(
+                    draft, Fleet(Path(name) / f"{per_s:g}-{workers}", per_s), workers, latencies, plan
+                )
+        for per_s in plan.lowered:
+            with draft.part(f"{per_s:g}/s lowered"):
+                at_once = max(1, int(plan.at_once / per_s))
+                runs = lowered(Path(name) / f"low-{per_s:g}", per_s, 0.2, plan.stages_s, at_once)
+                _judge_lowered(draft, per_s, runs)
+    return draft.answer(
+        question="How much of Twilio's limit does the whole fleet use, and what becomes of the pace when workers die or the limit falls?",
+        command=command,
+        ran=f"Worker processes with an embedded Redis, against a server on loopback; {RUNS} stretches of {plan.stretch_s:g} s a setting, "
+        f"{RUNS} kills, {RUNS} accounts with a limit that is half for {plan.stages_s[1]:g} s.",
     )
+
+
+def _measure_fleet(draft: Draft, fleet: Fleet, workers: int, latencies: Sequence[float], plan: Plan) -> None:
+    seconds = len(latencies) * (WARM_S + RUNS * plan.stretch_s)
+    if workers > 1:
+        seconds += RUNS * (KILLED_S + REPLACED_S)
+    with fleet.up(workers):
+        fleet.send(latencies[0], seconds)
+        for latency_s in latencies:
+            with draft.part(f"{fleet.per_s:g}/s, {latency_s * 1000:g} ms with {workers} workers"):
+                seen = steady(fleet, workers, latency_s, plan.stretch_s)
+                draft.figures += [
+                    Figure(f"{seen.name}: used of the limit", "%", seen.used),
+                    Figure(f"{seen.name}: most Interactions in a second", "", seen.most),
+                    Figure(f"{seen.name}: most messages in a second", "", seen.most_sent),
+                ]
+                draft.goals.append(Goal(f"{seen.name}: 98 % used, at most one over", seen.is_met))
+        if workers > 1:
+            with draft.part(f"{fleet.per_s:g}/s with half of {workers} workers killed"):
+                back, chart = killed(fleet, workers, 0.2)
+                draft.figures.append(back)
+                draft.goals.append(
+                    Goal(
+                        f"{fleet.per_s:g}/s: within {BACK_WITHIN_S:g} s after the kill",
+                        back.median <= BACK_WITHIN_S,
+                    )
+                )
+                draft.charts.append(chart)
 
 
 def main() -> None:
@@ -418,20 +467,24 @@ def main() -> None:
     parser.add_argument("--rate", type=float, default=80.0)
     parser.add_argument("--workers", type=int, default=8)
     parser.add_argument("--latency-ms", type=float, default=200.0)
-    parser.add_argument("--accounts", type=int, default=RUNS, help="with a lowered limit")
+    parser.add_argument("--accounts", type=int, default=RUNS, help="with a lowered limit at once")
     parser.add_argument("--seconds", type=float, default=3.0, help="of a stretch")
     args = parser.parse_args()
-    latency_s = args.latency_ms / 1000
+    latency_s, draft = args.latency_ms / 1000, Draft()
     with tempfile.TemporaryDirectory() as name:
         if args.only == "lowered":
-            runs = lowered(Path(name) / "low", args.rate, latency_s, (10.0, 30.0, 40.0), args.accounts)
-            print(*_of_lowered(args.rate, runs), sep="\n")
-            return
-        with Fleet(Path(name) / "fleet", args.rate).up(args.workers) as fleet:
-            if args.only == "steady":
-                print(steady(fleet, args.workers, latency_s, args.seconds))
-            else:
-                print(killed(fleet, args.workers, latency_s)[0])
+            at_once = min(args.accounts, RUNS)
+            _judge_lowered(
+                draft, args.rate, lowered(Path(name), args.rate, latency_s, SHORT.stages_s, at_once)
+            )
+        else:
+            with Fleet(Path(name) / "fleet", args.rate).up(args.workers) as fleet:
+                fleet.send(latency_s, 2 * WARM_S + RUNS * max(args.seconds, KILLED_S + REPLACED_S))
+                if args.only == "killed":
+                    draft.figures.append(killed(fleet, args.workers, latency_s)[0])
+                else:
+                    print(steady(fleet, args.workers, latency_s, args.seconds))
+    print(*draft.figures, sep="\n")
 
 
 if __name__ == "__main__":

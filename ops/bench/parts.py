@@ -18,7 +18,7 @@ from pathlib import Path
 
 import redis
 
-from ops.bench.cost import AROUND, Ours
+from ops.bench.cost import Ours
 from ops.bench.report import Answer, Figure, repeat
 from ops.bench.twilio_loopback import TwilioLoopback
 
@@ -48,11 +48,11 @@ def turn(server: TwilioLoopback, ours: Ours, client: redis.Redis, rows: int) -> 
     """Let ours send `rows`, and some before and after them; give what was counted, a row each."""
     seen: list[dict[str, float]] = []
     is_over = threading.Event()
-    first = server.messages
-    server.at_message(AROUND, lambda: seen.append(look(client)))
-    server.at_message(AROUND + rows, lambda: seen.append(look(client)))
-    server.at_message(AROUND + rows + AROUND, is_over.set)
-    ours.begin(AROUND + rows + AROUND)
+    first, around = server.messages, ours.around
+    server.at_message(around, lambda: seen.append(look(client)))
+    server.at_message(around + rows, lambda: seen.append(look(client)))
+    server.at_message(around + rows + around, is_over.set)
+    ours.begin(around + rows + around)
     if not is_over.wait(60 + rows / 5):
         raise TimeoutError(f"{server.messages - first} rows were sent in all that time")
     return [(count(seen[1]) - count(seen[0])) / rows for count in _COUNTED.values()]
@@ -70,7 +70,7 @@ def fsync_ms(folder: Path) -> float:
 
 def answer(*, full: bool, rows: int = 200) -> Answer:
     """Measure."""
-    rows = rows * 10 if full else rows
+    rows = rows * 5 if full else rows
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         with (

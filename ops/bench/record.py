@@ -15,7 +15,7 @@ from worker.redis_binary import find_server
 
 HEAD = """# What it costs, and how fast it is
 
-Made by `make bench` (about a quarter of an hour) or `make bench-full`, and by nothing else: no figure is written in by hand.
+Made by `make bench` (under ten minutes) or `make bench-full` (about 40), and by nothing else: no figure is written in by hand.
 Each figure is the least, the median and the most of its runs; a ratio is measured in one run beside the alternative.
 `results.json` has each run's numbers. What was not measured anew keeps its section, which says when and on what it was.
 """

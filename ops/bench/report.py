@@ -4,8 +4,10 @@ import math
 import statistics
 import sys
 import textwrap
-from collections.abc import Callable
-from dataclasses import dataclass
+import traceback
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from typing import TypeVar
 
 T = TypeVar("T")
@@ -81,6 +83,46 @@ class Answer:
     goals: tuple[Goal, ...] = ()
     charts: tuple[Chart, ...] = ()
     remarks: tuple[str, ...] = ()
+    failed: tuple[str, ...] = ()
+    """Parts that could not be measured."""
+
+
+@dataclass
+class Draft:
+    """Gathers an answer part by part; a part that fails is named in it, and the others go on."""
+
+    figures: list[Figure] = field(default_factory=list)
+    goals: list[Goal] = field(default_factory=list)
+    charts: list[Chart] = field(default_factory=list)
+    remarks: list[str] = field(default_factory=list)
+    failed: list[str] = field(default_factory=list)
+
+    @contextmanager
+    def part(self, what: str) -> Iterator[None]:
+        """Measure a part; what goes wrong is told on stderr, and ends here."""
+        try:
+            yield
+        except Exception:  # noqa: BLE001  whatever it is, the other parts are measured
+            sys.stderr.write(f"\n{what} failed:\n{traceback.format_exc()}")
+            self.failed.append(what)
+
+    def answer(self, question: str, command: str, ran: str) -> Answer:
+        """Give what was found out.
+
+        Raises: RuntimeError where there is nothing.
+        """
+        if not self.figures:
+            raise RuntimeError(f"Nothing could be measured: {', '.join(self.failed)}.")
+        return Answer(
+            question,
+            command,
+            ran,
+            tuple(self.figures),
+            tuple(self.goals),
+            tuple(self.charts),
+            tuple(self.remarks),
+            tuple(self.failed),
+        )
 
 
 def repeat(measure: Callable[[], T], runs: int = RUNS) -> list[T]:
@@ -111,7 +153,8 @@ def as_text(name: str, answer: Answer) -> str:
     for what, *numbers, unit in table:
         right = "  ".join(number.rjust(width) for number, width in zip(numbers, widths[1:], strict=True))
         lines.append(f"  {what.ljust(widths[0])}  {right}  {unit}".rstrip())
-    said = (*(f"{_verdict(goal)}: {goal.what}" for goal in answer.goals), *answer.remarks)
+    judged = (f"{_verdict(goal)}: {goal.what}" for goal in answer.goals)
+    said = (*judged, *answer.remarks, *map(_not_measured, answer.failed))
     return "\n".join([*lines, "", *map(_filled, said)])
 
 
@@ -120,10 +163,10 @@ def as_markdown(name: str, answer: Answer, measured: str) -> str:
     lines = [f"## {name}", "", f"**{answer.question}**", "", f"    {answer.command}", "", answer.ran, ""]
     lines += ["| what | min | median | max | unit | runs |", "| --- | ---: | ---: | ---: | --- | ---: |"]
     lines += [f"| {' | '.join(_cells(figure))} | {len(figure.runs)} |" for figure in answer.figures]
-    if answer.goals or answer.remarks:
+    if answer.goals or answer.remarks or answer.failed:
         lines.append("")
     lines += [f"- {_verdict(goal).capitalize()}: {goal.what}" for goal in answer.goals]
-    lines += [f"- {remark}" for remark in answer.remarks]
+    lines += [f"- {remark}" for remark in (*answer.remarks, *map(_not_measured, answer.failed))]
     for chart in answer.charts:
         lines += ["", f"![{chart.title}](charts/{chart.name}.svg)"]
     return "\n".join([*lines, "", measured])
@@ -135,6 +178,10 @@ def _filled(sentence: str, indent: str = "  ") -> str:
 
 def _cells(figure: Figure) -> tuple[str, str, str, str, str]:
     return figure.what, shown(figure.low), shown(figure.median), shown(figure.high), figure.unit
+
+
+def _not_measured(part: str) -> str:
+    return f"Not measured, for it failed: {part}."
 
 
 def _verdict(goal: Goal) -> str:

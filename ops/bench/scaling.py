@@ -19,8 +19,8 @@ REQUESTS_S = 0.45
 _FILE, _MEMORY = "Redis's append-only file", "Redis's memory, columns left out"
 # What it is called here -> benchmark, and how its figure's name begins.
 _NEEDED = {
-    "CPU of the worker": ("cost", "ours: of it worker"),
-    "CPU of Redis, ledger and broker": ("cost", "ours: of it Redis"),
+    "CPU of the worker": ("cost", "ours at 100/s: of it worker"),
+    "CPU of Redis, ledger and broker": ("cost", "ours at 100/s: of it Redis"),
     "round trips to Redis": ("parts", "round trips to Redis"),
     "messages in the broker": ("parts", "messages in the broker"),
     "to and from Redis": ("parts", "sent to Redis"),

@@ -18,7 +18,7 @@ from tempfile import TemporaryDirectory
 from ops.bench import importers
 from ops.bench.customers import write_customers
 from ops.bench.ledger_rows import ID, TRANSITIONS_A_ROW, Place, load_ended, open_place, work_off
-from ops.bench.report import RUNS, Answer, Chart, Figure, Goal, Series, repeat
+from ops.bench.report import RUNS, Answer, Chart, Draft, Figure, Goal, Series, repeat
 from worker.pipeline.results import write_results
 from worker.pipeline.status import snapshot
 from worker.wiring import build
@@ -38,41 +38,41 @@ def answer(*, full: bool) -> Answer:
 
 def measure(sizes: Sequence[int], *, sent: int, one_by_one: int, runs: int = RUNS) -> Answer:
     """Measure it at these sizes, the least first."""
-    figures: list[Figure] = []
-    goals: list[Goal] = []
-    lines: list[Series] = []
-    with TemporaryDirectory() as folder:
-        _taking_in(Path(folder), sizes, one_by_one, runs, figures, goals, lines)
+    draft, lines = Draft(), list[Series]()
+    with TemporaryDirectory() as folder, draft.part("loading"):
+        _taking_in(Path(folder), sizes, one_by_one, runs, draft, lines)
     with TemporaryDirectory() as folder, ExitStack() as stack:
-        places = {
-            rows: stack.enter_context(open_place(Path(folder) / str(rows), appendfsync="no"))
-            for rows in sizes
-        }
-        for rows, place in places.items():
-            load_ended(place, rows, left=runs * sent + min(_LEFT, rows // 10))
-        _memory(places, figures, goals)
-        _sending(places, sent, runs, figures, goals, lines)
-        _looking(places, runs, figures, goals)
-        _results(places, Path(folder), runs, figures, goals, lines)
-        _longest_calls(places, figures)
-    chart = Chart(
-        "cost-by-size", "Cost of a row by the size of its campaign", "rows", "us a row", tuple(lines), True
-    )
-    return Answer(
+        places: dict[int, Place] = {}
+        for rows in sizes:
+            with draft.part(f"a ledger of {rows:,} rows"):
+                place = stack.enter_context(open_place(Path(folder) / str(rows), appendfsync="no"))
+                load_ended(place, rows, left=runs * sent + min(_LEFT, rows // 10))
+                places[rows] = place
+        with draft.part("bytes of Redis"):
+            _memory(places, draft)
+        with draft.part("dispatch to finish"):
+            _sending(places, sent, runs, draft, lines)
+        with draft.part("status and pause"):
+            _looking(places, runs, draft)
+        with draft.part("results files"):
+            _results(places, Path(folder), runs, draft, lines)
+        with draft.part("calls that block"):
+            _longest_calls(places, draft)
+    if lines:
+        title = "Cost of a row by the size of its campaign"
+        draft.charts.append(Chart("cost-by-size", title, "rows", "us a row", tuple(lines), True))
+    draft.remarks += [
+        "The runs of loading are loads of the whole file at the least size, and the five fifths of one load at the others.",
+        f"Row by row: the first {one_by_one:,} customers, one round trip each to the same server.",
+        "Peak memory and bytes a row do not vary: one run. A call that blocks can be made once: the rows have moved then.",
+    ]
+    return draft.answer(
         question="What does a campaign cost by its size?",
         command=f"python -m ops.bench {'--full ' if max(sizes) >= FULL else ''}size",
         ran=(
             f"Campaigns of {', '.join(f'{rows:,}' for rows in sizes)} rows with four columns, on an embedded server each. Loading: "
             "the file, with appendfsync always; the loader in a process of its own. The rest: appendfsync no, rows that lie there as "
             "sent, delivered and read, a tenth answered, and rows that go their way through the ledger without Twilio."
-        ),
-        figures=tuple(figures),
-        goals=tuple(goals),
-        charts=(chart,),
-        remarks=(
-            "The runs of loading are loads of the whole file at the least size, and the five fifths of one load at the others.",
-            f"Row by row: the first {one_by_one:,} customers, one round trip each to the same server.",
-            "Peak memory and bytes a row do not vary: one run. A call that blocks can be made once: the rows have moved then.",
         ),
     )
 
@@ -82,8 +82,7 @@ def _taking_in(
     sizes: Sequence[int],
     one_by_one: int,
     runs: int,
-    figures: list[Figure],
-    goals: list[Goal],
+    draft: Draft,
     lines: list[Series],
 ) -> None:
     least, few = sizes[0], folder / "few.csv"
@@ -111,7 +110,7 @@ def _taking_in(
     rates = {least: tuple(one.rows / one.wall_s for one in ours)}
     for rows, one in loads.items():
         rates[rows] = tuple(rows / len(one.parts_s) / part_s for part_s in one.parts_s)
-    figures += [Figure(f"load {rows:,} rows", "rows/s", rates[rows]) for rows in sizes]
+    draft.figures += [Figure(f"load {rows:,} rows", "rows/s", rates[rows]) for rows in sizes]
     beside = Figure(
         "loading, beside row by row",
         "times as fast",
@@ -120,7 +119,7 @@ def _taking_in(
             for one in ways
         ),
     )
-    figures += [
+    draft.figures += [
         beside,
         Figure("CPU time of the loader", "us a row", tuple(one.cpu_s / one.rows * 1e6 for one in ours)),
         Figure(
@@ -130,8 +129,10 @@ def _taking_in(
         ),
     ]
     peaks = {least: [one.peak_mb for one in ours]} | {rows: [one.peak_mb] for rows, one in loads.items()}
-    figures += [Figure(f"peak memory of loading {rows:,} rows", "MB", tuple(peaks[rows])) for rows in sizes]
-    goals += [
+    draft.figures += [
+        Figure(f"peak memory of loading {rows:,} rows", "MB", tuple(peaks[rows])) for rows in sizes
+    ]
+    draft.goals += [
         Goal("loading is faster than row by row, in each run", beside.low > 1),
         Goal(
             f"the loader's memory is flat: at most {_MB_MORE} MB more at any size",
@@ -141,19 +142,21 @@ def _taking_in(
     lines.append(_line("loading, wall clock", {rows: [1e6 / rate for rate in rates[rows]] for rows in sizes}))
 
 
-def _memory(places: dict[int, Place], figures: list[Figure], goals: list[Goal]) -> None:
+def _memory(places: dict[int, Place], draft: Draft) -> None:
     own = {}
     for rows, place in places.items():
         cells = _bytes_of(place, "in:*")
         # Of the main table, too, in which the keys themselves stand.
         table = place.client.memory_stats()["db.0"]["overhead.hashtable.main"]
         own[rows] = (_bytes_of(place, "*") - cells + table) / rows
-        figures.append(Figure(f"Redis beside the columns, {rows:,} rows", "bytes a row", (own[rows],)))
-    goals.append(Goal("at most 180 bytes of Redis a row beside the columns", max(own.values()) <= 180))
+        draft.figures.append(Figure(f"Redis beside the columns, {rows:,} rows", "bytes a row", (own[rows],)))
+    draft.goals.append(Goal("at most 180 bytes of Redis a row beside the columns", max(own.values()) <= 180))
     most = max(places)
     for what, suffix in (("records", "rw:*"), ("receipts' index", "cv:*"), ("columns", "in:*")):
         each = _bytes_of(places[most], suffix) / most
-        figures.append(Figure(f"of which {what}" if what != "columns" else what, "bytes a row", (each,)))
+        draft.figures.append(
+            Figure(f"of which {what}" if what != "columns" else what, "bytes a row", (each,))
+        )
 
 
 def _bytes_of(place: Place, suffix: str) -> int:
@@ -172,8 +175,7 @@ def _sending(
     places: dict[int, Place],
     sent: int,
     runs: int,
-    figures: list[Figure],
-    goals: list[Goal],
+    draft: Draft,
     lines: list[Series],
 ) -> None:
     """Let some rows of each go their way, in turn: what is compared was measured within the same second or two."""
@@ -188,7 +190,7 @@ def _sending(
 
     costs = repeat(lambda: {rows: cost(rows) for rows in places}, runs)
     for rows in places:
-        figures.append(
+        draft.figures.append(
             Figure(
                 f"dispatch to finish among {rows:,} rows",
                 "us of CPU a row",
@@ -199,8 +201,10 @@ def _sending(
     ratio = Figure(
         f"the same, {most:,} beside {least:,} rows", "times", tuple(run[most] / run[least] for run in costs)
     )
-    figures += [ratio, _beside_hset(places[least], sent, runs)]
-    goals.append(Goal("dispatch and finish cost the same at any size, within 10 %", ratio.median <= 1.1))
+    draft.figures += [ratio, _beside_hset(places[least], sent, runs)]
+    draft.goals.append(
+        Goal("dispatch and finish cost the same at any size, within 10 %", ratio.median <= 1.1)
+    )
     lines.append(_line("dispatch to finish, CPU", {rows: [run[rows] for run in costs] for rows in places}))
 
 
@@ -216,7 +220,7 @@ def _beside_hset(place: Place, sent: int, runs: int) -> Figure:
     return Figure("a bare HSET of 100 bytes, to compare", "us of Redis's CPU", tuple(repeat(once, runs)))
 
 
-def _looking(places: dict[int, Place], runs: int, figures: list[Figure], goals: list[Goal]) -> None:
+def _looking(places: dict[int, Place], runs: int, draft: Draft) -> None:
     shown, paused = {}, {}
     for rows, place in places.items():
 
@@ -231,9 +235,11 @@ def _looking(places: dict[int, Place], runs: int, figures: list[Figure], goals: 
             return took_ms
 
         shown[rows], paused[rows] = tuple(repeat(look, runs)), tuple(repeat(stop, runs))
-        figures.append(Figure(f"status among {rows:,} rows", "ms", shown[rows]))
-        figures.append(Figure(f"pause, until no row is given out, among {rows:,} rows", "ms", paused[rows]))
-    goals += [
+        draft.figures.append(Figure(f"status among {rows:,} rows", "ms", shown[rows]))
+        draft.figures.append(
+            Figure(f"pause, until no row is given out, among {rows:,} rows", "ms", paused[rows])
+        )
+    draft.goals += [
         Goal("status takes less than 200 ms beside start-up", max(map(max, shown.values())) < 200),
         Goal("pause takes less than 2 s", max(map(max, paused.values())) < 2000),
     ]
@@ -243,8 +249,7 @@ def _results(
     places: dict[int, Place],
     folder: Path,
     runs: int,
-    figures: list[Figure],
-    goals: list[Goal],
+    draft: Draft,
     lines: list[Series],
 ) -> None:
     took = {}
@@ -255,11 +260,11 @@ def _results(
             return _took_ms(lambda: write_results(place.ledger, place.registry, ID, path)) / 1000
 
         took[rows] = tuple(repeat(write, runs))
-        figures.append(Figure(f"results file of {rows:,} rows", "s", took[rows]))
+        draft.figures.append(Figure(f"results file of {rows:,} rows", "s", took[rows]))
         path.unlink()
     most = max(places)
     reckoned = "" if most >= FULL else f", reckoned from one of {most:,}"
-    goals.append(
+    draft.goals.append(
         Goal(
             f"a results file of {FULL:,} rows takes at most 30 s{reckoned}",
             max(took[most]) / most * FULL <= 30,
@@ -270,7 +275,7 @@ def _results(
     )
 
 
-def _longest_calls(places: dict[int, Place], figures: list[Figure]) -> None:
+def _longest_calls(places: dict[int, Place], draft: Draft) -> None:
     """Time the calls that touch many rows at once, and cancelling itself: everybody else waits meanwhile."""
     for rows, place in places.items():
         calls: dict[str, Callable[[], object]] = {
@@ -280,7 +285,9 @@ def _longest_calls(places: dict[int, Place], figures: list[Figure]) -> None:
             "end 1,000 that are cancelled": partial(place.ledger.cancel_rows, ID),
         }
         for what, call in calls.items():
-            figures.append(Figure(f"a call that blocks: {what}, of {rows:,} rows", "ms", (_took_ms(call),)))
+            draft.figures.append(
+                Figure(f"a call that blocks: {what}, of {rows:,} rows", "ms", (_took_ms(call),))
+            )
 
 
 def _took_ms(act: Callable[[], object]) -> float:

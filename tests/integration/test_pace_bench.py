@@ -1,21 +1,35 @@
 """Tell whether the benchmark of the pace sees what is there, at a tiny size."""
 
 import math
-from pathlib import Path
 
 import pytest
 
-from ops.bench.pace import Fleet, Lowered, back_after_s, steady
+from ops.bench import pace
+from ops.bench.pace import Lowered, Plan, back_after_s
 
 
-def test_real_workers_send_and_what_arrives_is_counted(tmp_path: Path) -> None:
-    with Fleet(tmp_path / "fleet", 20).up(1) as fleet:
-        seen = steady(fleet, 1, 0.02, 0.3)
+def test_every_part_measures_real_workers(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in {
+        "RUNS": 1,
+        "WARM_S": 1.0,
+        "KILLED_S": 1.5,
+        "FOLLOWED_S": 0.1,
+        "BACK_S": 0.5,
+        "REPLACED_S": 0,
+    }.items():
+        monkeypatch.setattr(pace, name, value)
+    tiny = Plan({(20.0, 2): (0.02, 0.05)}, 0.5, (20.0,), (0.2, 0.4))
 
-    assert len(seen.used) == 5
-    assert sum(seen.used) > 0, seen
-    assert fleet.server.sent
-    assert seen.name == "20/s, 20 ms, 1 worker"
+    answer = pace.measure(tiny, "tiny")
+
+    assert not answer.failed
+    runs = {figure.what: figure.runs for figure in answer.figures}
+
+    for what in ("used of the limit", "most messages in a second"):
+        assert sum(runs[f"20/s, {latency_ms} ms, 2 workers: {what}"][0] for latency_ms in (20, 50)) > 0
+    assert len(runs["20/s, 200 ms: back after half of 2 workers were killed"]) == 1
+    assert len(runs["20/s lowered to 10/s: used of what is left, after 5 s"]) == 1
+    assert [chart.name for chart in answer.charts] == ["pace-killed-20", "pace-lowered-20"]
 
 
 def test_pace_is_back_from_when_on_each_second_is_full() -> None:

@@ -52,7 +52,7 @@ class WaveRecords:
         """Give a row's follow-ups."""
         if self.are_none:
             return _NONE
-        found = {}
+        found: dict[Wave, Record] = {}
         for at, (wave, rows) in enumerate(self._rows):
             ahead = self._ahead[at]
             while ahead is not None and ahead[0] < number:

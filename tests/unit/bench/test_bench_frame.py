@@ -10,7 +10,7 @@ import pytest
 from ops.bench.__main__ import benchmarks, main, run
 from ops.bench.chart import WIDTH as WIDTH_OF_CHART
 from ops.bench.record import Measured, keep
-from ops.bench.report import WIDTH, Answer, Figure, Goal, as_text
+from ops.bench.report import WIDTH, Answer, Draft, Figure, Goal, as_text
 
 ONE = """
 from ops.bench.report import Answer, Chart, Figure, Goal, Series, repeat
@@ -23,6 +23,17 @@ def answer(*, full: bool) -> Answer:
         (Figure("a row", "ms", runs),), (Goal("at most 3 ms", is_met=True), Goal("at most 2 ms", is_met=False)),
         (Chart("one-by-size", "Cost by size", "rows", "bytes a row", (line,), is_x_log=True),),
     )
+"""
+HALF = """
+from ops.bench.report import Draft, Figure
+
+def answer(*, full):
+    draft = Draft()
+    with draft.part("the large one"):
+        raise MemoryError
+    with draft.part("the small one"):
+        draft.figures.append(Figure("a row", "ms", (7.0,)))
+    return draft.answer("How long?", "python -m ops.bench half", "Both.")
 """
 BROKEN = """
 import no_such_client
@@ -70,6 +81,29 @@ def test_one_that_fails_is_named_and_the_others_are_kept_with_what_was_measured_
     assert {"rows", "bytes a row", "ours & theirs", "10,000", "1,000,000", "200"} <= set(words)
     # Centred at the right edge of the axis, in a type whose digits are some 7 wide: half of it is beyond.
     assert float(words["1,000,000"].attrib["x"]) + 4.5 * 7 < WIDTH_OF_CHART
+
+
+def test_part_that_fails_is_named_and_the_others_are_kept(
+    package: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / package / "half.py").write_text(HALF)
+
+    failed = run(["half"], tmp_path / "results", full=True, package=package)
+
+    assert failed == ["half (the large one)"]
+    assert "MemoryError" in capfd.readouterr().err
+    page = (tmp_path / "results" / "RESULTS.md").read_text()
+    assert "| a row | 7 | 7 | 7 | ms | 1 |" in page
+    assert "- Not measured, for it failed: the large one." in page
+
+
+def test_nothing_measured_is_no_answer() -> None:
+    draft = Draft()
+    with draft.part("all of it"):
+        raise OSError
+
+    with pytest.raises(RuntimeError, match="all of it"):
+        draft.answer("How long?", "python -m ops.bench none", "Nothing.")
 
 
 def test_benchmarks_are_found_unread(package: str) -> None:

@@ -8,7 +8,7 @@ from ops.bench.report import Answer, Figure
 from ops.bench.scaling import BEGIN, END, PAGE, renew
 
 MEASURED = {
-    "cost": {"ours: of it worker": 2.0, "ours: of it Redis": 0.5},
+    "cost": {"ours at 100/s: of it worker": 2.0, "ours at 100/s: of it Redis": 0.5},
     "parts": {
         "round trips to Redis": 15.0,
         "messages in the broker": 0.3,
