@@ -37,6 +37,22 @@ class Credentials:
     api_secret: str = field(default="", repr=False)
 
 
+class _Client(Client):  # type: ignore[misc]
+    """The SDK's client, which would put the same headers together for each request anew."""
+
+    def __init__(self, **named: Any) -> None:
+        super().__init__(**named)
+        self._headers: dict[tuple[object, ...], dict[str, str]] = {}
+
+    def get_headers(self, method: str, headers: dict[str, str] | None) -> dict[str, str]:
+        """Give the headers of a request, those included that its resource wishes for."""
+        asked = (method, *(headers or {}).items())
+        known = self._headers.get(asked)
+        if known is None:
+            known = self._headers[asked] = super().get_headers(method, headers)
+        return dict(known)  # a copy, for the SDK takes some out of it
+
+
 class Caller:
     """Make calls through the SDK; any number of threads may share one."""
 
@@ -52,7 +68,7 @@ class Caller:
         self._wall_clock = wall_clock
         self._account_sid = credentials.account_sid
         # Made here rather than in wiring, for nothing outside this room may know the SDK.
-        self._client = Client(
+        self._client = _Client(
             username=credentials.api_key or credentials.account_sid,
             password=credentials.api_secret if credentials.api_key else credentials.auth_token,
             account_sid=credentials.account_sid or None,

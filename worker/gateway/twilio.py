@@ -26,8 +26,8 @@ class TwilioGateway(Lookups, Correspondence, Preflight):
 
         The request passes `gate`; where that holds it back nothing goes out: Deferred.
         """
-        channel = payloads.channel(recipient)
-        routing = payloads.routing(recipient, key)
+        channel = payloads.as_json(payloads.channel(recipient))
+        routing = payloads.as_json(payloads.routing(recipient, key))
         with exchange.gated(gate):
             return self._send(
                 lambda: self._client.flex_api.v1.interaction.create(

@@ -1,5 +1,6 @@
 """The bytes of requests and answers: nothing breaks out of its line, and no answer is taken for another."""
 
+import base64
 import gzip
 import zlib
 from urllib.parse import parse_qsl
@@ -12,6 +13,7 @@ from hypothesis import strategies as st
 
 from worker.gateway import wire
 from worker.gateway.exchange import NotSentError
+from worker.gateway.request import RequestWriter
 from worker.gateway.wire import Answer, compose, unpack
 
 OK = b"HTTP/1.1 200 OK\r\n"
@@ -39,6 +41,48 @@ def test_request_is_written_in_one_piece():
 def test_form_without_fields_has_a_length_and_a_look_up_has_none():
     assert b"Content-Length: 0\r\n" in compose("POST", "http://sim/x", {}, b"")[1]
     assert b"Content-Length" not in compose("GET", "http://sim/x", {}, b"")[1]
+
+
+def test_each_request_has_its_own_headers():
+    writer = RequestWriter()
+    asked = [
+        ("https://jo:pw@a.twilio.com:444/x?a=b#c", {"Accept": "x"}, ("AC1", "secret")),
+        ("https://b.twilio.com/x", {"Accept": "x"}, ("AC1", "secret")),
+        ("https://b.twilio.com/x", {"Accept": "y"}, ("AC1", "secret")),
+        ("https://b.twilio.com/x", {"Accept": "y"}, ("AC2", "secret")),
+        ("https://b.twilio.com/x", {"Accept": "y"}, None),
+    ]
+
+    first = [writer.write("POST", *each, b"a=1") for each in asked]
+    again = [writer.write("GET", *each, b"") for each in asked]
+
+    for (url, headers, auth), posted, got in zip(asked, first, again, strict=True):
+        all_headers = headers | {"Accept-Encoding": "gzip"}
+        if auth is not None:
+            login = base64.b64encode(":".join(auth).encode()).decode()
+            all_headers |= {"Authorization": f"Basic {login}"}
+        assert posted == compose("POST", url, all_headers, b"a=1")
+        assert got == compose("GET", url, all_headers, b"")
+
+
+@pytest.mark.parametrize(
+    ("url", "headers"),
+    [
+        ("http://sim/a b", {}),
+        ("http://sim/a\r\nX: y", {}),
+        ("http://sim/\u00e9", {}),
+        ("http://si\nm/", {}),
+        ("http://sim/", {"Accept": "x\r\nX: y"}),
+        ("http://sim/", {"Acc\nept": "x"}),
+    ],
+)
+def test_what_would_break_out_of_its_line_is_not_written(url, headers):
+    writer = RequestWriter()
+    writer.write("GET", "http://sim/", {}, None, b"")
+
+    for _ in range(2):
+        with pytest.raises(NotSentError):
+            writer.write("GET", url, headers, None, b"")
 
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]))
