@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from celery.worker import state
-from kombu.connection import Connection
+from kombu.connection import Connection, ConnectionPool, PooledConnection
 from kombu.transport import redis
 from kombu.utils.scheduling import round_robin_cycle
 
@@ -102,12 +102,26 @@ class _Transport(redis.Transport):
     Channel = _Channel
 
 
+class _PooledConnection(PooledConnection):
+    def get_transport_cls(self) -> type[Any]:
+        return _Transport
+
+
+class _Pool(ConnectionPool):
+    def new(self) -> _PooledConnection:
+        return _PooledConnection(self, **dict(self.connection._info(resolve=False)))  # type: ignore[no-untyped-call]
+
+
 class BrokerConnection(Connection):
     """Asks for a broker that is away every two seconds; Celery's own waits grow to half a minute."""
 
     def get_transport_cls(self) -> type[Any]:
         """Give the transport whose queues are shared as said above."""
         return _Transport
+
+    def Pool(self, limit: int | None = None, **named: Any) -> _Pool:  # noqa: N802  kombu's name
+        """Give a pool of connections, those that messages are sent over, whose channels keep a client, too."""
+        return _Pool(self, limit, **named)  # type: ignore[no-untyped-call]
 
     def ensure_connection(self, *args: Any, **named: Any) -> Any:
         """Connect, however long that takes."""

@@ -291,7 +291,7 @@ class Upkeep:
             room -= len(taken)
             for poll in taken:
                 asked = (self.tag, name, poll.bucket, poll.last_ms, poll.until_ms)
-                how = {"queue": queue_of(self.tag), "priority": BEHIND, "retry": False}
+                how = {"queue": queue_of(self.tag), "priority": BEHIND, "retry": False, "declare": ()}
                 with effect("publish"):
                     read_receipts.apply_async(asked, argsrepr="", kwargsrepr="", **how)
             if room <= 0:
@@ -338,6 +338,7 @@ class _Outbox:
                     argsrepr="",
                     kwargsrepr="",
                     headers=headers,
+                    declare=(),  # the workers have done so
                 )
 
 
