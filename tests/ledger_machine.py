@@ -1,6 +1,7 @@
 """A model of all that may happen to a ledger: workers, operators, accidents and Twilio's side of the truth, in any order."""
 
 import inspect
+import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -17,6 +18,7 @@ from worker.ledger.ledger import Claim, Ledger
 from worker.ledger.row import Record, Row
 from worker.ledger.scripts import Reply
 from worker.ledger.states import Delivery, Reason, State
+from worker.pacing import Bucket, Granted, Pacer
 
 IDS = ("autumn-1", "winter-2")
 LATE = "later-3"
@@ -31,6 +33,8 @@ CODES = (21211, 63016)
 STOP_CODE = 63112
 MAX_ATTEMPTS = 5
 SUPPRESSED = ("sms|somebody",)
+PACE = Bucket("interactions", 1e6)
+"""A pace that holds nobody back: what a claim makes of its slot is looked at here, not when that is."""
 S = State
 
 
@@ -114,6 +118,7 @@ class LedgerMachine(RuleBasedStateMachine):
         self.client.flushall()
         self.rig = LedgerRig(self.client)
         self.ledger, self.registry = self.rig.ledger, self.rig.registry
+        self.pacer = Pacer(self.client, self.ledger.prefix, clock=time.monotonic, sleep=time.sleep)
         self.watch = Watch(self.rig)
         self.watches.append(self.watch)
         self.jobs: dict[tuple[str, int], Job] = {}
@@ -299,7 +304,13 @@ class LedgerMachine(RuleBasedStateMachine):
         job = self.new_job(campaign, row, owner)
         version = self.registry.get(campaign).version
         pair = self.rig.pair(row)
-        if self.ledger.claim_opening(campaign, row, job.claim, pair, version, contact=contact).ok:
+        slot = self.pacer.order([PACE])
+        claimed = self.ledger.claim_opening(
+            campaign, row, job.claim, pair, version, contact=contact, slot=slot
+        )
+        assert claimed.why != "wait"
+        if claimed.ok:
+            assert isinstance(self.pacer.read(slot, claimed.values[-1]), Granted)
             assert self.registry.get(campaign).state == "running"
             self.hold(job)
 
@@ -416,7 +427,9 @@ class LedgerMachine(RuleBasedStateMachine):
         match self.deal("open", [*["send"] * 9, *ways], choice):
             case "send":
                 conversation = record.conversation_sid or sid("CH", 7)
-                reply = ledger.claim_sending(*job.place, job.claim, conversation)
+                reply = ledger.claim_sending(
+                    *job.place, job.claim, conversation, slot=self.pacer.order([PACE])
+                )
                 if reply.why == "cautious":  # it is looked up first
                     self.jobs.pop(job.place)
                     return None

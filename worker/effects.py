@@ -26,7 +26,7 @@ REQUESTS = {
 """Requests with an effect at Twilio, and the state of their row meanwhile. They have a second point, `sent`: all of it is on the wire, no answer has been read."""
 
 OTHERS = {
-    "take_slot": "Take a slot in the shared pace.",
+    "take_slot": "Take a slot in the shared pace, without a claim: for a look-up, or in place of one that was missed.",
     "move_slots": "Move the slots of the pace that nobody has taken: one was reached late.",
     "slow_down": "Slow a pace, as Twilio asked.",
     "publish": "Hand the messages of a tick to the broker.",

@@ -5,9 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from hashlib import sha1
+from importlib import resources
 from typing import Any, NamedTuple
 
 import redis
+
+# TIME makes a script's effects differ from its text: servers before 7 must be told to pass on the effects.
+_EFFECTS = "if redis.replicate_commands then redis.replicate_commands() end\n"
 
 
 class Script(NamedTuple):
@@ -21,12 +25,23 @@ class Script(NamedTuple):
         """Make a script of its text."""
         return cls(text, sha1(text.encode(), usedforsecurity=False).hexdigest())
 
+    @classmethod
+    def headed(cls, head: str, body: str) -> Script:
+        """Make a script that changes something, of what it needs of a head and its body."""
+        return cls.of(_EFFECTS + needed(head, body) + body)
+
     def evaluate(self, client: redis.Redis, keys: Sequence[str], argv: Sequence[bytes | str | float]) -> Any:
         """Ask for it by its digest; where Redis does not know it yet, by its text."""
         try:
             return client.evalsha(self.digest, len(keys), *keys, *argv)
         except redis.exceptions.NoScriptError:
             return client.eval(self.text, len(keys), *keys, *argv)
+
+
+def slots_head() -> str:
+    """Give the text by which slots of the shared paces are read and taken: by the pacer's scripts, and by the ledger's claims."""
+    folder = resources.files("worker") / "pacing"
+    return "".join((folder / f"{part}.lua").read_text() for part in ("bucket", "slot"))
 
 
 _PART = re.compile(r"^(?=local |if )", re.MULTILINE)

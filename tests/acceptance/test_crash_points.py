@@ -144,7 +144,7 @@ WAYS: dict[str, Way] = {
     "post_interaction": USUAL,
     "post_message": USUAL,
     "post_closing": MESSAGE_REFUSED,
-    "take_slot": USUAL,
+    "take_slot": OPENING_LOST,
     "slow_down": Way([trouble(189)], ["accepted"]),
     "move_slots": LATE,
     "publish": USUAL,

@@ -10,7 +10,7 @@ from typing import Any
 from worker.ledger import keys
 from worker.ledger.reading import ToClose
 from worker.ledger.receipts import Poll, Receipts
-from worker.ledger.scripts import Reply
+from worker.ledger.scripts import Reply, SlotOrder
 from worker.ledger.states import Reason, State
 from worker.ledger.waves import Waves
 
@@ -97,7 +97,12 @@ class Ledger(Receipts, Waves):
             counts[state] = counts.get(state, 0) + 1
             rest += (at, _in_json(row.cells), row.record, _in_json(row.note) if row.note else "")
         waved = {str(first + at): row.follow_ups + 1 for at, row in enumerate(rows) if row.follow_ups}
-        args = {"first": first, "counts": counts, "in_all": in_all or None, "waved": waved or None}
+        args: dict[str, Any] = {
+            "first": first,
+            "counts": counts,
+            "in_all": in_all or None,
+            "waved": waved or None,
+        }
         return self.scripts.run("load_rows", (self.key(campaign_id),), rest, **args)
 
     # The window ---------------------------------------------------------------------------------------------
@@ -140,11 +145,12 @@ class Ledger(Receipts, Waves):
         looks: Looks = LOOKS,
         contact: Sequence[str] = (),
         *,
-        paced: bool = True,
+        slot: SlotOrder | None = None,
     ) -> Reply:
         """Claim a queued row before its Interaction is asked for; refused with the reason (`paused`, `pair`, …).
 
-        `paced`: with a slot of the account's pace, which counts when the campaigns share it.
+        `slot`: one of the account's pace, which counts when the campaigns share it; taken only if the row may be claimed, and
+        told of last in `values`. Refused with `wait`, nothing has changed: the slot is too far off.
         `version`: of the definition that the row is opened with, and finished with. Refused with `cautious` it is in doubt
         now: looked up before anything is asked for. Refused with `suppressed` it is SKIPPED: one of the fields of `contact`
         is on the do-not-contact list.
@@ -157,9 +163,8 @@ class Ledger(Receipts, Waves):
         }
         args |= {"pair_ms": PAIR_LEASE_MS, "again_ms": AGAIN_MS, "version": version}
         args |= {"pair_code": int(Reason.PAIR_IN_HAND), "contact": list(contact) or None}
-        args["paced"] = paced or None
         args |= looks.arguments()
-        return self.scripts.run("claim_opening", (self.key(campaign_id), pair_key), **args)
+        return self.scripts.run("claim_opening", (self.key(campaign_id), pair_key), slot=slot, **args)
 
     def opened(
         self,
@@ -309,14 +314,18 @@ class Ledger(Receipts, Waves):
         conversation: str,
         looks: Looks = LOOKS,
         contact: Sequence[str] = (),
+        *,
+        slot: SlotOrder | None = None,
     ) -> Reply:
         """Claim an opened row, held with the same token, before its message is asked for.
 
-        Refused with `cautious` and `suppressed`: as above; an Interaction is to be closed then.
+        `slot`: one of its sender's pace, as above. Refused with `cautious` and `suppressed`: as above; an Interaction is to be
+        closed then.
         """
         args: dict[str, Any] = {"token": claim.token, "owner": claim.owner, "lease_ms": claim.lease_ms}
         args |= looks.arguments() | {"contact": list(contact) or None}
-        return self._run("claim_sending", campaign_id, row=row, conversation=conversation, **args)
+        args |= {"row": row, "conversation": conversation}
+        return self.scripts.run("claim_sending", (self.key(campaign_id),), slot=slot, **args)
 
     def accepted(self, campaign_id: str, row: int, token: str, message: str) -> Reply:
         """Record that Twilio answered with a message SID."""

@@ -175,11 +175,6 @@ class LedgerReader:
         )
         return [(int(entry.split(b"-")[0]), State(int(fields[b"s"]))) for entry, fields in found]
 
-    def is_pair_taken(self, campaign_id: str, row: int, pair_key: str) -> bool:
-        """Tell whether another row has the lock of a pair."""
-        holder = self.scripts.ask(lambda: self.client.get(pair_key))
-        return holder is not None and holder.decode() != f"{self.key(campaign_id)}:{row}"
-
     def queued_count(self, campaign_id: str) -> int:
         """Count the rows in the broker's window."""
         return int(self.scripts.ask(lambda: self.client.zcard(self.key(campaign_id, "queued"))))
@@ -272,7 +267,7 @@ class LedgerReader:
 
 def shown_row(row: Row, reply: Reply) -> Row:
     """Give a row as a script has just shown it to its holder."""
-    record, created_ms, hand = reply.values
+    record, created_ms, hand, *_ = reply.values
     return Row(row.number, PackedRecord(record, created_ms), _hand(hand), row.cells)
 
 

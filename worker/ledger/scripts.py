@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib import resources
-from typing import Any
+from typing import Any, Protocol
 
 import redis
 
@@ -15,7 +15,7 @@ from worker.effects import effect
 from worker.errors import RedisUnavailableError
 from worker.ledger.floors import Floors
 from worker.redis_calls import Ask, ask_once
-from worker.redis_scripts import Script, needed
+from worker.redis_scripts import Script, slots_head
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,8 +32,22 @@ def source(name: str) -> Script:
     """Give a script, between what it needs of the common head and the tail."""
     folder = resources.files(__package__) / "lua"
     head, body, tail = ((folder / f"{part}.lua").read_text() for part in ("_head", name, "_tail"))
-    script = f"local function act()\n{body}{tail}"
-    return Script.of(needed(head, script) + script)
+    return Script.headed(slots_head() + head, f"local function act()\n{body}{tail}")
+
+
+class SlotOrder(Protocol):
+    """A slot of the shared paces that a claim's script takes: its buckets, what it may be, and when it was asked for."""
+
+    @property
+    def keys(self) -> Sequence[str]:
+        """Name the buckets; a script has them last of its KEYS."""
+
+    @property
+    def limits(self) -> Sequence[float]:
+        """Give what slot.lua wants; a script has it last of its ARGV."""
+
+    def timed(self, act: Callable[[], Any]) -> Any:
+        """Act, and note when that began and ended."""
 
 
 class Scripts:
@@ -66,9 +80,15 @@ class Scripts:
         return json.dumps(given, separators=(",", ":"))
 
     def run(
-        self, name: str, keys: Sequence[str], rest: Sequence[bytes | str | int] = (), **args: Any
+        self,
+        name: str,
+        keys: Sequence[str],
+        rest: Sequence[bytes | str | float] = (),
+        *,
+        slot: SlotOrder | None = None,
+        **args: Any,
     ) -> Reply:
-        """Run a script.
+        """Run a script; one that is to take a `slot` answers last what came of that.
 
         Raises: RedisUnavailableError if Redis gives no answer, or cannot keep anything now.
         """
@@ -76,11 +96,17 @@ class Scripts:
         born, seq = self.floors.of(keys[0])
         if born:
             args = {"floor": seq, "born": born, **args}
-        argv = (self.arguments(args), *rest)
+        argv = (self.arguments(args), *rest, *(slot.limits if slot else ()))
+        every = (*keys, *slot.keys) if slot else keys
+        timed = slot.timed if slot else _untimed
         with effect(name):
-            *answer, seq, born = self.ask(lambda: script.evaluate(self.client, keys, argv))
+            *answer, seq, born = self.ask(lambda: timed(lambda: script.evaluate(self.client, every, argv)))
         self.floors.note(keys[0], born.decode(), seq)
         return read_reply(answer)
+
+
+def _untimed(act: Callable[[], Any]) -> Any:
+    return act()
 
 
 def read_reply(answer: list[Any]) -> Reply:

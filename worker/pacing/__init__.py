@@ -1,5 +1,5 @@
 """Say how fast: shared paces on Redis's own clock, for all workers together."""
 
-from worker.pacing.pacer import Bucket, BucketState, Granted, Pacer, Wait
+from worker.pacing.pacer import Bucket, BucketState, Granted, Order, Pacer, Wait
 
-__all__ = ["Bucket", "BucketState", "Granted", "Pacer", "Wait"]
+__all__ = ["Bucket", "BucketState", "Granted", "Order", "Pacer", "Wait"]

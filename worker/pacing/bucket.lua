@@ -1,13 +1,10 @@
--- Read one bucket's record and its pace in force; put before each of this room's scripts.
+-- Read one bucket's record and its pace in force; put before each script that takes, moves or shows slots.
 --
 -- A bucket is a hash: last_us (the latest slot taken, Redis's clock), blocked_us (until when), blocked_for_us (how long that was to be),
 -- slipped_us (by how much all slots have been moved on so far, see slip.lua), voided_us (slots granted before are not to be used).
 -- After a 429 also (see slow_down.lua) slowed_us (since when), low and held (calls a second), hold_us, and of the refusal itself
 -- base, least, rising, first_us, until_us, refused, is_hard.
 -- The latest slot is kept, not the next: so that a change of the pace counts from the very next call.
-
--- TIME makes a script's effects differ from its text: servers before 7 must be told to pass on the effects.
-if redis.replicate_commands then redis.replicate_commands() end
 
 local CLIMB_PER_S = 0.06    -- of what held: how fast it climbs to there
 local PROBE_PER_S2 = 0.0125 -- of the configured pace: how it goes on beyond, slowly first, for a call too many is soon told

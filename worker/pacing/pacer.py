@@ -11,7 +11,7 @@ import redis
 from worker.effects import effect
 from worker.pacing.redis_clock import RedisClock
 from worker.redis_calls import Ask, ask_once
-from worker.redis_scripts import Script, needed
+from worker.redis_scripts import Script, slots_head
 
 # Nobody reserves further ahead: this bounds what a step of Redis's clock can do. Also in bucket.lua.
 MAX_WAIT_MS = 2000
@@ -63,6 +63,25 @@ class Wait:
 
     ms: int
     bucket: Bucket
+
+
+@dataclass(slots=True)
+class Order:
+    """Ask for a slot in all of `buckets`: what a script that takes one is given, and when it was asked and answered."""
+
+    buckets: tuple[Bucket, ...]
+    keys: tuple[str, ...]
+    limits: tuple[float, ...]
+    clock: Callable[[], float]
+    asked_s: float = 0.0
+    answered_s: float = 0.0
+
+    def timed(self, act: Callable[[], Any]) -> Any:
+        """Act, and note when that began and ended: the last time, however long Redis was away before."""
+        self.asked_s = self.clock()
+        answer = act()
+        self.answered_s = self.clock()
+        return answer
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,24 +148,46 @@ class Pacer:
 
         Raises: RedisUnavailableError if Redis gives no answer.
         """
+        order = self.order(buckets, max_wait_ms)
+        with effect("take_slot"):
+            answer, order.asked_s, order.answered_s = self._run("gcra", buckets, order.limits)
+        return self.read(order, answer)
+
+    def order(self, buckets: Sequence[Bucket], max_wait_ms: int = 750) -> Order:
+        """Ask for a slot as `acquire` does, for another script to take it: intent and slot are one round trip then.
+
+        Follow it with `read`.
+
+        Raises: RedisUnavailableError if Redis gives no answer.
+        """
         if not buckets or not 0 <= max_wait_ms <= MAX_WAIT_MS:
             raise ValueError(f"at least one bucket, and a wait of at most {MAX_WAIT_MS} ms")
         self._set_clock()
         lead_us = _us(self._lead_s(max_wait_ms))
-        limits = [max_wait_ms * 1000, _us(self._margin_s), lead_us, *(bucket.per_s for bucket in buckets)]
-        with effect("take_slot"):
-            answer, asked_s, answered_s = self._run("gcra", buckets, limits)
+        limits = (max_wait_ms * 1000, _us(self._margin_s), lead_us, *(bucket.per_s for bucket in buckets))
+        return Order(tuple(buckets), self._keys(buckets), limits, self._clock)
+
+    def read(self, order: Order, answer: Sequence[Any]) -> Granted | Wait:
+        """Read what a script has answered to `order`, in slot.lua's words.
+
+        `again` instead of `granted`: an earlier answer was lost, this is what it said, and nothing can be learnt from its times.
+        """
         verdict, time_us, now_us, decisive, *told = answer
         slipped_us = tuple(map(int, told[::2]))
-        self._voided_us.update(zip((bucket.name for bucket in buckets), map(int, told[1::2]), strict=True))
-        self._redis_clock.observe(asked_s, answered_s, int(now_us) / 1e6)
-        self._answer_s += (answered_s - asked_s - self._answer_s) / 16
+        if _text(verdict) != "again":
+            names = (bucket.name for bucket in order.buckets)
+            self._voided_us.update(zip(names, map(int, told[1::2]), strict=True))
+            self._redis_clock.observe(order.asked_s, order.answered_s, int(now_us) / 1e6)
+            self._answer_s += (order.answered_s - order.asked_s - self._answer_s) / 16
         if _text(verdict) == "wait":
-            return Wait(ms=max(1, -(-int(time_us) // 1000)), bucket=buckets[int(decisive) - 1])
+            return Wait(ms=max(1, -(-int(time_us) // 1000)), bucket=order.buckets[int(decisive) - 1])
         slot_us = int(time_us)
         slot_s = self._redis_clock.monotonic_s(slot_us / 1e6)
-        wait_ms = max(0, round((slot_s - answered_s) * 1000))
-        return Granted(wait_ms, slot_s, slot_us, int(now_us), tuple(buckets), slipped_us)
+        wait_ms = max(0, round((slot_s - order.answered_s) * 1000))
+        return Granted(wait_ms, slot_s, slot_us, int(now_us), order.buckets, slipped_us)
+
+    def _keys(self, buckets: Sequence[Bucket]) -> tuple[str, ...]:
+        return tuple(f"{self._prefix}pace:{bucket.name}" for bucket in buckets)
 
     def _set_clock(self) -> None:
         """Look at Redis's clock, once a process, until it is known well or is too far away for that."""
@@ -251,7 +292,7 @@ class Pacer:
     def _run(
         self, name: str, buckets: Sequence[Bucket], args: Sequence[float], ask: Ask | None = None
     ) -> tuple[Any, float, float]:
-        script, keys = _script(name), [f"{self._prefix}pace:{bucket.name}" for bucket in buckets]
+        script, keys = _script(name), self._keys(buckets)
         return self._timed(lambda: script.evaluate(self._client, keys, args), ask or self._ask)
 
     def _timed(self, act: Callable[[], Any], ask: Ask) -> tuple[Any, float, float]:
@@ -267,8 +308,7 @@ class Pacer:
 
 @cache
 def _script(name: str) -> Script:
-    head, body = ((resources.files(__package__) / f"{part}.lua").read_text() for part in ("bucket", name))
-    return Script.of(needed(head, body) + body)
+    return Script.headed(slots_head(), (resources.files(__package__) / f"{name}.lua").read_text())
 
 
 def _us(seconds: float) -> int:

@@ -9,7 +9,7 @@ from worker.gateway import codes
 from worker.gateway.outcome import Accepted, Deferred, Outcome, Rejected, Unanswered, Unknown
 from worker.gateway.seen import FlexTaskSeen, Opened
 from worker.ledger import keys
-from worker.ledger.ledger import AGAIN_MS, Claim
+from worker.ledger.ledger import Claim
 from worker.ledger.reading import shown_row
 from worker.ledger.row import Row
 from worker.ledger.scripts import Reply
@@ -53,12 +53,6 @@ def open_row(
     if row.hand.waiting and not is_own and not _is_pair_free(bench, loaded, row, recipient):
         return None
     pair_key = keys.pair(bench.ledger.prefix, recipient.pair)
-    if row.record.code == Reason.PAIR_IN_HAND and bench.ledger.is_pair_taken(
-        campaign_id, row.number, pair_key
-    ):
-        # It was refused before; asking for it again must not cost a slot that another row could use.
-        bench.ledger.defer_queued(campaign_id, row.number, AGAIN_MS, int(Reason.PAIR_IN_HAND))
-        return None
     if row.hand.adopt and not is_own:
         is_open = pair.is_still_open(bench, row, recipient)
         if isinstance(is_open, Unknown) and is_open.code not in pace.FORBIDDEN:
@@ -67,19 +61,22 @@ def open_row(
         if isinstance(is_open, Accepted) and is_open.value:
             return _go_into(bench, loaded, row, recipient, pair_key)
     buckets = pace.opening_buckets(bench, loaded)
-    slot = pace.take(bench, buckets)
-    if isinstance(slot, Wait):
-        bench.ledger.defer_queued(campaign_id, row.number, slot.ms)
-        return None
-    claim, claimed_at = bench.claim(), bench.clock()
+    number, claim, whose = row.number, bench.claim(), contact_of(recipient)
     looks, version = cautious.looks(bench), loaded.info.version
-    claimed = bench.ledger.claim_opening(
-        campaign_id, row.number, claim, pair_key, version, looks, contact_of(recipient)
+    claimed = pace.claim(
+        bench,
+        buckets,
+        lambda slot: bench.ledger.claim_opening(
+            campaign_id, number, claim, pair_key, version, looks, whose, slot=slot
+        ),
     )
-    if not claimed.ok:
+    if isinstance(claimed.slot, Wait):
+        bench.ledger.defer_queued(campaign_id, number, claimed.slot.ms)
         return None
-    lease_until = claimed_at + claim.lease_ms / 1000
-    row = shown_row(row, claimed)  # between the look and the claim it may have begun a new send
+    if not claimed.reply.ok:
+        return None
+    lease_until = claimed.at + claim.lease_ms / 1000
+    row = shown_row(row, claimed.reply)  # between the look and the claim it may have begun a new send
     if isinstance(shown, Accepted) and shown.value:
         bench.ledger.adopt_sent(
             campaign_id,
@@ -93,7 +90,7 @@ def open_row(
         return None
     if isinstance(found, Accepted) and found.value is not None:
         return _adopt_or_wait(bench, loaded, row, claim, found.value)
-    beat = pace.Beat(bench, buckets, slot, lease_until)
+    beat = pace.Beat(bench, buckets, claimed.slot, lease_until)
     key = loaded.key(row.number, row.record.send)
     outcome = bench.gateway.create_interaction(recipient, key, beat)
     if beat.missed:
@@ -126,7 +123,6 @@ def _go_into(
         loaded.info.version,
         looks,
         contact_of(recipient),
-        paced=False,
     )
     if not claimed.ok:
         return None

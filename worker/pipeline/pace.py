@@ -4,17 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from hashlib import blake2b
 from typing import TypeVar
 
 from worker.errors import RedisUnavailableError
 from worker.gateway.outcome import Answer, Deferred, Unanswered, Unknown
 from worker.ledger import keys
+from worker.ledger.scripts import Reply
 from worker.ledger.states import Reason
-from worker.pacing.pacer import Bucket, Granted, Wait
+from worker.pacing.pacer import Bucket, Granted, Order, Wait
 from worker.pipeline.bench import LoadedCampaign, Workbench
 
 T = TypeVar("T")
+S = TypeVar("S", bound=Granted | Wait | None)
 
 MAX_WAIT_MS = 800
 """How long a thread waits for a slot; a row whose slot is further off goes back to the ledger."""
@@ -87,8 +90,47 @@ def take(bench: Workbench, buckets: Sequence[Bucket], longest_ms: int = MAX_WAIT
     """
     if not buckets:
         return None
+    return _patiently(bench, buckets, longest_ms, lambda left_ms: bench.pacer.acquire(buckets, left_ms))
+
+
+@dataclass(frozen=True, slots=True)
+class Claimed:
+    """What came of a claim: its `slot`, or how long one would take (nothing was claimed then); None: no slot is needed, or refused.
+
+    `at`: by the worker's clock, its lease has not begun before then.
+    """
+
+    reply: Reply
+    slot: Granted | Wait | None
+    at: float
+
+
+def claim(
+    bench: Workbench,
+    buckets: Sequence[Bucket],
+    act: Callable[[Order | None], Reply],
+    longest_ms: int = MAX_WAIT_MS,
+) -> Claimed:
+    """Claim a row by `act`, whose script takes a slot as well, as `take` does: where none is near, nothing is claimed."""
+    claimed: Claimed
+
+    def ask(left_ms: int) -> Granted | Wait | None:
+        nonlocal claimed
+        order = bench.pacer.order(buckets, left_ms) if buckets else None
+        at = bench.clock()
+        reply = act(order)
+        is_told = reply.ok or reply.why == "wait"
+        slot = bench.pacer.read(order, reply.values[-1]) if order and is_told else None
+        claimed = Claimed(reply, slot, at)
+        return slot
+
+    _patiently(bench, buckets, longest_ms, ask)
+    return claimed
+
+
+def _patiently(bench: Workbench, buckets: Sequence[Bucket], longest_ms: int, ask: Callable[[int], S]) -> S:
     until, left_ms = bench.clock() + longest_ms / 1000, longest_ms
-    while isinstance(slot := bench.pacer.acquire(buckets, left_ms), Wait):
+    while isinstance(slot := ask(left_ms), Wait):
         left_ms = int((until - bench.clock()) * 1000) - slot.ms
         if len(buckets) == 1 or left_ms < 0:
             break

@@ -245,18 +245,22 @@ def _send(
         ledger.abandon_open(campaign_id, number, token, State.PENDING, window, due_in_ms=closed_ms)
         return
     buckets = pace.sending_buckets(loaded, recipient.sender)
-    slot = pace.take(bench, buckets, SLOT_MS)
-    if isinstance(slot, Wait):
+    looks, whose = cautious.looks(bench), opening.contact_of(recipient)
+    claimed = pace.claim(
+        bench,
+        buckets,
+        lambda slot: ledger.claim_sending(campaign_id, number, claim, conversation, looks, whose, slot=slot),
+        SLOT_MS,
+    )
+    if isinstance(slot := claimed.slot, Wait):
         sender = (slot.bucket.name, ceil(1_000 * (1 + MARGIN_S) / slot.bucket.per_s))
         ledger.wait_open(
             campaign_id, number, token, slot.ms, conversation=conversation, seen=True, sender=sender
         )
         return
-    claimed_at = bench.clock()
-    looks, whose = cautious.looks(bench), opening.contact_of(recipient)
-    if not ledger.claim_sending(campaign_id, number, claim, conversation, looks, whose).ok:
+    if not claimed.reply.ok:
         return
-    lease_until = claimed_at + claim.lease_ms / 1000
+    lease_until = claimed.at + claim.lease_ms / 1000
     beat = pace.Beat(bench, buckets, slot, lease_until)
     key = loaded.key(number, row.record.send)
     outcome = bench.gateway.create_message(conversation, recipient.message, key, beat)

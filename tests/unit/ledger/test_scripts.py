@@ -11,10 +11,11 @@ from worker.errors import RedisUnavailableError
 from worker.ledger.ledger import Ledger
 from worker.ledger.scripts import Reply, Scripts, read_reply, retrying, source
 from worker.ledger.states import TRANSITIONS, Event, State
-from worker.redis_scripts import needed
+from worker.redis_scripts import needed, slots_head
 
 FOLDER = resources.files("worker.ledger") / "lua"
 TEXTS = {each.name.removesuffix(".lua"): each.read_text() for each in FOLDER.iterdir()}
+HEAD = slots_head() + TEXTS["_head"]
 # Each of them, in this form, is known to Redis 6.2 (https://redis.io/docs/latest/commands/, "since").
 COMMANDS_6_2 = {
     *("DEL", "EXISTS", "GET", "PEXPIRE", "SET", "TIME", "UNLINK"),
@@ -64,10 +65,12 @@ def test_lua_and_python_number_states_and_events_alike(table: str, enum: type[St
 def test_each_script_stands_between_what_it_needs_of_the_head_and_the_tail() -> None:
     text, digest = source("opened")
 
-    head = needed(TEXTS["_head"], f"{TEXTS['opened']}{TEXTS['_tail']}")
-    assert text == f"{head}local function act()\n{TEXTS['opened']}{TEXTS['_tail']}"
-    assert "local function held(" in head
-    assert "local function trip(" not in head
+    before, body = text.split("local function act()\n")
+    assert body == f"{TEXTS['opened']}{TEXTS['_tail']}"
+    assert before.endswith(needed(HEAD, body))
+    assert "local function held(" in before
+    assert "local function trip(" not in before
+    assert "local function take_slot(" not in before
     assert len(digest) == 40
 
 
@@ -75,7 +78,7 @@ def test_each_script_stands_between_what_it_needs_of_the_head_and_the_tail() -> 
 def test_script_has_every_name_of_the_head_before_it_is_used(name: str) -> None:
     code = re.sub(r"--.*|'[^'\n]*'", "", source(name)[0])
 
-    for names in re.findall(r"^local (?:function )?(\w+(?:, \w+)*)", TEXTS["_head"], re.MULTILINE):
+    for names in re.findall(r"^local (?:function )?(\w+(?:, \w+)*)", HEAD, re.MULTILINE):
         for one in names.split(", "):
             # Not a field of a table, nor a key of one that is being made.
             used = re.search(rf"(?<![\w.]){one}\b(?! = )", code)

@@ -5,7 +5,6 @@
 -- floor, born: how far the caller has seen this very campaign come.
 -- A script answers {'ok', …} or {'refused', why}: refused means that nothing was changed. _tail.lua runs it, and adds how
 -- far the campaign has come with it.
-if redis.replicate_commands then redis.replicate_commands() end
 local BASE = KEYS[1]
 local ACCOUNT, ID = string.match(BASE, '^(o:{.-}:)c?:?(.*)$')
 local PARENT = string.match(BASE, '^(.*)%.f%d+%-%d+$') -- of a wave: the campaign whose rows it sends to once more
@@ -238,13 +237,25 @@ local function hold(row, h) -- the caller becomes the holder, until its lease is
   redis.call('ZADD', key('lease'), int(NOW + A.lease_ms), int(row))
 end
 local function let_go(row, h)
-  h.token, h.owner = nil, nil
+  h.token, h.owner, h.slot = nil, nil, nil
   redis.call('ZREM', key('lease'), int(row))
   redis.call('ZREM', key('queued'), int(row))
 end
 local function held(r, h, state) return r and r.state == state and h.token and h.token == A.token end
 -- What a holder goes on with: the row as it is now, for another may have changed it between the holder's look and its claim.
 local function shown(r, h) return { 'ok', pack_row(r), tonumber(CREATED_MS), cjson.encode(h) } end
+
+-- The slot that a claim takes in the buckets from KEYS[first_key] on, if there are any. It stays in the row's hand: whoever claims
+-- it again, for the first answer was lost, gets the same one, and nobody's second.
+local function slot_from(first_key) return KEYS[first_key] and take_slot(first_key, 2) or nil end
+local function slot_again(h)
+  if h.slot then h.slot[1] = 'again' end
+  return h.slot
+end
+local function with_slot(answer, slot)
+  answer[#answer + 1] = slot
+  return answer
+end
 
 local function due(row, in_ms) redis.call('ZADD', key('due'), int(NOW + (in_ms or 0)), int(row)) end
 local function later(row, in_ms) redis.call('ZADD', key('later'), int(NOW + (in_ms or 0)), int(row)) end

@@ -1,16 +1,17 @@
 -- Claim a row before its Interaction is asked for: intent, owner and lease are on disk before the effect.
 -- from QUEUED to OPENING (or to PENDING / CANCELLED, where it may not be opened now; to SKIPPED, where the customer is not to be
 --   contacted; or to DOUBT_OPENING, where it is looked up first)
--- KEYS[2] the lock of the pair (customer's address, sender's address)
+-- KEYS[2] the lock of the pair (customer's address, sender's address); KEYS[3] … the buckets of the slot that it takes, if any
 -- ARGV[1] row, token, owner, lease_ms, pair_ms (lease of the pair lock), again_ms (when to try anew),
 --   pair_code (why it waits, where another row has the pair), version (of the definition that the row is opened with),
 --   cautious (look first in any case), look_in_ms, under_way_ms (how long after its claim a request leaves at the latest),
---   look_only (the caller has no slot), paced (a slot of the account's pace was taken), contact (the customer's fields of the do-not-contact list)
--- Returns {'ok', record, the campaign's creation in ms, hand as JSON} | {'refused', 'paused' | 'cancelled' | 'closing' | 'pair' | 'cautious' | 'looked' | 'suppressed' | state}
+--   look_only (the caller wants no more), contact (the customer's fields of the do-not-contact list); ARGV[2] … the slot's limits
+-- Returns {'ok', record, the campaign's creation in ms, hand as JSON, slot} | {'refused', 'wait' (nothing has changed), slot}
+--   | {'refused', 'paused' | 'cancelled' | 'closing' | 'pair' | 'cautious' | 'looked' | 'suppressed' | state}; the slot as slot.lua tells it
 local r, h = read(A.row), hand(A.row)
 if held(r, h, STATE.OPENING) then -- the same claim again: its first answer was lost on the way
   hold(A.row, h)
-  return shown(r, h)
+  return with_slot(shown(r, h), slot_again(h))
 end
 if not r or r.state ~= STATE.QUEUED then return refused(r and r.state) end
 local standing = status()
@@ -47,16 +48,18 @@ if A.look_only and not looks then
   back(r, h, 0)
   return refused('looked')
 end
-h.pair, h.began, h.after, h.version = KEYS[2], NOW, nil, A.version
+local slot = not looks and slot_from(3)
+if slot and slot[1] == 'wait' then return { 'refused', 'wait', slot } end
+h.pair, h.began, h.after, h.version, h.slot = KEYS[2], NOW, nil, A.version, slot or nil
 if looks then
   lock_pair(A.row, h)
   look_first(r, h, STATE.DOUBT_OPENING)
   return refused('cautious')
 end
 hold(A.row, h)
-if A.paced then redis.call('HINCRBY', BASE, 'slots', 1) end
+if slot then redis.call('HINCRBY', BASE, 'slots', 1) end
 r.looks = 0
 move(r, STATE.OPENING, EVENT.OPENING)
 save(r)
 keep(A.row, h)
-return shown(r, h)
+return with_slot(shown(r, h), slot)

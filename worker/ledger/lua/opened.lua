@@ -7,7 +7,7 @@ if held(r, h, STATE.OPEN) and r.interaction == unhex(A.interaction) then return 
 if not held(r, h, STATE.OPENING) then return refused(r and r.state) end
 r.interaction, r.conversation = unhex(A.interaction), unhex(A.conversation)
 r.attempts = math.min(255, r.attempts + 1)
-h.channel, h.flex_task, h.tries, h.opened = A.channel, A.flex_task, 0, NOW
+h.channel, h.flex_task, h.tries, h.opened, h.slot = A.channel, A.flex_task, 0, NOW, nil
 move(r, STATE.OPEN, EVENT.OPENED)
 save(r)
 keep(A.row, h)
