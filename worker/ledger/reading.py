@@ -6,13 +6,14 @@ import json
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, fields
 from functools import partial
+from itertools import chain
 from typing import Any
 
 import redis
 
 from worker.ledger import keys
 from worker.ledger.floors import Floors
-from worker.ledger.row import Hand, PackedRecord, Record, Row, unpack, unpack_past
+from worker.ledger.row import Hand, PackedRecord, Record, Row, unpack_past
 from worker.ledger.scripts import Reply, Scripts
 from worker.ledger.states import State
 from worker.redis_calls import Ask, ask_once
@@ -69,18 +70,33 @@ class LedgerReader:
 
         Raises: KeyError where the ledger has no such row.
         """
-        bucket, at = keys.place(number)
+        found = self.get_rows(campaign_id, (number,))
+        if not found:
+            raise KeyError(number)
+        return found[0]
+
+    def get_rows(self, campaign_id: str, numbers: Sequence[int]) -> list[Row]:
+        """Read some rows together, by bucket; those that the ledger does not have are left out."""
+        places: dict[int, dict[int, str]] = {}
+        for number in numbers:
+            bucket, at = keys.place(number)
+            places.setdefault(bucket, {})[number] = str(at)
+        in_order = [number for each in places.values() for number in each]
 
         def look(pipe: Any) -> None:
-            pipe.hget(self.key(campaign_id, f"rw:{bucket}"), str(at))
-            pipe.hget(self.key(keys.parent_of(campaign_id), f"in:{bucket}"), str(at))
-            pipe.hget(self.key(campaign_id, "hand"), str(number))
             pipe.hget(self.key(campaign_id), "created_ms")
+            pipe.hmget(self.key(campaign_id, "hand"), in_order)
+            for bucket, ats in places.items():
+                pipe.hmget(self.key(campaign_id, f"rw:{bucket}"), ats.values())
+                pipe.hmget(self.key(keys.parent_of(campaign_id), f"in:{bucket}"), ats.values())
 
-        record, cells, hand, created = self._together(look)
-        if record is None:
-            raise KeyError(number)
-        return Row(number, unpack(record, int(created)), _hand(hand), tuple(json.loads(cells)))
+        created, hands, *found = self._together(look)
+        records, cells = chain.from_iterable(found[::2]), chain.from_iterable(found[1::2])
+        return [
+            Row(number, PackedRecord(record, int(created)), _hand(hand), tuple(json.loads(own)))
+            for number, record, hand, own in zip(in_order, records, hands, cells, strict=True)
+            if record is not None
+        ]
 
     def get_note(self, campaign_id: str, number: int) -> tuple[str, str, str] | None:
         """Read the words that a row has of its own: code, sentence, advice."""

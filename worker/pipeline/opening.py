@@ -76,7 +76,11 @@ def open_row(
     if not claimed.reply.ok:
         return None
     lease_until = claimed.at + claim.lease_ms / 1000
+    looked_at = row
     row = shown_row(row, claimed.reply)  # between the look and the claim it may have begun a new send
+    if _was_lost_since(looked_at, row):
+        bench.ledger.give_up_slot(campaign_id, number, claim.token, 0)
+        return None
     if isinstance(shown, Accepted) and shown.value:
         bench.ledger.adopt_sent(
             campaign_id,
@@ -97,6 +101,15 @@ def open_row(
         bench.ledger.give_up_slot(campaign_id, row.number, claim.token, 0)
         return None
     return _record(bench, loaded, row, recipient, claim, lease_until, beat, outcome)
+
+
+def _was_lost_since(looked_at: Row, claimed: Row) -> bool:
+    """Tell whether a request of the row was called absent that nobody has looked for here: it may have shown by now."""
+
+    def lost(row: Row) -> tuple[object, ...]:
+        return row.hand.lost, row.hand.lost_in, row.hand.lost_send, row.record.send, row.record.attempts
+
+    return bool(claimed.hand.lost or claimed.hand.lost_in) and lost(claimed) != lost(looked_at)
 
 
 def contact_of(recipient: Recipient) -> tuple[str, str]:

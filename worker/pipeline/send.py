@@ -16,11 +16,26 @@ def send_row(bench: Workbench, campaign_id: str, number: int) -> None:
 
     A message of the broker may be late or doubled: a row in any other state is left as it is.
     """
-    row = bench.ledger.get_row(campaign_id, number)
+    _send(bench, campaign_id, bench.ledger.get_row(campaign_id, number))
+
+
+def send_read_row(bench: Workbench, campaign_id: str, row: Row) -> None:
+    """Do as `send_row` with a row that was read with others of its task, and may have waited for its thread since.
+
+    One that was queued then is claimed as it is by then, or not at all. One that was opened is read anew: who held it
+    meanwhile may have opened it another time, with another definition.
+    """
+    if row.state is State.OPEN:
+        send_row(bench, campaign_id, row.number)
+    else:
+        _send(bench, campaign_id, row)
+
+
+def _send(bench: Workbench, campaign_id: str, row: Row) -> None:
     if row.state not in (State.QUEUED, State.OPEN):
         return
     loaded = bench.campaign_of(row, campaign_id)
-    recipient = loaded.compiled.recipient(number, row.cells)
+    recipient = loaded.compiled.recipient(row.number, row.cells)
     if not isinstance(recipient, Recipient):
         _end_unreadable(bench, loaded, row)
         return

@@ -40,6 +40,19 @@ def test_window_is_counted(rig: LedgerRig) -> None:
     assert rig.registry.get(ID).queued == 2
 
 
+def test_rows_are_read_together_as_they_are_one_by_one(rig: LedgerRig) -> None:
+    rig.load(ID, 70, {2: State.INVALID})
+    rig.open(ID, 65)
+    rig.accept(ID, 1)
+
+    read = rig.ledger.get_rows(ID, [65, 1, 99, 2, 70])
+
+    assert sorted(read, key=lambda row: row.number) == [rig.ledger.get_row(ID, at) for at in (1, 2, 65, 70)]
+    assert [row.record.story for row in read] == [rig.row(ID, row.number).record.story for row in read]
+    with pytest.raises(KeyError):
+        rig.ledger.get_row(ID, 99)
+
+
 def test_row_that_is_held_is_not_taken_by_another(rig: LedgerRig) -> None:
     rig.load(ID, 1)
     rig.open(ID)

@@ -8,7 +8,7 @@ from pipeline_bench import Rig, key, phone, trouble
 from worker.ledger.states import Event, Reason, State
 from worker.pipeline.bench import Workbench
 from worker.pipeline.rescue import rescue
-from worker.pipeline.send import send_row
+from worker.pipeline.send import send_read_row, send_row
 
 NO_SERVER = "http://127.0.0.1:1"
 
@@ -271,3 +271,49 @@ def stop_for_a_minute(bench: Workbench) -> None:
     """Have a worker's clock go on by a minute, as it does while its process is stopped."""
     clock = bench.clock
     bench.clock = lambda: clock() + 60.0
+
+
+def test_row_that_was_read_before_others_sent_it_is_not_sent_again(rig: Rig) -> None:
+    rig.campaign([phone(1), phone(2)])
+    found = rig.dispatch()
+    read = rig.ledger.get_rows("spring-1", [1, 2])
+    rig.work(found)
+
+    for row in read:
+        send_read_row(rig.worker("worker-2"), "spring-1", row)
+
+    assert rig.states() == {"ACCEPTED": 2}
+    assert set(rig.messages().values()) == {1}
+    rig.judge()
+
+
+def test_row_whose_request_was_lost_after_it_was_read_is_looked_for_before_another(rig: Rig) -> None:
+    rig.campaign([trouble(193)])  # not opened, and no answer
+    found = rig.dispatch()
+    (read,) = rig.ledger.get_rows("spring-1", [1])
+    rig.work(found)
+    rig.drive(until=lambda: rig.row().hand.lost and rig.row().state is State.PENDING)
+    rig.pass_s(120)
+    assert rig.dispatch()
+    asked = len(rig.simulator.requests("POST flex-api/v1/Interactions"))
+
+    send_read_row(rig.bench, "spring-1", read)
+
+    assert rig.events()[-1] is Event.GIVEN_UP
+    assert len(rig.simulator.requests("POST flex-api/v1/Interactions")) == asked
+    rig.drive()
+    assert rig.states() == {"ACCEPTED": 1}
+    rig.judge()
+
+
+def test_opened_row_is_sent_as_it_is_by_then(rig: Rig) -> None:
+    rig.campaign([phone(1), phone(2)], pacing="messages_per_second = 0.2")
+    rig.work(rig.dispatch())
+    (read,) = rig.ledger.get_rows("spring-1", [2])
+    assert read.state is State.OPEN
+    rig.drive()
+
+    send_read_row(rig.bench, "spring-1", read)
+
+    assert set(rig.messages().values()) == {1}
+    rig.judge()
