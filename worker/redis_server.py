@@ -341,7 +341,10 @@ def connect(url: str, *, timeout_s: float = 10.0) -> "redis.Redis":
 def _client(socket: Path) -> "redis.Redis":
     # The waiting is done here, once: the client's own retries would take seconds for each question.
     retry = Retry(NoBackoff(), 0)
-    return redis.Redis(unix_socket_path=str(socket), socket_timeout=2, retry=retry, decode_responses=True)
+    # It is made for each question, and would look up the library's version among its files each time.
+    return redis.Redis(
+        unix_socket_path=str(socket), socket_timeout=2, retry=retry, decode_responses=True, driver_info=None
+    )
 
 
 def _ping(socket: Path) -> str:
