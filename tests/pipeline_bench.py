@@ -18,6 +18,7 @@ from simulator_process import SimulatorProcess
 
 from campaigns.definition import parse_definition
 from campaigns.identity import address_hash
+from worker import loop
 from worker.errors import OutreachError
 from worker.gateway.caller import Credentials
 from worker.gateway.http import HttpOptions, PooledHttpClient
@@ -193,12 +194,12 @@ class Rig:
             settings=chosen,
             ledger=Ledger(client, tag, self.clock.now_ms, floors),
             registry=Registry(client, tag, self.clock.now_ms, floors),
-            pacer=Pacer(client, prefix(tag), clock=steady_clock, sleep=time.sleep),
+            pacer=Pacer(client, prefix(tag), clock=steady_clock, sleep=loop.sleep),
             gateway=TwilioGateway(credentials, http, self.clock.wall_s),
             owner=owner,
             request_s=request_s,
             clock=steady_clock,
-            sleep=time.sleep,
+            sleep=loop.sleep,
             rng=Random(7),
         )
 

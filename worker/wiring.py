@@ -18,6 +18,7 @@ import redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
+from worker import loop
 from worker.effects import CRASH_AT, arm
 from worker.errors import RedisUnavailableError
 from worker.gateway.caller import Credentials
@@ -210,11 +211,11 @@ def build(settings: Settings, client: redis.Redis, connections: int = CONNECTION
         settings=settings,
         ledger=Ledger(client, tag, floors=floors),
         registry=Registry(client, tag, floors=floors),
-        pacer=Pacer(client, prefix(tag), clock=steady_clock, sleep=time.sleep),
+        pacer=Pacer(client, prefix(tag), clock=steady_clock, sleep=loop.sleep),
         gateway=build_gateway(settings, connections),
         owner=owner_name(),
         request_s=HttpOptions().total_s,
         clock=steady_clock,
-        sleep=time.sleep,
+        sleep=loop.sleep,
         rng=Random(),
     )

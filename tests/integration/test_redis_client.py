@@ -2,14 +2,19 @@
 
 import subprocess
 import sys
+import threading
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
+from functools import partial
+from pathlib import Path
 
 import pytest
 import redis
+from in_loop import a_loop, in_loop
 
-from worker import wiring
+from worker import loop, wiring
 from worker.redis_client import LeanRedis
 from worker.redis_server import EmbeddedRedis
 
@@ -139,6 +144,124 @@ def test_process_that_was_forked_makes_connections_of_its_own(url: str) -> None:
     done = subprocess.run([sys.executable, "-c", FORKED, url], capture_output=True, text=True, check=True)
 
     assert done.stdout == "True 0\n", "the parent keeps its connection, and the child does not use it"
+
+
+def test_rows_of_a_loop_each_get_their_own_answer_over_one_connection(client: LeanRedis) -> None:
+    answered: dict[bytes, bytes] = {}
+    ids = set()
+
+    def ask(number: int) -> None:
+        words = f"question {number}".encode()
+        answered[words] = client.echo(words)
+        ids.add(client.client_id())
+
+    a_loop().work([partial(ask, number) for number in range(400)])
+
+    assert len(answered) == 400
+    assert all(asked == heard for asked, heard in answered.items())
+    assert len(ids) == 1
+
+
+def test_what_the_rows_of_a_loop_ask_in_one_turn_is_written_together(client: LeanRedis) -> None:
+    in_loop(a_loop(), client.ping)
+    before = client.info("stats")["total_reads_processed"]
+
+    a_loop().work([client.ping] * 400)
+
+    assert client.info("stats")["total_reads_processed"] - before < 40
+
+
+def test_script_and_commands_that_go_together_are_answered_in_a_loop(client: LeanRedis) -> None:
+    digest = client.script_load("return {KEYS[1], ARGV[1]}")
+    together = client.pipeline(transaction=False)
+    together.execute_command("ECHO", "one").execute_command("HGET", "too", "many", "words")
+    together.config_get("maxmemory")
+
+    def ask() -> tuple[object, list[object]]:
+        return client.evalsha(digest, 1, "key", 2), together.execute(raise_on_error=False)
+
+    script, (one, refusal, setting) = in_loop(a_loop(), ask)
+
+    assert script == [b"key", b"2"]
+    assert (one, list(setting)) == (b"one", ["maxmemory"])
+    assert isinstance(refusal, redis.ResponseError)
+
+
+def test_refusal_is_raised_in_a_loop_and_costs_no_other_row(client: LeanRedis) -> None:
+    with pytest.raises(redis.exceptions.NoScriptError):
+        in_loop(a_loop(), lambda: client.evalsha("0" * 40, 0))
+
+    with pytest.raises(redis.ResponseError):
+        in_loop(a_loop(), lambda: client.execute_command("HGET", "too", "many", "words"))
+
+    assert in_loop(a_loop(), lambda: client.echo("next")) == b"next"
+
+
+def test_question_longer_than_the_socket_takes_at_once_is_asked_whole_in_a_loop(client: LeanRedis) -> None:
+    long, answered = b"x" * 8_000_000, []
+
+    a_loop().work([lambda: answered.append(client.echo(long)), lambda: answered.append(client.echo("short"))])
+
+    assert sorted(map(len, answered)) == [5, 8_000_000]
+
+
+def test_rows_of_a_loop_are_told_when_redis_cuts_them_off_and_the_next_question_goes_through(
+    client: LeanRedis,
+) -> None:
+    told: list[Exception] = []
+
+    def wait() -> None:
+        try:
+            client.blpop(["nobody pushes here"], timeout=60)
+        except redis.ConnectionError as error:
+            told.append(error)
+
+    mine = in_loop(a_loop(), client.client_id)
+    waiting = threading.Thread(target=a_loop().work, args=([wait] * 3,))
+    waiting.start()
+    while client.info("clients")["blocked_clients"] < 1:
+        time.sleep(0.01)
+    client.client_kill_filter(_id=mine)
+    waiting.join()
+
+    assert len(told) == 3
+    assert in_loop(a_loop(), lambda: client.echo("next")) == b"next"
+
+
+def test_connection_that_ended_while_no_row_asked_costs_no_question(client: LeanRedis) -> None:
+    before = in_loop(a_loop(), client.client_id)
+    client.client_kill_filter(_id=before)
+    while any(each["id"] == str(before) for each in client.client_list()):
+        time.sleep(0.01)
+    in_loop(a_loop(), lambda: loop.sleep(0.01))  # its end is seen in the next turn
+
+    assert in_loop(a_loop(), client.client_id) != before
+
+
+def test_server_that_is_away_is_told_to_each_row_of_a_loop(tmp_path: Path) -> None:
+    pool = redis.ConnectionPool(
+        connection_class=redis.UnixDomainSocketConnection, path=str(tmp_path / "nobody.sock"), retry=None
+    )
+    told: list[Exception] = []
+
+    def ask() -> None:
+        try:
+            absent.echo("anybody?")
+        except redis.ConnectionError as error:
+            told.append(error)
+
+    with closing(LeanRedis(pool)) as absent:
+        a_loop().work([ask] * 5)
+
+    assert len(told) == 5
+
+
+def test_overdue_answer_is_told_to_the_rows_of_a_loop(client: LeanRedis) -> None:
+    with closing(wiring.connect(client_url(client), answer_s=0.2)) as hasty:
+        with pytest.raises(redis.TimeoutError):
+            in_loop(a_loop(), lambda: hasty.blpop(["nobody pushes here"], timeout=60))
+
+        assert in_loop(a_loop(), lambda: hasty.echo("next")) == b"next"
 
 
 def client_url(client: LeanRedis) -> str:

@@ -14,6 +14,7 @@ from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.exceptions import ConnectTimeoutError, NameResolutionError, NewConnectionError
 from urllib3.util.connection import is_connection_dropped
 
+from worker import loop
 from worker.gateway import deadline, exchange
 from worker.gateway.exchange import NotSentError
 
@@ -110,9 +111,12 @@ class Connections:
         _close(self._resting)
 
     def _connect(self, origin: str) -> Any:
-        connection = self._make(origin)
+        connection, here = self._make(origin), loop.here()
         try:
-            connection.connect()
+            if here is None:
+                connection.connect()
+            else:  # its pieces would have to be waited for one by one, and a name's address can't be
+                here.aside(connection.connect)
         except Exception:
             connection.close()
             if connection.proxy is not None and not connection.has_connected_to_proxy:

@@ -5,8 +5,11 @@ from __future__ import annotations
 import socket
 import ssl
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
+from worker import loop
+
+T = TypeVar("T")
 Clock = Callable[[], float]
 
 
@@ -39,36 +42,49 @@ else:
 
 
 class _Timed(_Base):
-    """Give each system call the time that the exchange has left.
+    """Give each system call the time that the exchange has left; in a loop, let the other rows on meanwhile.
 
     A socket's own time-out starts anew with each read, so an answer that drips one byte a second never ends.
     """
 
     deadline: Deadline | None = None
 
-    def _arm(self) -> None:
-        if self.deadline is None:
-            return
-        left_s = self.deadline.left_s()
-        if left_s <= 0:
-            raise TimeoutError("the deadline of the whole request has passed")
-        self.settimeout(left_s)
-
     def recv(self, *args: Any, **kwargs: Any) -> bytes:
-        self._arm()
-        return super().recv(*args, **kwargs)
+        return self._within(super().recv, *args, **kwargs)
 
     def recv_into(self, *args: Any, **kwargs: Any) -> int:
-        self._arm()
-        return super().recv_into(*args, **kwargs)
+        return self._within(super().recv_into, *args, **kwargs)
 
     def send(self, *args: Any, **kwargs: Any) -> int:
-        self._arm()
-        return super().send(*args, **kwargs)
+        return self._within(super().send, *args, **kwargs)
 
-    def sendall(self, *args: Any, **kwargs: Any) -> None:
-        self._arm()
-        super().sendall(*args, **kwargs)
+    def sendall(self, data: Any, *_: Any) -> None:
+        unsent = memoryview(data)
+        while unsent:
+            unsent = unsent[self.send(unsent) :]
+
+    def _within(self, act: Callable[..., T], *args: Any, **kwargs: Any) -> T:
+        here = loop.here()
+        if here is None:
+            if self.deadline is not None:
+                self.settimeout(self._left_s())
+            return act(*args, **kwargs)
+        self.setblocking(False)
+        while True:
+            # What is there is taken, however late this row could go on.
+            try:
+                return act(*args, **kwargs)
+            except (BlockingIOError, ssl.SSLWantReadError):
+                event = loop.READ if act.__name__ != "send" or isinstance(self, ssl.SSLSocket) else loop.WRITE
+            except ssl.SSLWantWriteError:
+                event = loop.WRITE
+            here.wait_for(self, event, self._left_s())
+
+    def _left_s(self) -> float:
+        left_s = self.deadline.left_s() if self.deadline is not None else float("inf")
+        if left_s <= 0:
+            raise TimeoutError("the deadline of the whole request has passed")
+        return left_s
 
 
 class TimedSocket(_Timed, socket.socket):

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -78,18 +78,16 @@ class Exchange:
             effects.sent(self.effect)
 
 
-class _Here(threading.local):
-    exchange: Exchange | None = None
-    gate: Gate | None = None
-
-
-_here = _Here()
+# Of this thread, or of this greenlet: each has a context of its own.
+_current: ContextVar[Exchange | None] = ContextVar("exchange", default=None)
+_gate: ContextVar[Gate | None] = ContextVar("gate", default=None)
 
 
 def begin(deadline: Deadline, effect: str = "") -> Exchange:
     """Start an exchange as this thread's own; `effect` names what it does at Twilio, if anything."""
-    _here.exchange = Exchange(deadline, effect, _here.gate)
-    return _here.exchange
+    current = Exchange(deadline, effect, _gate.get())
+    _current.set(current)
+    return current
 
 
 @contextmanager
@@ -98,32 +96,34 @@ def gated(gate: Gate | None) -> Iterator[None]:
 
     For what must happen on the beat: by then the request is written and its connection made, so little can delay it.
     """
-    _here.gate = gate
+    _gate.set(gate)
     try:
         yield
     finally:
-        _here.gate = None
+        _gate.set(None)
 
 
 def forget() -> None:
     """Drop this thread's last exchange, so that it cannot be taken for the next one's."""
-    _here.exchange = None
+    _current.set(None)
 
 
 def last() -> Exchange | None:
     """Return this thread's exchange, under way or over; the SDK's exceptions carry no headers."""
-    return _here.exchange
+    return _current.get()
 
 
 def now_s() -> float:
     """Return the time on the exchange's clock, 0 outside of one."""
-    return _here.exchange.deadline.now_s() if _here.exchange else 0.0
+    current = _current.get()
+    return current.deadline.now_s() if current else 0.0
 
 
 def arm(sock: Any) -> None:
     """Put the deadline of this thread's exchange on `sock`, and on the socket below it (TLS within TLS)."""
-    if _here.exchange is None or sock is None:
+    current = _current.get()
+    if current is None or sock is None:
         return
     for each in (sock, getattr(sock, "socket", None)):
         if each is not None:
-            each.deadline = _here.exchange.deadline
+            each.deadline = current.deadline

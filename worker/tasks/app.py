@@ -36,7 +36,7 @@ from worker.pipeline.cautious import heed_results
 from worker.settings import Settings
 from worker.tasks.command import PARENT_FD, threads_for
 from worker.tasks.sharing import BrokerConnection, Turns
-from worker.tasks.stopping import Stopping
+from worker.tasks.stopping import Stopping, rest
 
 QUEUE = "outreach"
 WAKE_EVERY_S = 20.0
@@ -75,8 +75,7 @@ class Account:
         bench = self.bench()
         with self._lock:
             if self._hands is None:
-                leaves = Stopping.begun
-                self._hands = wiring.waiting_for_redis(bench, leaves.wait, leaves.is_set)
+                self._hands = wiring.waiting_for_redis(bench, rest, Stopping.begun.is_set)
             return self._hands
 
 

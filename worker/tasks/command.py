@@ -16,15 +16,15 @@ PARENT_FD = "OUTREACH_PARENT_FD"
 """Names the read end of a pipe whose other end only the parent holds: when the parent is gone, so is its worker."""
 
 
-_THREAD_S = 3.0
-"""How long a row keeps its thread: three answers of 0.8 s each, and the waits for its slots."""
-_LEAST_THREADS, _MOST_THREADS = 16, 512
+_ROW_S = 3.0
+"""How long a row keeps its place: three answers of 0.8 s each, and the waits for its slots."""
+_LEAST_THREADS, _MOST_THREADS = 16, 2048
 
 
 def threads_for(settings: Settings, processes: int = 1) -> int:
     """Say how many threads a worker process needs, of so many: what is set, or what the paces of all accounts ask for."""
     pace_per_s = sum(each.account_interactions_per_s for each in settings.everyone())
-    asked = math.ceil(pace_per_s * _THREAD_S / processes)
+    asked = math.ceil(pace_per_s * _ROW_S / processes)
     return settings.concurrency or min(_MOST_THREADS, max(_LEAST_THREADS, asked))
 
 

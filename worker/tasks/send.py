@@ -3,29 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor, wait
+from functools import partial
 
 from worker.errors import OutreachError
 from worker.logs import get_logger
+from worker.loop import Loop
 from worker.pipeline import send
+from worker.pipeline.bench import Workbench
 from worker.pipeline.reconcile import reconcile_rows as reconcile
 from worker.tasks.app import app, parts
-from worker.tasks.stopping import Stopping
+from worker.tasks.stopping import Stopping, leave
 
 log = get_logger(__name__)
 
 
-class _Threads(dict[str, ThreadPoolExecutor]):
-    def __missing__(self, tag: str) -> ThreadPoolExecutor:
-        threads = int(app.conf.worker_concurrency or 1)
-        return self.setdefault(tag, ThreadPoolExecutor(threads, thread_name_prefix="row"))
+class _Loops(dict[str, Loop]):
+    def __missing__(self, tag: str) -> Loop:
+        return self.setdefault(tag, Loop("rows", int(app.conf.worker_concurrency or 1), leave))
 
 
-_threads = _Threads()
-"""Work on the rows of tasks that carry several; they take each task's rows in turn, so there is no more at once than else.
-
-An account's own, made as they are needed: where its Twilio hangs, or its Redis is away, its rows fill all of them.
-"""
+_loops = _Loops()
+"""Where the rows are worked on; an account's own, made as they are needed: one whose Redis hangs holds up nobody else."""
 
 
 @app.task(name="send_rows")  # type: ignore[untyped-decorator]
@@ -34,26 +32,31 @@ def send_rows(tag: str, campaign_id: str, rows: Sequence[int]) -> None:
 
     The message is acknowledged once all are done. Rows of a worker that dies meanwhile are rescued one by one.
     """
-    if len(rows) == 1:
-        _guarded(tag, campaign_id, rows[0])
+    bench = parts.hands(tag)
+    try:
+        bench.campaign(campaign_id)  # once, rather than by each of the first rows
+    except OutreachError as error:
+        log.warning("rows.stopped", campaign=campaign_id, rows=len(rows), error=error.sentence)
+    except Exception:
+        log.exception("rows.failed", campaign=campaign_id, rows=len(rows))
     else:
-        wait([_threads[tag].submit(_guarded, tag, campaign_id, row) for row in rows])
+        _loops[tag].work([partial(_guarded, bench, campaign_id, row) for row in rows])
 
 
-def _guarded(tag: str, campaign_id: str, row: int) -> None:
+def _guarded(bench: Workbench, campaign_id: str, row: int) -> None:
     """One bad row costs one row: what goes wrong with it is logged, and the ledger makes it due again."""
     try:
-        if Stopping.opens or not _give_back(tag, campaign_id, row):
-            send.send_row(parts.hands(tag), campaign_id, row)
+        if Stopping.opens or not _give_back(bench, campaign_id, row):
+            send.send_row(bench, campaign_id, row)
     except OutreachError as error:
         log.warning("row.stopped", campaign=campaign_id, row=row, error=error.sentence)
     except Exception:
         log.exception("row.failed", campaign=campaign_id, row=row)
 
 
-def _give_back(tag: str, campaign_id: str, row: int) -> bool:
+def _give_back(bench: Workbench, campaign_id: str, row: int) -> bool:
     """Give a row back that is not opened yet; tell whether it was one."""
-    return parts.bench(tag).ledger.defer_queued(campaign_id, row, 0).ok
+    return bench.ledger.defer_queued(campaign_id, row, 0).ok
 
 
 @app.task(name="reconcile_rows")  # type: ignore[untyped-decorator]

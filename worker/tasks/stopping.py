@@ -12,6 +12,8 @@ import threading
 import time
 from typing import NoReturn
 
+from worker import loop
+
 LEAVE_AFTER_S = 28.0
 """How long rows in hand have: a request takes 20 s at most, and many a supervisor kills after 30 s."""
 _SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT)
@@ -43,6 +45,14 @@ def begin() -> None:
     Stopping.begun.set()
     for one in _SIGNALS:
         signal.signal(one, _leave_on_signal)
+
+
+def rest(seconds: float) -> None:
+    """Sleep, but let the other rows of a loop on, and a thread go on at once when stopping begins."""
+    if loop.here() is None:
+        Stopping.begun.wait(seconds)
+    else:
+        loop.sleep(seconds)
 
 
 def leave(why: str) -> NoReturn:

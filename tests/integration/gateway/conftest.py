@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from gateway_builders import gateway_over, http_client
+from in_loop import InLoop, a_loop
 from raw_server import Act, RawServer
 
 from worker.gateway.http import PooledHttpClient
@@ -43,7 +44,12 @@ def connect(stack: ExitStack) -> Callable[..., PooledHttpClient]:
     return make
 
 
-@pytest.fixture
-def gateway_to(connect: Callable[..., PooledHttpClient]) -> Callable[..., TwilioGateway]:
-    """Make a gateway for a base URL."""
-    return lambda base_url, **options: gateway_over(connect(base_url, **options))
+@pytest.fixture(params=["thread", "loop"])
+def gateway_to(
+    request: pytest.FixtureRequest, connect: Callable[..., PooledHttpClient]
+) -> Callable[..., TwilioGateway]:
+    """Make a gateway for a base URL, which is asked from a thread, or from inside a loop as the rows of a worker ask."""
+    if request.param == "thread":
+        return lambda base_url, **options: gateway_over(connect(base_url, **options))
+    loop = a_loop()
+    return lambda base_url, **options: InLoop(loop, gateway_over(connect(base_url, **options)))

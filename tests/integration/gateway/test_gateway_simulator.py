@@ -5,11 +5,28 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from gateway_builders import CUSTOMER, KEY, MESSAGE, RECIPIENT, SENDER, message, recipient, sid
+from gateway_builders import (
+    CUSTOMER,
+    KEY,
+    MESSAGE,
+    RECIPIENT,
+    SENDER,
+    gateway_over,
+    message,
+    recipient,
+    sid,
+)
+from in_loop import InLoop, a_loop
 
 from worker.gateway.outcome import Accepted, Deferred, Rejected, Unanswered, Unknown
 from worker.gateway.reading import key_of
 from worker.gateway.seen import ConversationSeen, MessageSeen, TemplateSeen
+
+
+@pytest.fixture
+def gateway_to(connect):
+    """Make a gateway that is asked from inside a loop, as the rows of a worker ask."""
+    return lambda base_url, **options: InLoop(a_loop(), gateway_over(connect(base_url, **options)))
 
 
 @pytest.fixture

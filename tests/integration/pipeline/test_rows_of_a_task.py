@@ -1,12 +1,13 @@
 """A task may carry several rows: they are worked on at once, and every worker gets its part of what is queued."""
 
-from concurrent.futures import ThreadPoolExecutor
+import time
 from dataclasses import replace
-from threading import Barrier
 
 import pytest
+from in_loop import a_loop
 from pipeline_bench import ACCOUNT, Rig, phone
 
+from worker import loop
 from worker.pipeline.dispatch import ROWS_A_TASK, Dispatcher
 
 ROWS = [phone(number) for number in range(20)]
@@ -35,11 +36,20 @@ def test_rows_of_a_task_wait_for_none_of_each_other(rig: Rig, monkeypatch: pytes
     account._bench = account._hands = rig.bench
     tag = account.settings.account_tag
     monkeypatch.setitem(parts.accounts, tag, account)
-    monkeypatch.setitem(send._threads, tag, ThreadPoolExecutor(3))
+    monkeypatch.setitem(send._loops, tag, a_loop())
     rig.campaign(ROWS[:3])
     [rows] = queued(rig, 64)
-    all_there = Barrier(3)
-    rig.points.meanwhile = lambda name: name == "before claim_opening" and all_there.wait(60)
+    there: list[str] = []
+
+    def meet(name: str) -> None:
+        if name == "before claim_opening":
+            there.append(name)
+            until = time.monotonic() + 60
+            while len(there) < 3:
+                assert time.monotonic() < until, "a row waits for one of the others"
+                loop.sleep(0.01)
+
+    rig.points.meanwhile = meet
 
     send.send_rows.run(tag, "spring-1", rows)
 

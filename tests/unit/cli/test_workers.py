@@ -31,7 +31,7 @@ def crew_of(tmp_path: Path, script: str, processes: int = 1) -> WorkerProcesses:
 
 @pytest.mark.parametrize(
     ("pace_per_s", "expected"),
-    [(1, (1, 16)), (20, (1, 60)), (80, (1, 240)), (100, (2, 150)), (500, (2, 512))],
+    [(1, (1, 16)), (20, (1, 60)), (80, (1, 240)), (100, (2, 150)), (2_000, (2, 2_048))],
 )
 def test_threads_follow_from_the_pace(tmp_path: Path, pace_per_s: float, expected: tuple[int, int]) -> None:
     settings = Settings(home=tmp_path, account_interactions_per_s=pace_per_s)
