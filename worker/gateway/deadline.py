@@ -69,7 +69,8 @@ class _Timed(_Base):
             if self.deadline is not None:
                 self.settimeout(self._left_s())
             return act(*args, **kwargs)
-        self.setblocking(False)
+        if self.gettimeout() != 0:  # another thread may have had it, with a time-out
+            self.setblocking(False)
         while True:
             # What is there is taken, however late this row could go on.
             try:
