@@ -31,10 +31,10 @@ class Plan:
     large: Sequence[int]
     share_s: float
     window_s: float
-    settle_s: float = 4.0
+    settle_s: float = 3.0
 
 
-SHORT, FULL = Plan((5_000,) * 3, 4.0, 2.0), Plan((1_000_000, 5_000, 5_000), 10.0, 4.0)
+SHORT, FULL = Plan((5_000,) * 3, 4.0, 2.0), Plan((1_000_000, 5_000, 5_000), 10.0, 4.0, 6.0)
 
 
 def answer(*, full: bool) -> Answer:

@@ -52,7 +52,7 @@ FOLLOWED_S = 5.0
 """So long it may take until a limit that fell is followed."""
 PATIENCE_S = 5.0
 """What does not come to its pace in so long is measured as it is."""
-REPLACED_S = 20.0
+REPLACED_S = 12.0
 """The most that replacing the killed workers, and coming to the pace again, may take."""
 BACK_S = 65.0
 """So long it is waited until a limit that was raised again is used."""
@@ -72,8 +72,10 @@ class LimitedTwilio(TwilioLoopback):
         self._taken: deque[float] = deque()
 
     def have_latency(self, latency_s: float) -> None:
-        """Answer after so long, and up to 30 % more or less."""
-        self._latency_s = (0.7 * latency_s, 1.3 * latency_s)
+        """Answer after so long, and up to 30 % more or less; wait until what was asked before is answered."""
+        before, self._latency_s = self._latency_s, (0.7 * latency_s, 1.3 * latency_s)
+        if self.opened and before != self._latency_s:
+            time.sleep(WARM_S)
 
     def refuses(self, method: bytes, path: bytes) -> bool:
         """Stamp what has an effect."""
@@ -208,7 +210,6 @@ class Steady:
 def steady(fleet: Fleet, processes: int, latency_s: float, stretch_s: float) -> Steady:
     """Measure five stretches, one after another, of what the fleet is sending."""
     fleet.server.have_latency(latency_s)
-    time.sleep(WARM_S)
     began_s = time.monotonic()
     time.sleep(RUNS * stretch_s)
     starts = [began_s + n * stretch_s for n in range(RUNS)]
@@ -239,7 +240,6 @@ def killed(fleet: Fleet, processes: int, latency_s: float) -> tuple[Figure, Char
     back: list[float] = []
     lines: list[Series] = []
     fleet.server.have_latency(latency_s)
-    time.sleep(WARM_S)
     for run in range(RUNS):
         if run:
             fleet.start(processes // 2)
