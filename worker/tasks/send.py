@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from functools import partial
 
 from worker.errors import OutreachError
+from worker.ledger.row import Row
 from worker.logs import get_logger
 from worker.loop import Loop
 from worker.pipeline import send
@@ -35,23 +36,24 @@ def send_rows(tag: str, campaign_id: str, rows: Sequence[int]) -> None:
     bench = parts.hands(tag)
     try:
         bench.campaign(campaign_id)  # once, rather than by each of the first rows
+        found = bench.ledger.get_rows(campaign_id, rows)
     except OutreachError as error:
         log.warning("rows.stopped", campaign=campaign_id, rows=len(rows), error=error.sentence)
     except Exception:
         log.exception("rows.failed", campaign=campaign_id, rows=len(rows))
     else:
-        _loops[tag].work([partial(_guarded, bench, campaign_id, row) for row in rows])
+        _loops[tag].work([partial(_guarded, bench, campaign_id, row) for row in found])
 
 
-def _guarded(bench: Workbench, campaign_id: str, row: int) -> None:
+def _guarded(bench: Workbench, campaign_id: str, row: Row) -> None:
     """One bad row costs one row: what goes wrong with it is logged, and the ledger makes it due again."""
     try:
-        if Stopping.opens or not _give_back(bench, campaign_id, row):
-            send.send_row(bench, campaign_id, row)
+        if Stopping.opens or not _give_back(bench, campaign_id, row.number):
+            send.send_read_row(bench, campaign_id, row)
     except OutreachError as error:
-        log.warning("row.stopped", campaign=campaign_id, row=row, error=error.sentence)
+        log.warning("row.stopped", campaign=campaign_id, row=row.number, error=error.sentence)
     except Exception:
-        log.exception("row.failed", campaign=campaign_id, row=row)
+        log.exception("row.failed", campaign=campaign_id, row=row.number)
 
 
 def _give_back(bench: Workbench, campaign_id: str, row: int) -> bool:
