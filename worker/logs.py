@@ -1,16 +1,17 @@
-"""Set up logging: structlog and the standard library's loggers in one form, with people and secrets masked here only."""
+"""Set up logging: our events and other libraries' lines in one form, with people and secrets masked here only."""
 
+import json
 import logging
 import re
 import sys
 from collections.abc import Iterable, Mapping
-from typing import Any, TextIO, cast
+from datetime import UTC, datetime
+from typing import Any, TextIO
 from urllib.parse import urlsplit
 
-import structlog
-from structlog.typing import EventDict, Processor
+from worker.settings import Settings
 
-from worker.settings import LogFormat, Settings
+# A library for this would cost every command and worker more of its start than all modules of ours together.
 
 # Values under these names are never written, whatever they look like.
 _SECRET_KEYS = frozenset({"auth_token", "api_secret", "password", "authorization", "secret", "token"})
@@ -40,8 +41,8 @@ class Masker:
         known = sorted({secret for secret in secrets if len(secret) >= 4}, key=len, reverse=True)
         self._secrets = re.compile("|".join(map(re.escape, known))) if known else None
 
-    def __call__(self, _logger: object, _method: str, event: EventDict) -> EventDict:
-        """Mask every value of an event, as a structlog processor."""
+    def event(self, event: Mapping[str, Any]) -> dict[str, Any]:
+        """Mask every value of an event."""
         return {key: self._value(key, value) for key, value in event.items()}
 
     def text(self, text: str) -> str:
@@ -65,23 +66,51 @@ class Masker:
         return self.text(value if isinstance(value, str) else repr(value))
 
 
+class Log:
+    """Write events by their names, each with what is known of it: `log.warning("row.stopped", row=7)`."""
+
+    def __init__(self, name: str) -> None:
+        self._logger = logging.getLogger(name)
+
+    def debug(self, event: str, **facts: Any) -> None:
+        """Write what only helps to find a fault."""
+        self._write(logging.DEBUG, event, facts)
+
+    def info(self, event: str, **facts: Any) -> None:
+        """Write what happened."""
+        self._write(logging.INFO, event, facts)
+
+    def warning(self, event: str, **facts: Any) -> None:
+        """Write what somebody may have to look at."""
+        self._write(logging.WARNING, event, facts)
+
+    def error(self, event: str, exc_info: BaseException | None = None, **facts: Any) -> None:
+        """Write what went wrong."""
+        self._write(logging.ERROR, event, facts, exc_info)
+
+    def exception(self, event: str, **facts: Any) -> None:
+        """Write what went wrong, with the exception that is being handled."""
+        self._write(logging.ERROR, event, facts, sys.exception())
+
+    def _write(
+        self, level: int, event: str, facts: dict[str, Any], exc_info: BaseException | None = None
+    ) -> None:
+        self._logger.log(level, event, exc_info=exc_info, extra={"facts": facts})
+
+
+def get_logger(name: str) -> Log:
+    """Give the logger of a module: `log = get_logger(__name__)`."""
+    return Log(name)
+
+
 def configure_logs(settings: Settings, stream: TextIO | None = None) -> None:
     """Send every log of this process to stderr, or `stream`, in the form the settings ask for.
 
     Celery would replace the root logger: the tasks room calls this from Celery's `setup_logging` signal.
     """
-    shared = _shared_processors()
-    structlog.configure(
-        processors=[
-            structlog.stdlib.filter_by_level,
-            *shared,
-            structlog.stdlib.ProcessorFormatter.wrap_for_formatter,
-        ],
-        wrapper_class=structlog.stdlib.BoundLogger,
-        logger_factory=structlog.stdlib.LoggerFactory(),
-    )
+    masker = Masker(_secrets(settings))
     handler = logging.StreamHandler(stream or sys.stderr)
-    handler.setFormatter(_formatter(settings, handler, shared))
+    handler.setFormatter(_Json(masker) if settings.log_format == "json" else _Console(masker))
     logging.basicConfig(handlers=[handler], level=settings.log_level, force=True)
     logging.captureWarnings(True)
     # At DEBUG the SDK writes whole bodies, and urllib3 whole paths: texts and names that no pattern finds.
@@ -89,40 +118,43 @@ def configure_logs(settings: Settings, stream: TextIO | None = None) -> None:
     logging.getLogger("urllib3").setLevel(max(logging.INFO, logging.root.level))
 
 
-def get_logger(name: str) -> structlog.stdlib.BoundLogger:
-    """Give the logger of a module: `log = get_logger(__name__)`."""
-    return cast(structlog.stdlib.BoundLogger, structlog.get_logger(name))
+class _Json(logging.Formatter):
+    """Make an event of each record, masked, in a line of JSON."""
+
+    def __init__(self, masker: Masker) -> None:
+        super().__init__()
+        self._masker = masker
+
+    def format(self, record: logging.LogRecord) -> str:
+        event = {
+            **getattr(record, "facts", {}),
+            "event": record.getMessage(),
+            "logger": record.name,
+            "level": record.levelname.lower(),
+        }
+        if record.exc_info:
+            event["exception"] = self.formatException(record.exc_info)
+        # The time is put to it after masking: it looks like a number.
+        at = datetime.fromtimestamp(record.created, UTC).replace(tzinfo=None)
+        return self.written(at.isoformat(timespec="microseconds") + "Z", self._masker.event(event))
+
+    def written(self, timestamp: str, event: dict[str, Any]) -> str:
+        return json.dumps({**event, "timestamp": timestamp})
 
 
-def _shared_processors() -> list[Processor]:
-    return [
-        structlog.contextvars.merge_contextvars,
-        structlog.stdlib.add_logger_name,
-        structlog.stdlib.add_log_level,
-    ]
+class _Console(_Json):
+    """Make a line for people of it, and put an exception under that."""
+
+    def written(self, timestamp: str, event: dict[str, Any]) -> str:
+        exception = event.pop("exception", None)
+        head = f"{timestamp} [{event.pop('level'):<8}] {event.pop('event'):<30} [{event.pop('logger')}]"
+        line = " ".join([head, *(f"{name}={_shown(value)}" for name, value in event.items())])
+        return line if exception is None else f"{line}\n{exception}"
 
 
-def _formatter(
-    settings: Settings, handler: "logging.StreamHandler[TextIO]", shared: list[Processor]
-) -> logging.Formatter:
-    return structlog.stdlib.ProcessorFormatter(
-        foreign_pre_chain=shared,
-        processors=[
-            structlog.stdlib.ProcessorFormatter.remove_processors_meta,
-            structlog.processors.StackInfoRenderer(),
-            structlog.processors.format_exc_info,
-            # After the exceptions have become text, before the timestamp, which looks like a number.
-            Masker(_secrets(settings)),
-            structlog.processors.TimeStamper(fmt="iso", utc=True),
-            _renderer(settings.log_format, colors=handler.stream.isatty()),
-        ],
-    )
-
-
-def _renderer(log_format: LogFormat, *, colors: bool) -> Processor:
-    if log_format == "json":
-        return structlog.processors.JSONRenderer()
-    return structlog.dev.ConsoleRenderer(colors=colors, exception_formatter=structlog.dev.plain_traceback)
+def _shown(value: Any) -> str:
+    is_plain = isinstance(value, str) and value.isprintable() and not set(value) & set(" =\"'")
+    return value if is_plain else repr(value)
 
 
 def _secrets(settings: Settings) -> list[str]:
