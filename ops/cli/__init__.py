@@ -9,9 +9,16 @@ _INTERRUPTED = 3
 
 def main() -> None:
     """Run the command line; exit with the code that the command ends with."""
+    from ops.cli import spawning
+
     try:
-        from ops.cli.app import app
-    except KeyboardInterrupt:  # nothing has begun, and nothing of ours is there yet to say so
-        sys.stderr.write("interrupted\n")
-        sys.exit(_INTERRUPTED)
-    app(prog_name="outreach")
+        try:
+            if sys.argv[1:2] == ["run"] and not {"-h", "--help"} & set(sys.argv):
+                spawning.spawn_early()
+            from ops.cli.app import app
+        except KeyboardInterrupt:  # nothing has begun, and nothing of ours is there yet to say so
+            sys.stderr.write("interrupted\n")
+            sys.exit(_INTERRUPTED)
+        app(prog_name="outreach")
+    finally:
+        spawning.end_early()

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 
 from ops.cli import screen, words
 from ops.cli.session import Desk
+from ops.cli.spawning import end_early
 from ops.cli.workers import WorkerProcesses, processes_and_threads
-from worker.errors import RedisUnavailableError, SettingsError
+from worker.errors import RedisUnavailableError
 from worker.settings import Settings, make_home
 from worker.tasks.command import ready_command
 
@@ -58,10 +59,11 @@ class Crew:
 
     def __init__(self, main: Settings, *, verbose: bool) -> None:
         processes, threads = processes_and_threads(main)
-        command = ready_command(threads, main.log_level)
         self._home = main.home
         self.log = main.home / "logs" / "workers.log"
-        self._workers = WorkerProcesses(command, processes, self.log, verbose)
+        self._workers = WorkerProcesses(
+            ready_command(), processes, self.log, verbose, threads, main.log_level
+        )
         self._lock: int | None = None
         self._looked_at = float("-inf")
 
@@ -69,14 +71,6 @@ class Crew:
     def is_ours(self) -> bool:
         """Tell whether the workers are this command's own."""
         return self._workers.started
-
-    def get_ready(self) -> None:
-        """Have workers do their imports while this command does its own; they open nothing before they are started."""
-        with contextlib.suppress(
-            OSError, SettingsError
-        ):  # whoever opens the ledger says in words what is wrong here
-            make_home(self._home)  # before there is a log in it, for it is for its owner alone
-            self._workers.get_ready()
 
     def tend(self, desk: Desk) -> str:
         """Start workers where none are alive, and again those of ours that died; say what was done, if anything.
@@ -96,7 +90,7 @@ class Crew:
             if self._take_lock(desk.settings.account_tag) and not has_live_workers(desk.registry):
                 self._workers.start()
             else:
-                self._workers.close()  # those that got ready for nothing
+                end_early()  # it got ready for nothing
         return ""
 
     def ask_to_open_no_more(self) -> None:

@@ -61,7 +61,6 @@ def run_campaign(
 
     main = read_settings()
     with failures.stopped_softly(_INTERRUPTED), contextlib.closing(Crew(main, verbose=verbose)) as crew:
-        crew.get_ready()
         settings = of_definition(main, campaign)
         settings.require_credentials()
         # The workers go before the desk does, for the last one out stops the embedded Redis.

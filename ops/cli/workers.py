@@ -11,9 +11,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO
 
+from ops.cli.spawning import spawn, take_early
 from worker.errors import OutreachError
 from worker.settings import Settings
-from worker.tasks.command import OPEN_NO_MORE, PARENT_FD, threads_for
+from worker.tasks.command import OPEN_NO_MORE, begin_line, threads_for
 
 _TWO_PROCESSES_FROM_PER_S = 80.0
 _MOST_DEATHS = 5
@@ -46,9 +47,10 @@ class WorkerProcesses:
     processes: int
     log: Path
     verbose: bool = False
+    threads: int = 1
+    log_level: str = "INFO"
     _children: list["subprocess.Popen[bytes]"] = field(default_factory=list)
     _deaths_at: list[float] = field(default_factory=list)
-    _ready: list["subprocess.Popen[bytes]"] = field(default_factory=list)
     _pipe: tuple[int, int] | None = None
 
     @property
@@ -56,19 +58,15 @@ class WorkerProcesses:
         """Tell whether workers were started and not yet taken down."""
         return bool(self._children)
 
-    def get_ready(self) -> None:
-        """Let the processes do what they can before `start`, or before they are not needed after all."""
-        if self._pipe is None:
-            # The children hold the reading end; it ends for them when this process is gone, however it went.
-            self._pipe = os.pipe()
-        self._ready += [self._spawn() for _ in range(self.processes - len(self._ready))]
-
     def start(self) -> None:
-        """Start all processes."""
-        self.get_ready()
-        self._children, self._ready = self._ready, []
+        """Start all processes; the one that was started early is the first."""
+        early = take_early()
+        # The children hold the reading end; it ends for them when this process is gone, however it went.
+        self._pipe = early[1] if early else os.pipe()
+        first = [early[0]] if early else []
+        self._children = first + [self._spawn() for _ in range(self.processes - len(first))]
         for child in self._children:
-            _begin(child)
+            self._begin(child)
 
     def tend(self) -> int:
         """Start those again that have died; return how many.
@@ -79,7 +77,7 @@ class WorkerProcesses:
         for child in dead:
             self._note_death()
             self._children[self._children.index(child)] = born = self._spawn()
-            _begin(born)
+            self._begin(born)
         return len(dead)
 
     def ask_to_open_no_more(self) -> None:
@@ -112,13 +110,12 @@ class WorkerProcesses:
 
     def close(self) -> None:
         """Kill what is still there, and forget them all."""
-        self._children += self._ready
         self.kill()
         for child in self._children:
             child.wait()
             if child.stdin:
                 child.stdin.close()
-        self._children, self._ready = [], []
+        self._children = []
         if self._pipe:
             for end in self._pipe:
                 os.close(end)
@@ -128,17 +125,13 @@ class WorkerProcesses:
         assert self._pipe
         with _append_privately(self.log) as log:
             # Never stdout, which is for answers.
-            stream = sys.stderr.fileno() if self.verbose else log.fileno()
-            return subprocess.Popen(
-                self.command,
-                stdin=subprocess.PIPE,
-                stdout=stream,
-                stderr=stream,
-                env=os.environ | {PARENT_FD: str(self._pipe[0])},
-                pass_fds=(self._pipe[0],),
-                # A Ctrl-C of the terminal is for this process alone, which then asks its workers.
-                start_new_session=True,
-            )
+            return spawn(self.command, self._pipe[0], sys.stderr.fileno() if self.verbose else log.fileno())
+
+    def _begin(self, child: "subprocess.Popen[bytes]") -> None:
+        assert child.stdin
+        # One that has died is started again when it is tended.
+        with contextlib.suppress(BrokenPipeError), child.stdin as stdin:
+            stdin.write(begin_line(self.threads, self.log_level, None if self.verbose else self.log))
 
     def _note_death(self) -> None:
         now = time.monotonic()
@@ -154,13 +147,6 @@ class WorkerProcesses:
         for child in self._children:
             if child.poll() is None:
                 child.send_signal(number)
-
-
-def _begin(child: "subprocess.Popen[bytes]") -> None:
-    assert child.stdin
-    # One that has died is started again when it is tended.
-    with contextlib.suppress(BrokenPipeError), child.stdin as stdin:
-        stdin.write(b"begin\n")
 
 
 def _append_privately(path: Path) -> IO[bytes]:

@@ -1,14 +1,16 @@
 """Run a Celery worker that does its imports at once and waits to be told to begin: they are most of what a start takes.
 
-    python -m worker.tasks.celery_when_told CONCURRENCY LOG_LEVEL
+    python -m worker.tasks.celery_when_told
 
-A line on stdin lets it begin; where stdin ends without one, it ends too. Until then it has opened nothing, not even Redis.
+A line on stdin (`begin_line`) lets it begin; where stdin ends without one, it ends too. Until then it has opened nothing, not even Redis.
 It is what `celery worker` runs, without the command line of Celery, which imports a whole interactive shell.
 """
 
 from __future__ import annotations
 
 import importlib
+import json
+import os
 import sys
 
 # What `worker.tasks.app` and a worker import, but not itself: that opens Redis. A name that is missing here is imported
@@ -43,20 +45,31 @@ def main() -> None:
     """Get ready, wait, and be a worker."""
     for name in _NEEDED:
         importlib.import_module(name)
-    if not sys.stdin.readline():
+    line = sys.stdin.readline()
+    if not line:
         return
+    told = json.loads(line)
+    if told["log"]:
+        _say_in(told["log"])
     from worker.tasks.app import app
 
-    threads, log_level = sys.argv[1:]
     worker = app.Worker(
-        concurrency=int(threads),
-        loglevel=log_level,
+        concurrency=told["concurrency"],
+        loglevel=told["log_level"],
         without_gossip=True,
         without_mingle=True,
         without_heartbeat=True,
     )
     worker.start()
     sys.exit(worker.exitcode)
+
+
+def _say_in(log: str) -> None:
+    """Append to a file, for its owner only, what this process says."""
+    descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+    for stream in (1, 2):
+        os.dup2(descriptor, stream)
+    os.close(descriptor)
 
 
 if __name__ == "__main__":

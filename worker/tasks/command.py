@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import math
 import signal
 import sys
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from worker.settings import Settings
 
 OPEN_NO_MORE = signal.SIGUSR1
@@ -37,9 +40,15 @@ def worker_command(concurrency: int, log_level: str = "INFO") -> list[str]:
     ]
 
 
-def ready_command(concurrency: int, log_level: str = "INFO") -> list[str]:
+def ready_command() -> list[str]:
     """Give the command of such a process that gets ready, and begins with a line on its stdin."""
-    return [sys.executable, "-m", "worker.tasks.celery_when_told", str(concurrency), log_level]
+    return [sys.executable, "-m", "worker.tasks.celery_when_told"]
+
+
+def begin_line(concurrency: int, log_level: str = "INFO", log: Path | None = None) -> bytes:
+    """Give that line; with `log`, what the process says from then on is appended there."""
+    told = {"concurrency": concurrency, "log_level": log_level, "log": str(log) if log else None}
+    return json.dumps(told).encode() + b"\n"
 
 
 def beat_command(log_level: str = "INFO") -> list[str]:

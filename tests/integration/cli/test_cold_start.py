@@ -2,16 +2,14 @@
 
 import subprocess
 import sys
-from contextlib import closing
 from pathlib import Path
 
 import pytest
 
-from ops.cli.crew import Crew
-from worker.settings import Settings
-from worker.tasks.command import PARENT_FD, ready_command
+from worker.tasks.command import PARENT_FD, begin_line, ready_command
 
 HEAVY = ("twilio", "celery", "kombu", "redis", "requests", "holidays", "phonenumbers", "jinja2", "aiohttp")
+NOT_FOR_SPAWNING = ("typer", "rich", "dotenv", "platformdirs", "hashlib", "dataclasses", "worker.settings")
 
 
 @pytest.mark.parametrize("arguments", [["--help"], ["run", "--help"]])
@@ -35,7 +33,7 @@ def test_worker_that_is_never_told_to_begin_has_opened_nothing(tmp_path: Path) -
     home = tmp_path / "home"
 
     done = subprocess.run(
-        ready_command(4),
+        ready_command(),
         input="",
         env={"OUTREACH_HOME": str(home), PARENT_FD: "0", "PYTHONPATH": ":".join(sys.path)},
         cwd=tmp_path,
@@ -48,22 +46,35 @@ def test_worker_that_is_never_told_to_begin_has_opened_nothing(tmp_path: Path) -
     assert not home.exists()
 
 
-def test_home_that_workers_who_get_ready_find_missing_is_for_its_owner_alone(tmp_path: Path) -> None:
-    home = tmp_path / "folder" / "home"
+def test_worker_that_begins_says_what_it_has_to_say_in_the_log_alone(tmp_path: Path) -> None:
+    log = tmp_path / "workers.log"
+    nowhere = {"OUTREACH_HOME": str(tmp_path / "home"), "OUTREACH_REDIS_URL": "unix:///nowhere"}
 
-    with closing(Crew(Settings(home=home), verbose=False)) as crew:
-        crew.get_ready()
+    done = subprocess.run(
+        ready_command(),
+        input=begin_line(4, log=log),
+        env={**nowhere, "OUTREACH_LOG_LEVEL": "NONE", PARENT_FD: "0", "PYTHONPATH": ":".join(sys.path)},
+        cwd=tmp_path,
+        capture_output=True,
+        check=False,
+    )
 
-    assert home.stat().st_mode & 0o777 == 0o700
+    assert (done.returncode, done.stdout, done.stderr) == (2, b"", b"")
+    assert "OUTREACH_LOG_LEVEL" in log.read_text()
+    assert log.stat().st_mode & 0o077 == 0
 
 
-def test_home_that_cannot_be_made_is_not_for_workers_who_get_ready_to_tell(tmp_path: Path) -> None:
-    (tmp_path / "file").touch()
+def test_run_starts_its_worker_before_it_imports_what_it_needs_itself() -> None:
+    script = (
+        "import sys; from ops.cli import spawning\n"
+        f"print([name for name in {HEAVY + NOT_FOR_SPAWNING} if name in sys.modules])\n"
+        "spawning.spawn_early = lambda: sys.exit('ops.cli.app' in sys.modules)\n"
+        "from ops.cli import main; sys.argv = ['outreach', 'run']; main()"
+    )
 
-    with closing(Crew(Settings(home=tmp_path / "file" / "home"), verbose=False)) as crew:
-        crew.get_ready()
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
 
-    assert not crew.is_ours
+    assert (done.stdout, done.stderr) == ("[]\n", "")
 
 
 # Stands in for Ctrl-C in the midst of an import: dataclasses are made by `exec`.
