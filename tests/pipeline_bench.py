@@ -10,7 +10,6 @@ from random import Random
 from typing import Any, ClassVar, TypeVar
 
 import redis
-from pydantic import SecretStr
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 from simulator_calls import Calls, messages_path
@@ -38,6 +37,7 @@ from worker.pipeline.dispatch import Dispatcher
 from worker.pipeline.reconcile import reconcile_rows
 from worker.pipeline.rescue import rescue
 from worker.pipeline.send import send_row
+from worker.setting_values import SecretStr
 from worker.settings import Settings
 from worker.wiring import steady_clock
 

@@ -6,7 +6,36 @@ from itertools import pairwise
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from pydantic import SecretStr
+
+class SecretStr:
+    """Hold text that neither `print` nor a log nor a traceback shows.
+
+    Our own, for pydantic's would have every command import pydantic, most of which read no definition.
+    """
+
+    __slots__ = ("_text",)
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+
+    def get_secret_value(self) -> str:
+        """Give the text."""
+        return self._text
+
+    def __bool__(self) -> bool:
+        return bool(self._text)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, SecretStr) and self._text == other._text
+
+    def __hash__(self) -> int:
+        return hash(self._text)
+
+    def __repr__(self) -> str:
+        return "SecretStr('**********')" if self._text else "SecretStr('')"
+
+    def __str__(self) -> str:
+        return "**********" if self._text else ""
 
 
 class UnusableError(ValueError):

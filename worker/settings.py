@@ -9,10 +9,10 @@ from typing import Any, Literal
 
 import platformdirs
 from dotenv.parser import parse_stream
-from pydantic import SecretStr
 
 from worker import setting_values as values
 from worker.errors import SettingsError
+from worker.setting_values import SecretStr
 
 LogFormat = Literal["console", "json"]
 NO_SECRET = SecretStr("")

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import redis
-from pydantic import SecretStr
 
 from campaigns.definition import parse_definition
 from ops.bench.customers import COLUMNS, DEFINITION
@@ -20,6 +19,7 @@ from worker.ledger.registry import Registry
 from worker.ledger.row import pack_new
 from worker.ledger.states import Delivery, State
 from worker.redis_server import EmbeddedRedis
+from worker.setting_values import SecretStr
 from worker.settings import Settings
 
 ID = "bench-0badcafe"

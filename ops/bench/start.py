@@ -91,7 +91,8 @@ class Scene:
 
     def environ(self, home: str) -> dict[str, str]:
         """Give the settings of an installation."""
-        ours = ("TWILIO_", "OUTREACH_", "HTTPS_PROXY", "https_proxy")
+        # The last would have each command compile anew what is not compiled yet.
+        ours = ("TWILIO_", "OUTREACH_", "HTTPS_PROXY", "https_proxy", "PYTHONDONTWRITEBYTECODE")
         return {name: value for name, value in os.environ.items() if not name.startswith(ours)} | {
             "TWILIO_ACCOUNT_SID": "AC" + "1" * 32,
             "TWILIO_AUTH_TOKEN": "secret",

@@ -10,7 +10,6 @@ from datetime import UTC, datetime
 from threading import Lock
 
 from aiohttp import web
-from pydantic import SecretStr
 
 from ops.webhooks.endpoint import THREADS, Hear, Listener, make_webhook_app
 from worker import wiring
@@ -19,6 +18,7 @@ from worker.gateway.webhooks import DeliveryEvent, Event, SignatureChecker
 from worker.logs import configure_logs, get_logger
 from worker.pipeline.bench import Workbench
 from worker.pipeline.hearing import hear_delivery, hear_message
+from worker.setting_values import SecretStr
 from worker.settings import Settings
 
 log = get_logger(__name__)

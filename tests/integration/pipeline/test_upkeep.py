@@ -9,12 +9,12 @@ import pytest
 import redis
 from kombu.exceptions import OperationalError
 from pipeline_bench import ACCOUNT, Rig, phone
-from pydantic import SecretStr
 
 from worker import wiring
 from worker.errors import RedisUnavailableError
 from worker.ledger.states import State
 from worker.redis_server import EmbeddedRedis
+from worker.setting_values import SecretStr
 
 
 @pytest.fixture

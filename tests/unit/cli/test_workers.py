@@ -8,9 +8,9 @@ from pathlib import Path
 
 import psutil
 import pytest
-from pydantic import SecretStr
 
 from ops.cli.workers import WorkerProcesses, WorkersDieError, processes_and_threads
+from worker.setting_values import SecretStr
 from worker.settings import Settings
 
 # Stands in for Celery: says that it is there, ends on SIGTERM, or when the pipe of its parent does.
