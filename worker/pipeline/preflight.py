@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import islice
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeAlias, TypeVar
 
 from campaigns.check import check_rows, template_problems
 from campaigns.definition import Campaign
@@ -35,6 +35,7 @@ _REFUSED_CREDENTIALS = frozenset({401, 20003})
 T = TypeVar("T")
 K = TypeVar("K", bound=Hashable)
 Sid = tuple[str, str]
+_Question: TypeAlias = tuple[Callable[[], Answer[Any]], Callable[[Answer[Any]], object], bool]
 
 
 @dataclass(slots=True)
@@ -150,14 +151,16 @@ class _Asker:
         self._campaign = campaign
         self._sleep = sleep
         self._file = file
-        self._planned: list[tuple[Callable[[], Answer[Any]], Callable[[Answer[Any]], object], bool]] = []
+        self._planned: list[_Question] = []
         self.problems: list[Problem] = []
 
     def say(self, what: str, advice: str, severity: Severity = "error", row: int | None = None) -> None:
         self.problems.append(Problem(self._file, None, None, what, advice, severity, row))
 
     def check_credentials(self) -> None:
-        answer = self._again(self._gateway.check_credentials(), self._gateway.check_credentials)
+        self._plan(self._gateway.check_credentials, self._judge_credentials)
+
+    def _judge_credentials(self, answer: Answer[bool]) -> None:
         refused = answer == Accepted(False) or (
             isinstance(answer, Unknown) and answer.code in _REFUSED_CREDENTIALS
         )
@@ -235,16 +238,21 @@ class _Asker:
     def ask_all(self) -> None:
         """Ask all that was planned, at most 10 times a second after the first few, and judge the answers.
 
-        The workspaces are asked about together with what is in them: one answer after another is most of a start's time.
+        Workspaces are asked about together with what is in them, and all of it with the credentials, on which no more than
+        the first few hang: one answer after another is most of a start's time.
         """
         with ThreadPoolExecutor(_THREADS, thread_name_prefix="preflight") as pool:
-            asked = []
-            for number, (call, _, _) in enumerate(self._planned):
-                if number >= _AT_ONCE:
-                    self._sleep(_BETWEEN_S)
+            first, others = self._planned[:_AT_ONCE], self._planned[_AT_ONCE:]
+            asked = [pool.submit(call) for call, _, _ in first]
+            self._judge(first[:1], asked[:1])
+            for call, _, _ in others:
+                self._sleep(_BETWEEN_S)
                 asked.append(pool.submit(call))
-            for (call, judge, once), answer in zip(self._planned, asked, strict=True):
-                judge(answer.result() if once else self._again(answer.result(), call))
+            self._judge(self._planned[1:], asked[1:])
+
+    def _judge(self, planned: Sequence[_Question], asked: Sequence[Future[Answer[Any]]]) -> None:
+        for (call, judge, once), answer in zip(planned, asked, strict=True):
+            judge(answer.result() if once else self._again(answer.result(), call))
 
     def _plan(
         self, call: Callable[[], Answer[T]], judge: Callable[[Answer[T]], object], *, once: bool = False

@@ -224,6 +224,17 @@ def test_wrong_credentials_end_the_command_as_unavailable(
         ask()
 
 
+def test_credentials_that_are_refused_are_asked_about_no_more_than_the_first_few(
+    ask: Callable[..., list[Problem]], simulator: SimulatorProcess
+) -> None:
+    simulator.settings(credentials=["AC" + "9" * 32 + ":other"])
+
+    with pytest.raises(TwilioUnavailableError):
+        ask(agents=40)
+
+    assert len(simulator.requests()) <= 20
+
+
 def test_twilio_that_cannot_be_reached_is_unavailable(ask: Callable[..., list[Problem]]) -> None:
     with pytest.raises(TwilioUnavailableError, match="cannot be reached"):
         ask(url="http://127.0.0.1:9")
