@@ -16,11 +16,14 @@ import sys
 # What `worker.tasks.app` and a worker import, but not itself: that opens Redis. A name that is missing here is imported
 # after all, a little later.
 _NEEDED = (
+    "billiard.pool",
     "celery.app.amqp",
     "celery.app.control",
     "celery.app.log",
     "celery.apps.worker",
+    "celery.backends.base",
     "celery.concurrency.thread",
+    "celery.events.receiver",
     "celery.worker.components",
     "celery.worker.consumer",
     "celery.worker.consumer.delayed_delivery",
@@ -34,7 +37,6 @@ _NEEDED = (
     "worker.pipeline.refresh",
     "worker.pipeline.rescue",
     "worker.pipeline.send",
-    "worker.pipeline.timetable",
     # What the SDK itself imports with its first request to each of these.
     "twilio.rest.flex_api.v1",
     "twilio.rest.conversations.v1",
