@@ -38,6 +38,8 @@ TICK_S = 0.1
 """How often who leads an account looks after its active campaigns."""
 IDLE_S = 0.25
 """How often it looks whether there are any."""
+FRESH_S, FRESH_LOOK_S = 15.0, 0.05
+"""How long after its start, and how often, a worker that has seen nothing active looks: somebody waits for a first message."""
 STANDBY_S = 0.5
 """How often the others look: that they have seen how far campaigns came, and whether anybody leads."""
 DORMANT_S = 1.0
@@ -92,6 +94,7 @@ class Upkeep:
     rescued_at: float = 0.0
     opens_from: float = 0.0
     died_at: float = float("-inf")
+    fresh_until: float = field(default_factory=lambda: time.monotonic() + FRESH_S)
     waits: dict[str, str] = field(default_factory=dict)
     tag: str = field(init=False)
     dispatcher: Dispatcher = field(init=False)
@@ -129,7 +132,10 @@ class Upkeep:
     def _tick_pause_s(self) -> float:
         if not self.leads:
             return STANDBY_S
-        return TICK_S if self.seen.active and Stopping.opens else IDLE_S
+        if self.seen.active and Stopping.opens:
+            self.fresh_until = 0.0
+            return TICK_S
+        return FRESH_LOOK_S if time.monotonic() < self.fresh_until else IDLE_S
 
     def _closing_loop(self) -> None:
         self._loop(lambda: CLOSING_S if self.leads and self.seen.active else DORMANT_S, self._close)
