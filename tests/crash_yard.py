@@ -20,6 +20,7 @@ from worker.effects import CRASH_AT
 from worker.ledger.states import State
 from worker.pipeline.intake import carry_out, decide
 from worker.pipeline.results_files import ResultsFile
+from worker.redis_server import redis_url
 from worker.settings import load_settings
 from worker.tasks.command import worker_command
 
@@ -55,7 +56,7 @@ class CrashYard:
         self._stack = ExitStack()
         settings = load_settings(self.installation.environ, None)
         self.settings = settings
-        url = self._stack.enter_context(wiring.redis_url(settings))
+        url = self._stack.enter_context(redis_url(settings))
         self.bench = wiring.build(settings, wiring.connect(url))
         self.ledger, self.registry = self.bench.ledger, self.bench.registry
         self.calls = Calls(simulator.url, (settings.account_sid, "secret-token"))

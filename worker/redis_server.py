@@ -30,10 +30,11 @@ from worker.errors import RedisUnavailableError
 from worker.logs import get_logger
 from worker.redis_binary import explain_failure, find_server, server_options
 from worker.redis_durability import durability_warning, read_persistence
+from worker.settings import Settings, make_home
 
 log = get_logger(__name__)
 
-__all__ = ["EmbeddedRedis", "RedisStatus", "connect", "durability_warning"]
+__all__ = ["EmbeddedRedis", "RedisStatus", "connect", "durability_warning", "redis_url"]
 
 # The longest path of a unix socket that the kernel takes, less its closing zero byte.
 _SOCKET_PATH_MAX_BYTES = 103 if sys.platform == "darwin" else 107
@@ -42,6 +43,17 @@ _POLL_S = 0.02
 _SERVES = "Ready to accept connections"
 # The shell is left at once, so the server has no parent here: no zombie, and no signal of our terminal reaches it.
 _DETACH = 'log=$1; shift; "$@" </dev/null >>"$log" 2>&1 &'
+
+
+@contextlib.contextmanager
+def redis_url(settings: Settings) -> Iterator[str]:
+    """Give the URL of the ledger's Redis; the embedded server runs as long as somebody is in here."""
+    if settings.redis_url is not None:
+        yield settings.redis_url.get_secret_value()
+        return
+    make_home(settings.home)
+    with EmbeddedRedis(settings.home).hold() as url:
+        yield url
 
 
 @dataclass(frozen=True, slots=True)

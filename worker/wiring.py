@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -33,7 +32,7 @@ from worker.pipeline.bench import Workbench
 from worker.redis_calls import AskPatiently
 from worker.redis_client import LeanRedis
 from worker.redis_server import EmbeddedRedis
-from worker.settings import Settings, load_settings, make_home
+from worker.settings import Settings, load_settings
 
 CONNECTIONS = 64
 BROKER_DB = 1
@@ -49,17 +48,6 @@ steady_clock: Callable[[], float] = (
     time.monotonic if _BOOTTIME is None else partial(time.clock_gettime, _BOOTTIME)
 )
 """Gives seconds that go on while the machine is suspended, so that a lease is never taken for longer than it is."""
-
-
-@contextmanager
-def redis_url(settings: Settings) -> Iterator[str]:
-    """Give the URL of the ledger's Redis; the embedded server runs as long as somebody is in here."""
-    if settings.redis_url is not None:
-        yield settings.redis_url.get_secret_value()
-        return
-    make_home(settings.home)
-    with EmbeddedRedis(settings.home).hold() as url:
-        yield url
 
 
 def revive_redis(settings: Settings) -> str:

@@ -1,11 +1,13 @@
 """Open what a command works with: the settings, and the ledger behind them; nothing of Twilio unless asked."""
 
 import contextlib
+import importlib
 import logging
 import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from threading import Thread
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from ops.cli import screen, words
@@ -128,9 +130,10 @@ class Desks:
 
         Raises: RedisUnavailableError.
         """
+        client = self._client(account)
         from worker import wiring
 
-        bench = wiring.build(account, self._client(account))
+        bench = wiring.build(account, client)
         return Desk(account, self, bench.ledger, bench.registry, bench)
 
     def hold_broker(self) -> None:
@@ -213,12 +216,15 @@ class Desks:
         return list(groups.values())
 
     def _client(self, account: Settings) -> Any:
-        from worker import wiring
-
         where = redis_of(account)
         if where not in self._clients:
+            from worker.redis_server import redis_url
+
             try:
-                url = self._stack.enter_context(wiring.redis_url(account))
+                with _importing("worker.wiring"):
+                    url = self._stack.enter_context(redis_url(account))
+                from worker import wiring
+
                 self._clients[where] = wiring.connect(url)
             except RedisUnavailableError as error:
                 name = "OUTREACH_REDIS_URL"
@@ -229,6 +235,17 @@ class Desks:
         if isinstance(client, RedisUnavailableError):
             raise client
         return client
+
+
+@contextlib.contextmanager
+def _importing(name: str) -> Iterator[None]:
+    """Import a module beside what is inside, which mostly waits: for the embedded Redis to start."""
+    thread = Thread(target=importlib.import_module, args=(name,))
+    thread.start()
+    try:
+        yield
+    finally:
+        thread.join()
 
 
 def read_settings() -> Settings:

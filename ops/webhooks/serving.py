@@ -18,6 +18,7 @@ from worker.gateway.webhooks import DeliveryEvent, Event, SignatureChecker
 from worker.logs import configure_logs, get_logger
 from worker.pipeline.bench import Workbench
 from worker.pipeline.hearing import hear_delivery, hear_message
+from worker.redis_server import redis_url
 from worker.setting_values import SecretStr
 from worker.settings import Settings
 
@@ -73,7 +74,7 @@ def _make_hear_of(
     def make() -> Hear:
         with lock:
             if not made:
-                url = urls.get(settings.redis_url) or stack.enter_context(wiring.redis_url(settings))
+                url = urls.get(settings.redis_url) or stack.enter_context(redis_url(settings))
                 urls[settings.redis_url] = url
                 # A thread that Redis keeps waiting serves nobody else: Twilio has had its answer long before.
                 client = wiring.connect(url, connections=THREADS + 2, answer_s=_REDIS_ANSWERS_S)

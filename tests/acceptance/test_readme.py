@@ -19,6 +19,7 @@ from simulator_process import SimulatorProcess
 from worker import wiring
 from worker.ledger.registry import Registry
 from worker.ledger.timetable import Timetable
+from worker.redis_server import redis_url
 from worker.settings import describe_settings, load_settings
 
 PROJECT = Path(__file__).resolve().parents[2]
@@ -168,7 +169,7 @@ def test_commands_of_follow_ups_do_what_they_say(desk: Outreach) -> None:
 def _registry(desk: Outreach) -> Iterator[Registry]:
     """Look into the ledger beside the commands, which would each cost a process."""
     settings = load_settings(desk.environ, None)
-    with wiring.redis_url(settings) as url:
+    with redis_url(settings) as url:
         yield wiring.build(settings, wiring.connect(url)).registry
 
 

@@ -15,6 +15,7 @@ from simulator_process import SimulatorProcess
 
 from worker import wiring
 from worker.ledger.registry import Registry
+from worker.redis_server import redis_url
 from worker.settings import load_settings
 
 ACME = "AC" + "2" * 32
@@ -43,7 +44,7 @@ def acmes_redis(tmp_path: Path) -> Iterator[RedisProcess]:
 def is_served(outreach: Outreach, profile: str) -> bool:
     """Tell whether a worker has shown itself in an account's ledger."""
     account = load_settings(outreach.environ, outreach.folder / ".env").of(profile)
-    with wiring.redis_url(account) as url:
+    with redis_url(account) as url:
         return bool(Registry(wiring.connect(url), account.account_tag).workers())
 
 

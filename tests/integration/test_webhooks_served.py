@@ -25,7 +25,7 @@ from worker.errors import RedisUnavailableError, SettingsError
 from worker.gateway.webhooks import DeliveryEvent
 from worker.ledger.states import Delivery, Event, Reason, State
 from worker.ledger.suppression import Suppression
-from worker.redis_server import EmbeddedRedis
+from worker.redis_server import EmbeddedRedis, redis_url
 from worker.settings import load_settings
 
 TOKEN = "token"
@@ -199,7 +199,7 @@ def test_account_whose_redis_is_away_at_the_start_is_heard_once_it_is_there(tmp_
 
 def test_embedded_redis_that_died_is_started_again_by_what_could_not_be_heard(tmp_path: Path) -> None:
     settings = load_settings({"OUTREACH_HOME": str(tmp_path), "TWILIO_ACCOUNT_SID": ACCOUNT}, None)
-    with wiring.redis_url(settings) as url, closing(wiring.connect(url)) as client:
+    with redis_url(settings) as url, closing(wiring.connect(url)) as client:
         hear = make_hear(wiring.build(settings, client))
         event = DeliveryEvent("CH" + "a" * 32, "IM" + "b" * 32, "delivered", 0)
         hear(event)

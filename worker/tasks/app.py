@@ -33,6 +33,7 @@ from worker.ledger.keys import beat_prefix
 from worker.logs import configure_logs, get_logger
 from worker.pipeline.bench import Workbench
 from worker.pipeline.cautious import heed_results
+from worker.redis_server import redis_url
 from worker.settings import Settings
 from worker.tasks.command import PARENT_FD, threads_for
 from worker.tasks.sharing import BrokerConnection, Turns
@@ -97,7 +98,7 @@ class Parts:
             if settings.redis_url is not None:
                 return settings.redis_url.get_secret_value()
             if self._embedded is None:
-                self._embedded = self._stack.enter_context(wiring.redis_url(settings))
+                self._embedded = self._stack.enter_context(redis_url(settings))
             return self._embedded
 
     def bench(self, tag: str) -> Workbench:

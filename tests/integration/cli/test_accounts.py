@@ -14,6 +14,7 @@ from zygote import Zygote
 from worker import wiring
 from worker.pipeline.bench import Workbench
 from worker.pipeline.intake import take_in
+from worker.redis_server import redis_url
 from worker.settings import load_settings
 
 NOBODY = "redis://127.0.0.1:9/0"
@@ -48,7 +49,7 @@ def give(outreach: Outreach, zygote: Zygote) -> Iterator[QuickCommands]:
 def bench_of(outreach: Outreach, profile: str) -> Iterator[Workbench]:
     """Open an account's ledger beside the commands."""
     account = load_settings(outreach.environ, None).of(profile)
-    with wiring.redis_url(account) as url:
+    with redis_url(account) as url:
         yield wiring.build(account, wiring.connect(url))
 
 

@@ -4,6 +4,7 @@ import pytest
 from outreach_command import Outreach
 
 from worker import wiring
+from worker.redis_server import redis_url
 from worker.settings import load_settings
 
 UNKNOWN = (
@@ -105,7 +106,7 @@ def test_load_without_a_worker_is_refused_on_the_embedded_redis(outreach: Outrea
 def test_fault_of_our_own_is_one_sentence_and_a_traceback_in_a_file(outreach: Outreach) -> None:
     settings = load_settings(outreach.environ, None)
     fields = {"name": "spring", "definition": "{}", "columns": "no JSON", "file_sha256": "0" * 64}
-    with wiring.redis_url(settings) as url:
+    with redis_url(settings) as url:
         wiring.build(settings, wiring.connect(url)).registry.create("spring-1", fields)
         said = refused(outreach, "status", "spring-1", code=70)
 
@@ -118,7 +119,7 @@ def test_fault_of_our_own_is_one_sentence_and_a_traceback_in_a_file(outreach: Ou
 def test_results_of_a_half_load_are_refused(outreach: Outreach) -> None:
     settings = load_settings(outreach.environ, None)
     fields = {"name": "spring", "definition": "{}", "columns": "[]", "file_sha256": "0" * 64}
-    with wiring.redis_url(settings) as url:
+    with redis_url(settings) as url:
         wiring.build(settings, wiring.connect(url)).registry.create("spring-1", fields)
 
     said = refused(outreach, "results", "spring-1")

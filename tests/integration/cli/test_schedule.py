@@ -9,6 +9,7 @@ from outreach_command import Outreach
 from quick_command import QuickCommands
 
 from worker import wiring
+from worker.redis_server import redis_url
 from worker.settings import load_settings
 
 DAILY = ("--cron", "0 18 * * *")
@@ -24,7 +25,7 @@ def give(outreach: Outreach) -> Iterator[QuickCommands]:
 def show_a_worker(outreach: Outreach) -> None:
     """Have it look as if a worker ran."""
     settings = load_settings(outreach.environ, None)
-    with wiring.redis_url(settings) as url:
+    with redis_url(settings) as url:
         bench = wiring.build(settings, wiring.connect(url))
         bench.registry.see_worker(wiring.owner_name(), {"pid": 1, "host": "here", "concurrency": 1})
 
@@ -79,7 +80,7 @@ def test_campaign_that_is_taken_for_a_schedule_is_referred_to_its_follow_ups(
     give: QuickCommands, outreach: Outreach
 ) -> None:
     settings = load_settings(outreach.environ, None)
-    with wiring.redis_url(settings) as url:
+    with redis_url(settings) as url:
         fields = {"name": "spring", "definition": "{}", "columns": "[]", "file_sha256": "0" * 64}
         wiring.build(settings, wiring.connect(url)).registry.create("spring-1", fields)
 
