@@ -53,9 +53,10 @@ local function number(field) return tonumber(redis.call('HGET', BASE, field) or 
 -- How far the campaign has come: one more with every transition, for it tells an older ledger from a newer one.
 local SEQ, BORN, CREATED_MS, CAUTION = unpack(redis.call('HMGET', BASE, 'seq', 'born', 'created_ms', 'cautious'))
 SEQ, CAUTION = tonumber(SEQ or 0), tonumber(CAUTION or 0) -- of a ledger that is no older one the caution is 0
-local function step()
-  SEQ = redis.call('HINCRBY', BASE, 'seq', 1)
-  if PARENT then redis.call('HINCRBY', PARENT, 'seq', 1) end -- so that an older campaign is noticed though its waves are gone
+local function step(counts, n) -- `counts`: fields and values of the campaign that change with it; `n`: of so many transitions
+  SEQ = SEQ + (n or 1)
+  redis.call('HSET', BASE, 'seq', int(SEQ), unpack(counts or {}))
+  if PARENT then redis.call('HINCRBY', PARENT, 'seq', n or 1) end -- so that an older campaign is noticed though its waves are gone
 end
 
 -- Somebody has seen more of this campaign than there is: an older ledger has been put back. From here on each row is
@@ -97,7 +98,7 @@ local function unpack_row(row, value)
   local r = { row = row }
   r.state, r.send, r.attempts, r.looks, r.code, r.arg, r.interaction, r.conversation, r.message, r.address,
     r.delivery, r.delivery_code = struct.unpack(FORMAT, value)
-  r.story = string.sub(value, HEAD + 1)
+  r.story, r.was = string.sub(value, HEAD + 1), r.state -- as it was read, whatever becomes of it
   return r
 end
 
@@ -149,8 +150,10 @@ local function salted(field)
   return SALT ~= '' and redis.sha1hex(SALT .. field) or field
 end
 local function is_suppressed(fields)
-  for _, field in ipairs(fields or {}) do
-    if redis.call('HEXISTS', DNC, salted(field)) == 1 or redis.call('HEXISTS', DNC, field) == 1 then return true end
+  local forms = {}
+  for n, field in ipairs(fields or {}) do forms[2 * n - 1], forms[2 * n] = salted(field), field end
+  for _, entry in ipairs(#forms > 0 and redis.call('HMGET', DNC, unpack(forms)) or {}) do
+    if entry then return true end
   end
   return false
 end
@@ -175,10 +178,9 @@ local function listen(r)
   redis.call('SADD', ACCOUNT .. 'heard', ID)
   if r.conversation == NONE then return end
   local name, field = place_of_conversation(r.conversation)
+  if redis.call('HSETNX', name, field, int(r.row)) == 1 then return end
   local rows = redis.call('HGET', name, field)
-  if not rows then
-    redis.call('HSET', name, field, int(r.row))
-  elseif not string.find(',' .. rows .. ',', ',' .. int(r.row) .. ',', 1, true) then
+  if not string.find(',' .. rows .. ',', ',' .. int(r.row) .. ',', 1, true) then
     redis.call('HSET', name, field, rows .. ',' .. int(r.row))
   end
 end
@@ -193,14 +195,17 @@ local function count_delivery(r, by)
   end
 end
 
+-- The counts of two states after `n` rows have gone from one to the other.
+local function counted(from, to, n)
+  local from_n, to_n = 'n' .. int(from), 'n' .. int(to)
+  local counts = redis.call('HMGET', BASE, from_n, to_n)
+  return { from_n, int((tonumber(counts[1]) or 0) - n), to_n, int((tonumber(counts[2]) or 0) + n) }
+end
+
 -- Put a row into another state: counts, sequence number, story and, where its send has ended, the outcome stream.
 local function move(r, to, event, code)
-  if r.state ~= to then
-    redis.call('HINCRBY', BASE, 'n' .. int(r.state), -1)
-    redis.call('HINCRBY', BASE, 'n' .. int(to), 1)
-    r.state = to
-  end
-  step()
+  step(r.state ~= to and counted(r.state, to, 1))
+  r.state = to
   if event and not is_told(r, event, code) then tell(r, event, code) end
   if to >= FIRST_ENDED and to ~= STATE.CANCELLED then
     redis.call('XADD', key('out'), 'MAXLEN', '~', OUTCOMES, '*', 's', int(to))
@@ -229,12 +234,15 @@ local function free_pair(row, pair)
   if pair and redis.call('GET', pair) == mine(row) then redis.call('DEL', pair) end
 end
 
-local function hold(row, h) -- the caller becomes the holder, until its lease is over
+local function lease(row, h) -- the caller is the holder from now on, until its lease is over
+  h.token, h.owner = A.token, A.owner
+  redis.call('ZADD', key('lease'), int(NOW + A.lease_ms), int(row))
+end
+local function hold(row, h) -- the same, of a row that may have been put off, for longer than its pair's lock lasts
   redis.call('ZREM', key('queued'), int(row))
   redis.call('ZREM', key('later'), int(row))
-  h.token, h.owner = A.token, A.owner
   lock_pair(row, h)
-  redis.call('ZADD', key('lease'), int(NOW + A.lease_ms), int(row))
+  lease(row, h)
 end
 local function let_go(row, h)
   h.token, h.owner, h.slot = nil, nil, nil
@@ -305,10 +313,11 @@ local function was_lost(r) return r.code == NO_ANSWER or r.arg == LOST or nil en
 
 -- End a send: nobody holds the row, nothing is due.
 local function finish(r, h)
-  let_go(r.row, h)
+  redis.call('ZREM', key('lease'), int(r.row))
+  if r.was ~= STATE.SENDING then -- one that was being sent stood nowhere else
+    for _, index in ipairs({ 'queued', 'due', 'later' }) do redis.call('ZREM', key(index), int(r.row)) end
+  end
   free_pair(r.row, h.pair)
-  redis.call('ZREM', key('due'), int(r.row))
-  redis.call('ZREM', key('later'), int(r.row))
   redis.call('HDEL', key('hand'), int(r.row))
   save(r)
 end

@@ -56,7 +56,9 @@ if looks then
   look_first(r, h, STATE.DOUBT_OPENING)
   return refused('cautious')
 end
-hold(A.row, h)
+redis.call('ZREM', key('queued'), int(A.row))
+redis.call('SET', KEYS[2], mine(A.row), 'PX', int(A.pair_ms))
+lease(A.row, h)
 if slot then redis.call('HINCRBY', BASE, 'slots', 1) end
 r.looks = 0
 move(r, STATE.OPENING, EVENT.OPENING)

@@ -7,7 +7,7 @@
 -- Returns {'ok', now in ms, slot} | {'refused', 'wait' (nothing has changed), slot} | {'refused', 'cautious' | 'looked' (it stays OPEN and held) | 'suppressed' | state}
 local r, h = read(A.row), hand(A.row)
 if held(r, h, STATE.SENDING) then -- the same claim again: its first answer was lost on the way
-  hold(A.row, h)
+  lease(A.row, h)
   return with_slot({ 'ok', int(NOW) }, slot_again(h))
 end
 if not held(r, h, STATE.OPEN) then return refused(r and r.state) end
@@ -26,7 +26,7 @@ end
 local slot = slot_from(2)
 if slot and slot[1] == 'wait' then return { 'refused', 'wait', slot } end
 r.looks = 0
-hold(A.row, h)
+lease(A.row, h)
 h.began, h.slot = NOW, slot
 move(r, STATE.SENDING, EVENT.SENDING)
 save(r)

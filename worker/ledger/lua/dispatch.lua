@@ -16,7 +16,7 @@ for _, member in ipairs(redis.call('ZRANGEBYSCORE', key('later'), '-inf', int(NO
 end
 
 local function take(r)
-  move(r, STATE.QUEUED)
+  r.state = STATE.QUEUED
   save(r)
   queue(r.row)
   table.insert(fresh, r.row)
@@ -33,12 +33,16 @@ if status() == 'running' and A.fresh > 0 then
   while #fresh < A.fresh and cursor < rows and steps < 1000 do
     cursor, steps = cursor + 1, steps + 1
     local bucket, field = place(cursor)
+    local value = redis.call('HGET', key('rw:' .. bucket), field) or ''
     -- Its state alone is cheap to look at; many rows may have ended when they were loaded.
-    local state = string.byte(redis.call('HGET', key('rw:' .. bucket), field) or '')
-    local r = state == STATE.PENDING and read(cursor)
-    if r and not redis.call('ZSCORE', key('due'), int(cursor)) then take(r) end
+    if string.byte(value) == STATE.PENDING and not redis.call('ZSCORE', key('due'), int(cursor)) then
+      take(unpack_row(cursor, value))
+    end
   end
   if steps > 0 then redis.call('HSET', BASE, 'cursor', int(cursor)) end
-  if #fresh > 0 then redis.call('HINCRBY', BASE, 'queued_n', #fresh) end
+  if #fresh > 0 then
+    step(counted(STATE.PENDING, STATE.QUEUED, #fresh), #fresh)
+    redis.call('HINCRBY', BASE, 'queued_n', #fresh)
+  end
 end
 return { 'ok', fresh, open, doubt }
