@@ -44,6 +44,16 @@ def tag_of(rig: Rig) -> str:
     return rig.bench.settings.account_tag
 
 
+def test_messages_of_all_ticks_go_over_one_client(upkeep: ModuleType) -> None:
+    clients = []
+
+    for _ in range(2):
+        with upkeep._broker() as channel, channel.conn_or_acquire() as client:
+            clients.append(client)
+
+    assert clients[0] is clients[1]
+
+
 def test_what_is_wrong_with_one_campaign_costs_the_others_nothing(rig: Rig, upkeep: ModuleType) -> None:
     rig.campaign([phone(1)], "autumn-1")
     rig.campaign([phone(2)], "spring-1")
