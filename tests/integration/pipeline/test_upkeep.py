@@ -283,5 +283,5 @@ def test_worker_has_and_tells_as_many_threads_as_its_command_line_says(
     app._share_threads(SimpleNamespace(concurrency=3))
 
     assert upkeep._facts()["concurrency"] == 3
-    assert send._Threads()[tag_of(rig)]._max_workers == 3
+    assert send._Loops()[tag_of(rig)]._most == 3
     assert receipts._most() == 1
