@@ -9,6 +9,7 @@ import pytest
 from worker.tasks.command import PARENT_FD, begin_line, ready_command
 
 HEAVY = ("twilio", "celery", "kombu", "redis", "requests", "holidays", "phonenumbers", "jinja2", "aiohttp")
+NOT_FOR_ROWS = ("typer", "rich", "holidays", "aiohttp", "worker.pipeline.intake", "worker.pipeline.timetable")
 NOT_FOR_SPAWNING = ("typer", "rich", "dotenv", "platformdirs", "hashlib", "dataclasses", "worker.settings")
 
 
@@ -29,11 +30,13 @@ def test_help_imports_nothing_that_it_does_not_show(arguments: list[str]) -> Non
     assert done.stderr == "0 []\n"
 
 
-def test_worker_that_is_never_told_to_begin_has_opened_nothing(tmp_path: Path) -> None:
+def test_worker_that_is_never_told_to_begin_has_opened_nothing_and_imported_no_more_than_rows_need(
+    tmp_path: Path,
+) -> None:
     home = tmp_path / "home"
 
     done = subprocess.run(
-        ready_command(),
+        [sys.executable, "-X", "importtime", *ready_command()[1:]],
         input="",
         env={"OUTREACH_HOME": str(home), PARENT_FD: "0", "PYTHONPATH": ":".join(sys.path)},
         cwd=tmp_path,
@@ -42,7 +45,12 @@ def test_worker_that_is_never_told_to_begin_has_opened_nothing(tmp_path: Path) -
         check=True,
     )
 
-    assert (done.stdout, done.stderr) == ("", "")
+    assert done.stdout == ""
+    said = [line.partition("import time:") for line in done.stderr.splitlines()]
+    assert {before for before, _, _ in said} == {""}
+    imported = {after.rpartition("|")[2].strip() for _, _, after in said}
+    assert "twilio.rest" in imported
+    assert imported.isdisjoint(NOT_FOR_ROWS)
     assert not home.exists()
 
 
