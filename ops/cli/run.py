@@ -65,8 +65,6 @@ def run_campaign(
         settings.require_credentials()
         # The workers go before the desk does, for the last one out stops the embedded Redis.
         with open_desk(settings, main) as desk, contextlib.closing(crew):
-            from ops.cli.working import conclude, work
-
             warn_of_durability(desk)
             warn_of_lone_key(settings)
             desk.heed_results()
@@ -74,6 +72,9 @@ def run_campaign(
             intake = take_in(
                 desk, campaign, customers, again=again, update=update, rebuild=rebuild, crew=crew
             )
+            # The rows are there, and the workers at them: whatever else is imported holds up nothing.
+            from ops.cli.working import conclude, work
+
             if intake.what in ("finished", "cancelled") and not desk.registry.get(intake.campaign_id).left:
                 screen.say(f"This campaign is {intake.what}; nothing is sent. `--again` begins a new one.")
                 return conclude(desk, intake.campaign_id, as_json=as_json)
