@@ -111,6 +111,7 @@ class Crew:
 
     def close(self) -> None:
         """End what is left of our workers, at once."""
+        end_early()
         self._workers.close()
         if self._lock is not None:
             os.close(self._lock)

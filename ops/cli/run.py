@@ -9,6 +9,7 @@ import typer
 from ops.cli import failures, options, screen, words
 from ops.cli.accounts import of_definition
 from ops.cli.session import Desk, open_desk, read_settings
+from ops.cli.spawning import spawn_early
 from worker.errors import RefusedHereError
 
 if TYPE_CHECKING:
@@ -59,6 +60,7 @@ def run_campaign(
     """Take a campaign in and work it off; return the exit code."""
     from ops.cli.crew import Crew
 
+    spawn_early()  # it is there already, but for the demo's
     main = read_settings()
     with failures.stopped_softly(_INTERRUPTED), contextlib.closing(Crew(main, verbose=verbose)) as crew:
         settings = of_definition(main, campaign)

@@ -28,7 +28,9 @@ def spawn(command: Sequence[str], parent_fd: int, stream: int) -> "subprocess.Po
 
 
 def spawn_early() -> None:
-    """Start a worker's imports before this command's own; it opens nothing before it is told to begin."""
+    """Start a worker's imports before this command's own, if none has; it opens nothing before it is told to begin."""
+    if _early:
+        return
     pipe = os.pipe()
     with contextlib.suppress(OSError):  # then one is started, or that is told in words, where it is needed
         # Never stdout, which is for answers; where its log is, it learns when it begins.
