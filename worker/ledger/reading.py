@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from functools import partial
 from itertools import chain
 from typing import Any
@@ -70,10 +70,9 @@ class LedgerReader:
 
         Raises: KeyError where the ledger has no such row.
         """
-        found = self.get_rows(campaign_id, (number,))
-        if not found:
-            raise KeyError(number)
-        return found[0]
+        for row in self.get_rows(campaign_id, (number,)):
+            return replace(row, record=row.record.whole())
+        raise KeyError(number)
 
     def get_rows(self, campaign_id: str, numbers: Sequence[int]) -> list[Row]:
         """Read some rows together, by bucket; those that the ledger does not have are left out."""

@@ -68,6 +68,10 @@ class Record:
         answers = (each.at for each in self.story if each.event in (Event.ANSWERED, Event.OPTED_OUT))
         return min(answers, default=None)
 
+    def whole(self) -> Record:
+        """Give a record with all its fields, of whatever it is read from."""
+        return self
+
     @property
     def has_opted_out(self) -> bool:
         """Tell whether the customer has asked for no more messages, in answer to this send."""
