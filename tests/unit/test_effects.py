@@ -32,7 +32,6 @@ ELSEWHERE = {
     ("tasks/beat.py", "_take_lock"): "registers, runs nothing",
     ("tasks/beat.py", "_begin_anew"): "when beat last woke the timetable; what is due stands in the ledger",
     ("gateway/wire.py", "converse"): "called inside the effect of the client's _exchange",
-    ("gateway/deadline.py", "sendall"): "gives it its time",
     (
         "pipeline/results_files.py",
         "replacing",
