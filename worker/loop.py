@@ -22,6 +22,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from contextvars import copy_context
+from errno import EBADF
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
@@ -170,7 +171,10 @@ class Loop:
         self.wait(waiter)
 
     def wait_for(self, sock: Any, event: int, timeout_s: float) -> bool:
-        """Wait until `sock` can be read or written; False where it cannot within `timeout_s`."""
+        """Wait until `sock` can be read or written; False where it cannot within `timeout_s`.
+
+        Raises: OSError if it is closed.
+        """
         waiter, watch = Waiter(), self._watch(sock)
         if event == READ:
             watch.read = waiter
@@ -297,6 +301,8 @@ class Loop:
 
     def _watch(self, sock: Any) -> _Watch:
         number = sock.fileno()
+        if number < 0:
+            raise OSError(EBADF, "closed by somebody else")
         watch = self._watches.get(number)
         if watch is None or watch.sock() is not sock:
             if watch is not None:  # a closed socket's: the number is another's now

@@ -270,14 +270,19 @@ class _Shared:
             replyError=connection._parser.parse_error,
             notEnoughData=_MORE,
         )
+        # What TLS has unpacked already does not show on the socket.
+        is_more_likely = isinstance(sock, ssl.SSLSocket)
         try:
             while self._connection is connection:
+                if not is_more_likely and not self._loop.wait_for(sock, loop.READ, _LOOK_S):
+                    self._see_overdue()
+                    continue
                 try:
                     chunk = sock.recv(_CHUNK_BYTES)
                 except (BlockingIOError, ssl.SSLWantReadError):
-                    if not self._loop.wait_for(sock, loop.READ, _LOOK_S):
-                        self._see_overdue()
+                    is_more_likely = False
                     continue
+                is_more_likely = isinstance(sock, ssl.SSLSocket) or len(chunk) == _CHUNK_BYTES
                 if not chunk:
                     raise ConnectionError("closed by the server")
                 reader.feed(chunk)

@@ -165,6 +165,17 @@ def test_socket_that_ends_while_nobody_waits_keeps_nobody_busy() -> None:
         assert in_loop(loop, lambda: loop.wait_for(ours, READ, 60)), "it is seen once somebody comes"
 
 
+def test_closed_socket_is_refused_and_costs_nobody_else() -> None:
+    loop = a_loop()
+    ours, theirs = socket.socketpair()
+    ours.close()
+
+    with theirs, pytest.raises(OSError, match="closed"):
+        in_loop(loop, lambda: loop.wait_for(ours, READ, 60))
+
+    assert in_loop(loop, lambda: "on") == "on"
+
+
 def test_fault_of_the_loop_itself_is_told() -> None:
     told: queue.Queue[str] = queue.Queue()
     loop = Loop("rows", 1, told.put)

@@ -63,6 +63,12 @@ class _Timed(_Base):
         while unsent:
             unsent = unsent[self.send(unsent) :]
 
+    def await_answer(self) -> None:
+        """Let the other rows of a loop on until there is something to read: right after a request there is nothing."""
+        here = loop.here()
+        if here is not None:
+            here.wait_for(self, loop.READ, self._left_s())
+
     def _within(self, act: Callable[..., T], *args: Any, **kwargs: Any) -> T:
         here = loop.here()
         if here is None:

@@ -9,6 +9,7 @@ from typing import Any
 import httptools
 
 from worker.gateway import exchange
+from worker.gateway.deadline import TimedSocket, TimedSSLSocket
 from worker.gateway.exchange import Exchange, NotSentError, SentError
 
 # A page of 1,000 Flex tasks is about 4 MB. A few bytes of gzip can unpack to all of it, and as JSON takes 30 times as much.
@@ -144,6 +145,10 @@ def converse(connection: Any, request: bytes, current: Exchange) -> Answer:
     current.about_to_send()
     sock.sendall(request)
     current.written()
+    if isinstance(
+        sock, TimedSocket | TimedSSLSocket
+    ):  # else it is TLS within TLS, of which some may be read already
+        sock.await_answer()
     answer, read_bytes = Answer(), 0
     while not answer.is_whole:
         chunk = sock.recv(_CHUNK_BYTES)
