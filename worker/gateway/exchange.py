@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -90,16 +88,21 @@ def begin(deadline: Deadline, effect: str = "") -> Exchange:
     return current
 
 
-@contextmanager
-def gated(gate: Gate | None) -> Iterator[None]:
+class gated:  # noqa: N801  it is used as a function
     """Have each request made by this thread in here pass `gate`.
 
     For what must happen on the beat: by then the request is written and its connection made, so little can delay it.
     """
-    _gate.set(gate)
-    try:
-        yield
-    finally:
+
+    __slots__ = ("_gate",)
+
+    def __init__(self, gate: Gate | None) -> None:
+        self._gate = gate
+
+    def __enter__(self) -> None:
+        _gate.set(self._gate)
+
+    def __exit__(self, *_: object) -> None:
         _gate.set(None)
 
 

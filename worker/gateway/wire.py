@@ -17,6 +17,9 @@ MAX_BODY_BYTES = 6 * 1024 * 1024
 MAX_HEAD_BYTES = 64 * 1024
 _CHUNK_BYTES = 64 * 1024
 
+_READ = frozenset({"content-encoding", "content-length", "transfer-encoding", "retry-after", "date"})
+"""Headers of an answer that anybody here reads; Twilio sends about 18."""
+
 BROKEN = (httptools.HttpParserError, httptools.HttpParserUpgrade)
 """What is raised where an answer is no HTTP, or of a protocol that nobody asked for."""
 
@@ -24,8 +27,8 @@ BROKEN = (httptools.HttpParserError, httptools.HttpParserUpgrade)
 class Answer:
     """What has been read of an answer; llhttp calls the `on_` methods.
 
-    `keeps_alive`: the connection may serve another request. `headers`: names in lower case, several values of one
-    name joined by commas.
+    `keeps_alive`: the connection may serve another request. `headers`: those that are read here, names in lower case, several
+    values of one name joined by commas.
     """
 
     __slots__ = ("_has_head", "_parser", "content", "headers", "is_whole", "keeps_alive", "status")
@@ -61,7 +64,10 @@ class Answer:
     def on_header(self, name: bytes, value: bytes) -> None:
         if self._has_head:  # of a chunked body's end, or of something that follows
             return
-        known, said = name.decode("latin-1").lower(), value.decode("latin-1")
+        known = name.decode("latin-1").lower()
+        if known not in _READ:
+            return
+        said = value.decode("latin-1")
         self.headers[known] = f"{self.headers[known]}, {said}" if known in self.headers else said
 
     def on_headers_complete(self) -> None:
