@@ -285,7 +285,7 @@ class Rows:
     others: int
 
 
-SHORT, FULL = Rows(1_500, 200, 100, 500, 1), Rows(3_000, 1_000, 300, 1_000, RUNS)
+SHORT, FULL = Rows(1_500, 200, 100, 400, 1), Rows(3_000, 1_000, 300, 1_000, RUNS)
 
 
 def plans(server: TwilioLoopback, folder: Path, rows: Rows) -> list[tuple[Any, int]]:

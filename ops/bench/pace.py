@@ -383,14 +383,15 @@ def _judge_lowered(draft: Draft, per_s: float, runs: Sequence[Lowered]) -> None:
 class Plan:
     """What is measured: `cells` names the latencies for each limit and number of workers, `lowered` the limits that fall.
 
-    `stages_s`: how long a limit that falls is as at first, and how long it is half; `at_once`: so many rows a second are asked
+    `stages_s`: how long a limit that falls is as at first, and how long it is half: so long that a pace which tries for more is
+    refused again, for after that it rises most slowly; `at_once`: so many rows a second are asked
     of the machine at most by accounts whose limits fall.
     """
 
     cells: Mapping[tuple[float, int], Sequence[float]]
     stretch_s: float
     lowered: Sequence[float]
-    stages_s: tuple[float, float] = (5.0, 20.0)
+    stages_s: tuple[float, float] = (5.0, 30.0)
     at_once: float = 100.0
 
 

@@ -25,7 +25,7 @@ from worker.wiring import build
 
 SIZES = (10_000, 100_000)
 FULL = 1_000_000
-_WRITTEN_ONE_BY_ONE = 2_000
+_WRITTEN_ONE_BY_ONE = 1_000
 _SENT = 400
 _LEFT = 1_000
 _MB_MORE = 32
