@@ -43,7 +43,7 @@ IMPORTS = (
         "celery.fixups",
     ),
     *("kombu.transport.redis", "kombu.transport.virtual", "celery.loaders.app", "celery.app.control"),
-    *("redis", "twilio.rest", "pydantic", "phonenumbers", "jinja2.sandbox", "psutil", "urllib3"),
+    *("redis", "twilio.rest", "pydantic", "phonenumbers", "jinja2.sandbox", "structlog", "psutil", "urllib3"),
     *("typer", "rich.console", "rich.live", "rich.progress", "rich.table", "dotenv", "email_validator"),
     *("worker.wiring", "worker.pipeline.intake", "worker.pipeline.refresh"),
 )

@@ -1,17 +1,18 @@
-"""Set up logging: our events and other libraries' lines in one form, with people and secrets masked here only."""
+"""Set up logging: structlog and the standard library's loggers in one form, with people and secrets masked here only."""
 
-import json
 import logging
 import re
 import sys
 from collections.abc import Iterable, Mapping
-from datetime import UTC, datetime
-from typing import Any, TextIO
+from types import ModuleType
+from typing import TYPE_CHECKING, Any, TextIO
 from urllib.parse import urlsplit
 
-from worker.settings import Settings
+from worker.settings import LogFormat, Settings
 
-# A library for this would cost every command and worker more of its start than all modules of ours together.
+if TYPE_CHECKING:
+    import structlog
+    from structlog.typing import EventDict, Processor
 
 # Values under these names are never written, whatever they look like.
 _SECRET_KEYS = frozenset({"auth_token", "api_secret", "password", "authorization", "secret", "token"})
@@ -41,8 +42,8 @@ class Masker:
         known = sorted({secret for secret in secrets if len(secret) >= 4}, key=len, reverse=True)
         self._secrets = re.compile("|".join(map(re.escape, known))) if known else None
 
-    def event(self, event: Mapping[str, Any]) -> dict[str, Any]:
-        """Mask every value of an event."""
+    def __call__(self, _logger: object, _method: str, event: "EventDict") -> "EventDict":
+        """Mask every value of an event, as a structlog processor."""
         return {key: self._value(key, value) for key, value in event.items()}
 
     def text(self, text: str) -> str:
@@ -66,51 +67,14 @@ class Masker:
         return self.text(value if isinstance(value, str) else repr(value))
 
 
-class Log:
-    """Write events by their names, each with what is known of it: `log.warning("row.stopped", row=7)`."""
-
-    def __init__(self, name: str) -> None:
-        self._logger = logging.getLogger(name)
-
-    def debug(self, event: str, **facts: Any) -> None:
-        """Write what only helps to find a fault."""
-        self._write(logging.DEBUG, event, facts)
-
-    def info(self, event: str, **facts: Any) -> None:
-        """Write what happened."""
-        self._write(logging.INFO, event, facts)
-
-    def warning(self, event: str, **facts: Any) -> None:
-        """Write what somebody may have to look at."""
-        self._write(logging.WARNING, event, facts)
-
-    def error(self, event: str, exc_info: BaseException | None = None, **facts: Any) -> None:
-        """Write what went wrong."""
-        self._write(logging.ERROR, event, facts, exc_info)
-
-    def exception(self, event: str, **facts: Any) -> None:
-        """Write what went wrong, with the exception that is being handled."""
-        self._write(logging.ERROR, event, facts, sys.exception())
-
-    def _write(
-        self, level: int, event: str, facts: dict[str, Any], exc_info: BaseException | None = None
-    ) -> None:
-        self._logger.log(level, event, exc_info=exc_info, extra={"facts": facts})
-
-
-def get_logger(name: str) -> Log:
-    """Give the logger of a module: `log = get_logger(__name__)`."""
-    return Log(name)
-
-
 def configure_logs(settings: Settings, stream: TextIO | None = None) -> None:
     """Send every log of this process to stderr, or `stream`, in the form the settings ask for.
 
     Celery would replace the root logger: the tasks room calls this from Celery's `setup_logging` signal.
     """
-    masker = Masker(_secrets(settings))
+    _Structlog.is_configured = False
     handler = logging.StreamHandler(stream or sys.stderr)
-    handler.setFormatter(_Json(masker) if settings.log_format == "json" else _Console(masker))
+    handler.setFormatter(_Formatter(settings, colors=handler.stream.isatty()))
     logging.basicConfig(handlers=[handler], level=settings.log_level, force=True)
     logging.captureWarnings(True)
     # At DEBUG the SDK writes whole bodies, and urllib3 whole paths: texts and names that no pattern finds.
@@ -118,43 +82,105 @@ def configure_logs(settings: Settings, stream: TextIO | None = None) -> None:
     logging.getLogger("urllib3").setLevel(max(logging.INFO, logging.root.level))
 
 
-class _Json(logging.Formatter):
-    """Make an event of each record, masked, in a line of JSON."""
+def get_logger(name: str) -> "structlog.stdlib.BoundLogger":
+    """Give the logger of a module: `log = get_logger(__name__)`."""
+    return _Logger(name)  # type: ignore[return-value]
 
-    def __init__(self, masker: Masker) -> None:
+
+def prepare() -> None:
+    """Import ahead what the first line of the log would import."""
+    _structlog()
+
+
+class _Logger:
+    """A logger of structlog, which is imported with the first line: most commands write none."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+
+    def __getattr__(self, method: str) -> Any:
+        return getattr(_structlog().get_logger(self._name), method)
+
+
+class _Structlog:
+    is_configured = True
+    """As it comes, until a process says how its logs are to be."""
+
+
+def _structlog() -> ModuleType:
+    """Import structlog, and set it up if `configure_logs` wants that; without rich, which makes three quarters of its cost.
+
+    It would draw tracebacks that we do not want, for they show the values of variables. None in its place refuses an import.
+    """
+    if "structlog" not in sys.modules and "rich" not in sys.modules:
+        sys.modules["rich"] = None  # type: ignore[assignment]
+        try:
+            import structlog
+        finally:
+            del sys.modules["rich"]
+    import structlog
+
+    if not _Structlog.is_configured:
+        structlog.configure(
+            processors=[
+                structlog.stdlib.filter_by_level,
+                *_shared_processors(),
+                structlog.stdlib.ProcessorFormatter.wrap_for_formatter,
+            ],
+            wrapper_class=structlog.stdlib.BoundLogger,
+            logger_factory=structlog.stdlib.LoggerFactory(),
+        )
+        _Structlog.is_configured = True
+    return structlog
+
+
+class _Formatter(logging.Formatter):
+    """Writes a line of whatever logger; the first one makes what it takes."""
+
+    def __init__(self, settings: Settings, *, colors: bool) -> None:
         super().__init__()
-        self._masker = masker
+        self._settings, self._colors = settings, colors
+        self._made: logging.Formatter | None = None
 
     def format(self, record: logging.LogRecord) -> str:
-        event = {
-            **getattr(record, "facts", {}),
-            "event": record.getMessage(),
-            "logger": record.name,
-            "level": record.levelname.lower(),
-        }
-        if record.exc_info:
-            event["exception"] = self.formatException(record.exc_info)
-        # The time is put to it after masking: it looks like a number.
-        at = datetime.fromtimestamp(record.created, UTC).replace(tzinfo=None)
-        return self.written(at.isoformat(timespec="microseconds") + "Z", self._masker.event(event))
-
-    def written(self, timestamp: str, event: dict[str, Any]) -> str:
-        return json.dumps({**event, "timestamp": timestamp})
+        if self._made is None:
+            self._made = _formatter(self._settings, colors=self._colors)
+        return self._made.format(record)
 
 
-class _Console(_Json):
-    """Make a line for people of it, and put an exception under that."""
+def _shared_processors() -> "list[Processor]":
+    import structlog
 
-    def written(self, timestamp: str, event: dict[str, Any]) -> str:
-        exception = event.pop("exception", None)
-        head = f"{timestamp} [{event.pop('level'):<8}] {event.pop('event'):<30} [{event.pop('logger')}]"
-        line = " ".join([head, *(f"{name}={_shown(value)}" for name, value in event.items())])
-        return line if exception is None else f"{line}\n{exception}"
+    return [
+        structlog.contextvars.merge_contextvars,
+        structlog.stdlib.add_logger_name,
+        structlog.stdlib.add_log_level,
+    ]
 
 
-def _shown(value: Any) -> str:
-    is_plain = isinstance(value, str) and value.isprintable() and not set(value) & set(" =\"'")
-    return value if is_plain else repr(value)
+def _formatter(settings: Settings, *, colors: bool) -> logging.Formatter:
+    structlog = _structlog()
+    formatter: logging.Formatter = structlog.stdlib.ProcessorFormatter(
+        foreign_pre_chain=_shared_processors(),
+        processors=[
+            structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+            structlog.processors.StackInfoRenderer(),
+            structlog.processors.format_exc_info,
+            # After the exceptions have become text, before the timestamp, which looks like a number.
+            Masker(_secrets(settings)),
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            _renderer(settings.log_format, colors=colors),
+        ],
+    )
+    return formatter
+
+
+def _renderer(log_format: LogFormat, *, colors: bool) -> "Processor":
+    import structlog
+
+    if log_format == "json":
+        return structlog.processors.JSONRenderer()
+    return structlog.dev.ConsoleRenderer(colors=colors, exception_formatter=structlog.dev.plain_traceback)
 
 
 def _secrets(settings: Settings) -> list[str]:

