@@ -9,7 +9,14 @@ import pytest
 from worker.tasks.command import PARENT_FD, begin_line, ready_command
 
 HEAVY = ("twilio", "celery", "kombu", "redis", "requests", "holidays", "phonenumbers", "jinja2", "aiohttp")
-NOT_FOR_ROWS = ("typer", "rich", "holidays", "aiohttp", "worker.pipeline.intake", "worker.pipeline.timetable")
+NOT_FOR_ROWS = (
+    "typer",
+    "rich.console",
+    "holidays",
+    "aiohttp",
+    "worker.pipeline.intake",
+    "worker.pipeline.timetable",
+)
 NOT_FOR_SPAWNING = ("typer", "rich", "dotenv", "platformdirs", "hashlib", "dataclasses", "worker.settings")
 
 
