@@ -144,7 +144,10 @@ class PooledHttpClient(HttpClient):  # type: ignore[misc]
         try:
             answer = wire.converse(connection, request, current)
         except BaseException:
-            connection.close()
+            if current.is_sent:
+                connection.close()
+            else:  # held back before its first byte, it is as good as before
+                self._connections.put(origin, connection)
             raise
         if answer.keeps_alive:
             self._connections.put(origin, connection)

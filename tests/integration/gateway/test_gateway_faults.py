@@ -231,6 +231,22 @@ def test_connection_is_used_again(serve, gateway_to):
     assert server.connections == 1
 
 
+def test_connection_of_a_request_that_was_held_back_serves_the_next_one(serve, gateway_to):
+    class Closed:
+        def arrive(self):
+            return False
+
+    server = serve(answer(200, CREATED))
+    gateway = gateway_to(server.url)
+
+    held = gateway.create_interaction(RECIPIENT, KEY, Closed())
+    sent = gateway.create_interaction(RECIPIENT, KEY)
+
+    assert isinstance(held, Deferred)
+    assert isinstance(sent, Accepted)
+    assert (server.connections, len(server.requests)) == (1, 1)
+
+
 def test_no_more_connections_rest_than_were_asked_for(serve, gateway_to):
     server = serve(answer(200, CREATED))
     gateway = gateway_to(server.url, pool_size=0)
