@@ -230,16 +230,22 @@ class _Shared:
             self._loop.spawn(self._write_patiently)
 
     def _write_patiently(self) -> None:
+        connection = None
         try:
             if self._connection is None:
                 self._connect()
-            while not self._push():
-                if not self._loop.wait_for(self._connection._sock, loop.WRITE, self._patience_s):
-                    raise redis.TimeoutError("Redis does not read")
+            connection = self._connection
+            # The reader may see its end meanwhile: all who waited have been told so then.
+            while self._connection is connection and not self._push():
+                if not self._loop.wait_for(connection._sock, loop.WRITE, _LOOK_S):
+                    self._see_overdue()
         except (redis.RedisError, OSError) as error:
-            self._fail(error)
+            if self._connection is connection:
+                self._fail(error)
         finally:
             self._is_busy = False
+            if self._unsent:  # asked since that end
+                self._loop.before_waiting(self._write)
 
     def _connect(self) -> None:
         connection = self._make()

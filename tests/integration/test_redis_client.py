@@ -1,5 +1,7 @@
 """The lean client of Redis: every thread gets its own answers, and a connection that ended costs no question."""
 
+import os
+import signal
 import subprocess
 import sys
 import threading
@@ -15,6 +17,7 @@ import redis
 from in_loop import a_loop, in_loop
 
 from worker import loop, wiring
+from worker.loop import Loop
 from worker.redis_client import LeanRedis
 from worker.redis_server import EmbeddedRedis
 
@@ -254,6 +257,29 @@ def test_server_that_is_away_is_told_to_each_row_of_a_loop(tmp_path: Path) -> No
         a_loop().work([ask] * 5)
 
     assert len(told) == 5
+
+
+def test_server_that_dies_while_it_reads_nothing_costs_no_more_than_the_questions(tmp_path: Path) -> None:
+    told: list[Exception] = []
+    faults: list[str] = []
+    rows = Loop("rows", 3, faults.append)
+
+    def ask() -> None:
+        try:
+            own.echo(b"x" * 4_000_000)
+        except redis.ConnectionError as error:
+            told.append(error)
+
+    with EmbeddedRedis(tmp_path).hold() as url, closing(wiring.connect(url)) as own:
+        rows.work([own.ping])
+        server = own.info("server")["process_id"]
+        os.kill(server, signal.SIGSTOP)
+        threading.Timer(0.3, os.kill, (server, signal.SIGKILL)).start()
+        asking = threading.Thread(target=rows.work, args=([ask] * 3,), daemon=True)
+        asking.start()
+        asking.join(10)
+
+    assert (faults, len(told)) == ([], 3)
 
 
 def test_overdue_answer_is_told_to_the_rows_of_a_loop(client: LeanRedis) -> None:
