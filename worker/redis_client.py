@@ -88,8 +88,12 @@ class LeanRedis(redis.Redis):
         """Give the connection that the rows of a loop share."""
         found = self._shared.get(here)
         if found is None:
-            found = self._shared[here] = _Shared(here, self.connection_pool.make_connection)
+            found = self._shared[here] = _Shared(here, self._make)
         return found
+
+    def _make(self) -> Any:
+        # Not the pool's own way, which keeps hold of each: while Redis is away every try makes one.
+        return self.connection_pool.connection_class(**self.connection_pool.connection_kwargs)
 
     def close(self) -> None:
         """Close all connections but those of loops, which end with their process."""

@@ -1,11 +1,13 @@
 """The lean client of Redis: every thread gets its own answers, and a connection that ended costs no question."""
 
+import gc
 import os
 import signal
 import subprocess
 import sys
 import threading
 import time
+import weakref
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
@@ -257,6 +259,30 @@ def test_server_that_is_away_is_told_to_each_row_of_a_loop(tmp_path: Path) -> No
         a_loop().work([ask] * 5)
 
     assert len(told) == 5
+
+
+def test_tries_to_reach_a_server_that_is_away_leave_nothing_behind(tmp_path: Path) -> None:
+    made: weakref.WeakSet[redis.UnixDomainSocketConnection] = weakref.WeakSet()
+
+    class Noted(redis.UnixDomainSocketConnection):
+        def __init__(self, **named: object) -> None:
+            super().__init__(**named)
+            made.add(self)
+
+    pool = redis.BlockingConnectionPool(
+        connection_class=Noted, path=str(tmp_path / "nobody.sock"), retry=None
+    )
+
+    def ask() -> None:
+        for _ in range(20):
+            with pytest.raises(redis.ConnectionError):
+                absent.echo("anybody?")
+
+    with closing(LeanRedis(pool)) as absent:
+        a_loop().work([ask])
+        gc.collect()
+
+        assert len(made) <= 1, "a night of tries would fill the memory"
 
 
 def test_server_that_dies_while_it_reads_nothing_costs_no_more_than_the_questions(tmp_path: Path) -> None:
