@@ -148,6 +148,8 @@ class _LeanPipeline(Pipeline):
         if self.watching or self.explicit_transaction or self.scripts:
             return super().execute(raise_on_error)
         commands, self.command_stack = self.command_stack, []
+        if not commands:  # there is no answer to come, and another's is not to be taken for it
+            return []
         answers: list[Any] = []
         here = loop.here()
         if here is not None:

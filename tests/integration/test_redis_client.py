@@ -308,6 +308,18 @@ def test_server_that_dies_while_it_reads_nothing_costs_no_more_than_the_question
     assert (faults, len(told)) == ([], 3)
 
 
+def test_nothing_that_goes_together_takes_no_other_rows_answer(client: LeanRedis) -> None:
+    def ask() -> tuple[object, object]:
+        return client.pipeline(transaction=False).execute(), client.echo("next")
+
+    answered: list[object] = []
+    asking = threading.Thread(target=a_loop().work, args=([lambda: answered.append(ask())] * 2,), daemon=True)
+    asking.start()
+    asking.join(10)
+
+    assert answered == [([], b"next")] * 2
+
+
 def test_overdue_answer_is_told_to_the_rows_of_a_loop(client: LeanRedis) -> None:
     with closing(wiring.connect(client_url(client), answer_s=0.2)) as hasty:
         with pytest.raises(redis.TimeoutError):
