@@ -132,6 +132,8 @@ class Loop:
 
         Raises: what the first of them raised that raised anything.
         """
+        if not pieces:
+            return
         group = _Group(len(pieces))
         self.call(partial(self._add, pieces, group))
         group.done.wait()

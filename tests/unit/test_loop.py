@@ -72,6 +72,15 @@ def test_what_goes_wrong_is_raised_where_it_is_waited_for_and_costs_nobody_else(
     assert done == ["the other"]
 
 
+def test_where_there_is_nothing_to_do_nobody_waits() -> None:
+    waiting = threading.Thread(target=a_loop().work, args=([],), daemon=True)
+
+    waiting.start()
+    waiting.join(10)
+
+    assert not waiting.is_alive()
+
+
 def test_outside_of_a_loop_one_just_sleeps() -> None:
     loops.sleep(0)
 
