@@ -99,6 +99,10 @@ class Connections:
     def put(self, origin: str, connection: Any) -> None:
         """Let a connection rest whose last answer was read to its end."""
         connection.idle_since = exchange.now_s()
+        self.put_back(origin, connection)
+
+    def put_back(self, origin: str, connection: Any) -> None:
+        """Let a connection rest on over which nothing went: to the server it has rested all the while."""
         resting = self._resting.setdefault(origin, [])
         if len(resting) < self._size:
             resting.append(connection)
@@ -122,9 +126,10 @@ class Connections:
             if connection.proxy is not None and not connection.has_connected_to_proxy:
                 raise NotSentError("the proxy could not be used") from None
             raise
+        connection.idle_since = exchange.now_s()
         return connection
 
-    def _make(self, origin: str) -> HTTPConnection:
+    def _make(self, origin: str) -> _Timed:
         parts = urlsplit(origin)
         host, port = parts.hostname or "", parts.port
         if parts.scheme == "http":

@@ -147,7 +147,7 @@ class PooledHttpClient(HttpClient):  # type: ignore[misc]
             if current.is_sent:
                 connection.close()
             else:  # held back before its first byte, it is as good as before
-                self._connections.put(origin, connection)
+                self._connections.put_back(origin, connection)
             raise
         if answer.keeps_alive:
             self._connections.put(origin, connection)

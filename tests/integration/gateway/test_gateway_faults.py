@@ -325,6 +325,27 @@ def test_connection_that_has_rested_for_long_is_not_trusted(serve, stack):
     assert server.connections == 2
 
 
+def test_connection_of_a_request_that_was_held_back_has_rested_all_the_while(serve, stack):
+    class Closed:
+        def arrive(self):
+            return False
+
+    server = serve(answer(200, CREATED))
+    late_s = 0.0
+    http = PooledHttpClient(HttpOptions(base_url=server.url), lambda: 100.0 + late_s, time.time)
+    stack.callback(http.close)
+    gateway = gateway_over(http)
+    gateway.create_interaction(RECIPIENT, KEY)
+    late_s = 14.0
+    gateway.create_interaction(RECIPIENT, KEY, Closed())
+    late_s = 16.0
+
+    outcome = gateway.create_interaction(RECIPIENT, KEY)
+
+    assert isinstance(outcome, Accepted)
+    assert server.connections == 2
+
+
 def test_request_without_credentials_or_form_is_sent_bare(serve, connect):
     server = serve(answer(200, {}))
 
