@@ -144,11 +144,11 @@ class Loop:
         """Have the loop's thread call `act`, which must not wait."""
         with self._lock:
             if not self._is_begun:
-                self._is_begun = True
                 self._nudged, self._nudge = socket.socketpair()
                 self._nudged.setblocking(False)
                 self._nudge.setblocking(False)
                 threading.Thread(target=self._run, name=self._name, daemon=True).start()
+                self._is_begun = True  # a thread or a socket that cannot be had now is asked for again
         self._calls.append(act)
         with suppress(BlockingIOError):  # then it is nudged already, more than enough
             self._nudge.send(b"!")

@@ -185,6 +185,18 @@ def test_closed_socket_is_refused_and_costs_nobody_else() -> None:
     assert in_loop(loop, lambda: "on") == "on"
 
 
+def test_loop_that_could_not_begin_begins_with_the_next_work(monkeypatch: pytest.MonkeyPatch) -> None:
+    loop, done = Loop("rows", 1, print), []
+    with monkeypatch.context() as patch:
+        patch.setattr(socket, "socketpair", lambda: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            loop.work([lambda: done.append("too early")])
+
+    loop.work([lambda: done.append("begun")])
+
+    assert done == ["begun"]
+
+
 def test_fault_of_the_loop_itself_is_told() -> None:
     told: queue.Queue[str] = queue.Queue()
     loop = Loop("rows", 1, told.put)
