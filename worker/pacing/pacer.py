@@ -170,13 +170,14 @@ class Pacer:
     def read(self, order: Order, answer: Sequence[Any]) -> Granted | Wait:
         """Read what a script has answered to `order`, in slot.lua's words.
 
-        `again` instead of `granted`: an earlier answer was lost, this is what it said, and nothing can be learnt from its times.
+        `again` instead of `granted`: an earlier answer was lost, this is what it said but for slots that were voided since, and
+        nothing can be learnt from its times.
         """
         verdict, time_us, now_us, decisive, *told = answer
         slipped_us = tuple(map(int, told[::2]))
+        names = (bucket.name for bucket in order.buckets)
+        self._voided_us.update(zip(names, map(int, told[1::2]), strict=True))
         if _text(verdict) != "again":
-            names = (bucket.name for bucket in order.buckets)
-            self._voided_us.update(zip(names, map(int, told[1::2]), strict=True))
             self._redis_clock.observe(order.asked_s, order.answered_s, int(now_us) / 1e6)
             self._answer_s += (order.answered_s - order.asked_s - self._answer_s) / 16
         if _text(verdict) == "wait":

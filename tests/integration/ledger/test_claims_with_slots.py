@@ -94,7 +94,6 @@ def test_claim_that_is_made_again_has_the_slot_of_the_first_time_and_no_second_o
     act, order = ready(rig), pacer.order([ACCOUNT, CEILING])
     lost = pacer.read(order, act(order).values[-1])
     taken = last_us(rig), last_us(rig, CEILING)
-    pacer.slow_down(ACCOUNT, 30)  # the slot that is there is good all the same, for whoever asks has it
 
     order = pacer.order([ACCOUNT, CEILING])
     reply = act(order)
@@ -106,6 +105,29 @@ def test_claim_that_is_made_again_has_the_slot_of_the_first_time_and_no_second_o
     assert (again.slot_us, again.granted_us) == (lost.slot_us, lost.granted_us)
     assert (last_us(rig), last_us(rig, CEILING)) == taken
     assert rig.state(ID) is claimed
+    assert pacer.wait(again)
+
+
+@CLAIMS
+@pytest.mark.parametrize("slowed", [ACCOUNT, CEILING], ids=["the first bucket", "the second bucket"])
+def test_slot_that_was_voided_before_its_claim_was_made_again_is_not_used(
+    rig: LedgerRig,
+    pacer: Pacer,
+    ready: Callable[[LedgerRig], Act],
+    claimed: State,
+    slowed: Bucket,
+) -> None:
+    rig.load(ID)
+    act, order = ready(rig), pacer.order([ACCOUNT, CEILING])
+    act(order)  # its answer is lost
+    elsewhere = Pacer(rig.client, rig.ledger.prefix, clock=time.monotonic, sleep=time.sleep)
+    elsewhere.slow_down(slowed, 30)
+
+    again = pacer.read(order, act(order).values[-1])
+
+    assert rig.state(ID) is claimed
+    assert isinstance(again, Granted)
+    assert pacer.wait(again) is None
 
 
 def test_answer_of_an_earlier_claim_tells_nothing_of_the_clock(rig: LedgerRig, pacer: Pacer) -> None:

@@ -254,10 +254,14 @@ local function held(r, h, state) return r and r.state == state and h.token and h
 local function shown(r, h) return { 'ok', pack_row(r), tonumber(CREATED_MS), cjson.encode(h) } end
 
 -- The slot that a claim takes in the buckets from KEYS[first_key] on, if there are any. It stays in the row's hand: whoever claims
--- it again, for the first answer was lost, gets the same one, and nobody's second.
+-- it again, for the first answer was lost, gets the same one, and nobody's second; it may have been voided since.
 local function slot_from(first_key) return KEYS[first_key] and take_slot(first_key, 2) or nil end
-local function slot_again(h)
-  if h.slot then h.slot[1] = 'again' end
+local function slot_again(h, first_key)
+  if not h.slot then return nil end
+  h.slot[1] = 'again'
+  for n = 1, #KEYS - first_key + 1 do
+    h.slot[4 + 2 * n] = redis.call('HGET', KEYS[first_key + n - 1], 'voided_us') or '0'
+  end
   return h.slot
 end
 local function with_slot(answer, slot)

@@ -11,7 +11,7 @@
 local r, h = read(A.row), hand(A.row)
 if held(r, h, STATE.OPENING) then -- the same claim again: its first answer was lost on the way
   hold(A.row, h)
-  return with_slot(shown(r, h), slot_again(h))
+  return with_slot(shown(r, h), slot_again(h, 3))
 end
 if not r or r.state ~= STATE.QUEUED then return refused(r and r.state) end
 local standing = status()

@@ -8,7 +8,7 @@
 local r, h = read(A.row), hand(A.row)
 if held(r, h, STATE.SENDING) then -- the same claim again: its first answer was lost on the way
   lease(A.row, h)
-  return with_slot({ 'ok', int(NOW) }, slot_again(h))
+  return with_slot({ 'ok', int(NOW) }, slot_again(h, 2))
 end
 if not held(r, h, STATE.OPEN) then return refused(r and r.state) end
 local looks = must_look(h)
