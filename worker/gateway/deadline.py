@@ -86,6 +86,8 @@ class _Timed(_Base):
             except ssl.SSLWantWriteError:
                 event = loop.WRITE
             here.wait_for(self, event, self._left_s())
+            if event == loop.WRITE:
+                self._left_s()  # but the rest of a request does not go out after its time
 
     def _left_s(self) -> float:
         left_s = self.deadline.left_s() if self.deadline is not None else float("inf")

@@ -1,10 +1,13 @@
 """Deadlines on a clock of our own, and where requests may go."""
 
 import socket
+import threading
+from contextlib import suppress
 
 import pytest
 from canned_wire import CannedWire
 from gateway_builders import KEY, RECIPIENT, gateway_over, http_client
+from in_loop import a_loop, in_loop
 
 from worker.gateway import exchange
 from worker.gateway.caller import Credentials
@@ -223,3 +226,24 @@ def test_url_that_cannot_be_used_is_deferred():
     outcome = gateway_over(http_client("ftp://nowhere")).create_interaction(RECIPIENT, KEY)
 
     assert outcome == Deferred(0, None, False, "the address cannot be used")
+
+
+def test_rest_of_a_request_does_not_go_out_after_its_time_in_a_loop():
+    clock = Clock()
+    one, theirs = socket.socketpair()
+    theirs.setblocking(False)
+
+    def be_late_and_read():
+        clock.now_s += 61
+        with suppress(BlockingIOError):
+            while True:
+                theirs.recv(65_536)
+
+    with theirs, TimedSocket(fileno=one.detach()) as ours:
+        ours.deadline = Deadline(clock, 60)
+        threading.Timer(0.1, be_late_and_read).start()
+
+        with pytest.raises(TimeoutError):
+            in_loop(a_loop(), lambda: ours.sendall(b"x" * 5_000_000))
+        with pytest.raises(BlockingIOError):
+            theirs.recv(1)
