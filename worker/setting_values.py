@@ -82,7 +82,9 @@ def settle_times_s(text: str) -> tuple[float, ...]:
 
 def thread_count(text: str) -> int:
     if not re.fullmatch("[0-9]{1,4}", text) or not 1 <= int(text) <= 1000:
-        raise UnusableError("is not a whole number from 1 to 1000", "Write the threads of a worker, like 64.")
+        raise UnusableError(
+            "is not a whole number from 1 to 1000", "Write how many rows it has in hand, like 64."
+        )
     return int(text)
 
 

@@ -164,7 +164,7 @@ _TABLE = (
     Setting("OUTREACH_CAUTIOUS", "cautious", "Whether each row is looked up at Twilio before anything is sent for it: yes or no. An older ledger brings this about by itself.", "yes", values.yes_or_no, "no"),
     Setting("OUTREACH_WEBHOOK_URL", "webhook_url", "Where Twilio finds `outreach webhooks serve`, as it is seen from outside.", "https://outreach.example/twilio", values.address_of_webhooks, "none: only polled"),
     Setting("OUTREACH_WEBHOOK_KEYS", "webhook_keys", "Shared keys of webhooks that Twilio signs with SHA-256, as id=secret, several with commas between; others are signed with the account's token.", "webhooks_sharedkey_1=…", values.secret_pairs, "none", is_secret=True, of_account=True),
-    Setting("OUTREACH_CONCURRENCY", "concurrency", "Threads of a worker.", "64", values.thread_count, "what the pace asks for"),
+    Setting("OUTREACH_CONCURRENCY", "concurrency", "How many rows a worker has in hand at once, and its Celery threads.", "64", values.thread_count, "what the pace asks for"),
     Setting("OUTREACH_LOG_LEVEL", "log_level", "The least of what is logged: DEBUG, INFO, WARNING or ERROR.", "INFO", values.one_of(*_LEVELS, fold=str.upper), "INFO"),
     Setting("OUTREACH_LOG_FORMAT", "log_format", "How logs are written: console or json.", "console", values.one_of("console", "json", fold=str.lower), "console"),
     Setting("SSL_CERT_FILE", "ssl_cert_file", "Certificate authorities to trust, as a PEM file.", "/etc/ssl/certs/ca-certificates.crt", values.existing_file, "those bundled with Python", also="ssl_cert_file"),
