@@ -32,8 +32,6 @@ from greenlet import getcurrent, greenlet  # type: ignore[import-untyped]
 T = TypeVar("T")
 
 READ, WRITE = selectors.EVENT_READ, selectors.EVENT_WRITE
-HELPERS = 32
-"""How many threads do what can only be waited for by a thread: looking names up, connecting."""
 
 
 class _Here(threading.local):
@@ -123,7 +121,9 @@ class Loop:
         self._count = itertools.count()
         self._before_waiting: list[Callable[[], None]] = []
         self._watches: dict[int, _Watch] = {}
-        self._helpers = ThreadPoolExecutor(HELPERS, thread_name_prefix=f"{name} helper")
+        # For what can only be waited for by a thread: looking names up, connecting. One for each who may ask, Redis included:
+        # a name server that is away holds each for half a minute, and who waited for its turn behind would outlive its lease.
+        self._helpers = ThreadPoolExecutor(most + 1, thread_name_prefix=f"{name} helper")
 
     # From any thread ----------------------------------------------------------------------------------------
 

@@ -111,6 +111,14 @@ def test_what_a_helper_raises_is_raised_where_it_is_waited_for() -> None:
         in_loop(loop, lambda: loop.aside(lambda: 1 / 0))
 
 
+def test_nobody_waits_until_a_helper_is_free() -> None:
+    loop, all_there = Loop("rows", 40, print), threading.Barrier(40)
+
+    loop.work([lambda: loop.aside(lambda: all_there.wait(10))] * 40)
+
+    assert not all_there.broken
+
+
 def test_socket_is_waited_for_until_it_can_be_read() -> None:
     loop = a_loop()
     ours, theirs = socket.socketpair()
