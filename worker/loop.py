@@ -157,7 +157,8 @@ class Loop:
 
     def wait(self, waiter: Waiter) -> Any:
         """Let the others on until `waiter`, this greenlet's own, is woken; return what with."""
-        self._hub.switch()
+        while not waiter.is_awake:  # not by what an earlier wait of its own was for, and was broken off
+            self._hub.switch()
         return waiter.heard()
 
     def wake(self, waiter: Waiter, value: Any = None, error: BaseException | None = None) -> None:

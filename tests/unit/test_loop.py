@@ -7,6 +7,7 @@ import queue
 import socket
 import threading
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
 
@@ -109,6 +110,27 @@ def test_what_a_helper_raises_is_raised_where_it_is_waited_for() -> None:
 
     with pytest.raises(ZeroDivisionError):
         in_loop(loop, lambda: loop.aside(lambda: 1 / 0))
+
+
+def test_helper_that_comes_too_late_wakes_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
+    loop, late = Loop("rows", 1, print), threading.Event()
+    submit = loop._helpers.submit
+
+    def submit_and_fail(act: Callable[[], object]) -> None:
+        submit(act)
+        raise RuntimeError("can't start new thread")  # as it is raised once the work has been noted
+
+    monkeypatch.setattr(loop._helpers, "submit", submit_and_fail)
+
+    def act() -> float:
+        with pytest.raises(RuntimeError):
+            loop.aside(lambda: late.wait(10))
+        before = time.monotonic()
+        late.set()
+        loop.sleep(0.3)
+        return time.monotonic() - before
+
+    assert in_loop(loop, act) >= 0.3
 
 
 def test_nobody_waits_until_a_helper_is_free() -> None:
