@@ -109,6 +109,31 @@ def test_lowered_limit_is_followed_with_few_refusals_and_left_when_it_is_raised(
     assert line.accepted_in(95, 100) >= 0.98 * 5 * 20, "it is back"
 
 
+def test_limit_that_was_low_for_long_is_used_within_a_minute_of_being_raised(client: PassedTime) -> None:
+    bucket, pacer = Bucket("calls", 20.0), Pacer(client, PREFIX, clock=client.monotonic_s, sleep=client.sleep)
+
+    def pace() -> float:
+        return pacer.peek([bucket])[0].per_s
+
+    def passed_s(per_s: float) -> float:
+        began_s = client.monotonic_s()
+        while pace() < per_s:
+            client.pass_s(0.1)
+        return client.monotonic_s() - began_s
+
+    for _ in range(10):
+        for _ in range(10):
+            pacer.slow_down(bucket, None)
+        client.pass_s(1.1)
+    client.pass_s(10)  # it has climbed to what held
+    for _ in range(6):
+        passed_s(pace() + 0.5)
+        pacer.slow_down(bucket, None)  # it is one too many: the limit is as low as before
+
+    assert pace() < 10
+    assert passed_s(0.95 * 20) < 60
+
+
 def test_stray_refusal_costs_a_fraction_of_a_second(client: PassedTime) -> None:
     line = Line(client, 20, lambda _: 20, 0.2)
     stray = iter([True])

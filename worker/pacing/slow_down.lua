@@ -15,7 +15,7 @@
 
 local LEAST = 0.05             -- of the configured pace
 local LEFT_EACH = 0.7          -- at least, of a pace of so few calls a second that one is most of it
-local HOLD_US, HOLD_MAX_US, LONGER = 5000000, 60000000, 3
+local HOLD_US, HOLD_MAX_US, LONGER = 5000000, 50000000, 3
 local NEAR, NEAR_CALLS = 0.25, 4 -- so little beyond what held, a refusal means the same limit
 local HARD, HARD_CALLS = 0.1, 3  -- refused so many of a second's calls, and half of those made since the first of them
 
