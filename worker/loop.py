@@ -316,8 +316,9 @@ class Loop:
         return watch
 
     def _look_for(self, number: int, watch: _Watch) -> None:
-        """See to it that what somebody waits for is looked for; reading always is, for nearly everybody waits for that."""
-        events = READ | (WRITE if watch.write is not None else 0)
+        """See to it that what somebody waits for is looked for; reading is where nobody waits, for nearly everybody will for that."""
+        reads, writes = watch.read is not None, watch.write is not None
+        events = (READ if reads or not writes else 0) | (WRITE if writes else 0)
         if events != watch.events:
             self._selector.modify(number, events)
             watch.events = events

@@ -172,6 +172,25 @@ def test_socket_is_waited_for_until_it_can_be_written() -> None:
         assert in_loop(loop, write)
 
 
+def test_what_comes_while_one_waits_to_write_keeps_nobody_busy() -> None:
+    loop = a_loop()
+    ours, theirs = socket.socketpair()
+    ours.setblocking(False)
+
+    def write() -> float:
+        with suppress(BlockingIOError):
+            while True:
+                ours.send(b"x" * 65_536)
+        theirs.send(b"an answer before the whole question")
+        before = time.thread_time()
+        assert not loop.wait_for(ours, WRITE, 0.3)
+        return time.thread_time() - before
+
+    with ours, theirs:
+        assert in_loop(loop, write) < 0.1
+        assert in_loop(loop, lambda: loop.wait_for(ours, READ, 60)), "it is seen once somebody comes"
+
+
 def test_number_of_a_closed_socket_serves_the_next_one() -> None:
     loop, numbers = a_loop(), set()
 
