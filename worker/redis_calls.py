@@ -84,9 +84,9 @@ def ask_once(act: Callable[[], Any]) -> Any:
 
 @dataclass(frozen=True, slots=True)
 class AskPatiently:
-    """Asks again and again while Redis is away, until `gives_up` says so: for threads that have a row in hand.
+    """Asks again and again while Redis is away, until `gives_up` says so: for whoever has a row in hand.
 
-    Such a thread knows what nobody else does: what it has claimed, and what Twilio has answered. A question whose answer
+    They know what nobody else does: what they have claimed, and what Twilio has answered. A question whose answer
     got lost is asked twice, so it must do no harm the second time; a token, or the row's state, sees to that.
     """
 

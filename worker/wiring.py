@@ -175,9 +175,9 @@ def build_gateway(settings: Settings, connections: int = CONNECTIONS) -> TwilioG
 def waiting_for_redis(
     bench: Workbench, sleep: Callable[[float], Any], gives_up: Callable[[], bool]
 ) -> Workbench:
-    """Give the workbench to threads that have a row in hand: while Redis is away they wait, until `gives_up` says no more.
+    """Give the workbench to whoever has a row in hand: while Redis is away they wait, until `gives_up` says no more.
 
-    What such a thread let fall would stay held by a worker that lives, until its lease is over.
+    What they let fall would stay held by a worker that lives, until its lease is over.
     """
     client, tag = bench.ledger.client, bench.settings.account_tag
     floors = bench.ledger.scripts.floors

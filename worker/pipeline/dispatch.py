@@ -101,7 +101,7 @@ class Dispatcher:
         return len(rows) + len(due.doubt)
 
     def _rows_a_task(self, rows: int, in_hand: int) -> int:
-        """Say how many rows go together: each worker gets its part, and all of them find a thread that is free.
+        """Say how many rows go together: each worker gets its part, and has room for all of them.
 
         What a busy worker took would wait in it, where others can't take it, and look lost.
         """

@@ -1,4 +1,4 @@
-"""Which buckets a call is taken from, and how a thread waits for its slot."""
+"""Which buckets a call is taken from, and how a row waits for its slot."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ T = TypeVar("T")
 S = TypeVar("S", bound=Granted | Wait | None)
 
 MAX_WAIT_MS = 800
-"""How long a thread waits for a slot; a row whose slot is further off goes back to the ledger."""
+"""How long a slot is waited for; a row whose slot is further off goes back to the ledger."""
 
 LOOK_UPS_PER_S = 3.0  # https://www.twilio.com/docs/taskrouter/api/task, changelog of 2024-10-18
 FORBIDDEN = frozenset({401, 403, 404, 405, 20003, 20004, 20008, 20403, 20404})

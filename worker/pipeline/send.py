@@ -20,7 +20,7 @@ def send_row(bench: Workbench, campaign_id: str, number: int) -> None:
 
 
 def send_read_row(bench: Workbench, campaign_id: str, row: Row) -> None:
-    """Do as `send_row` with a row that was read with others of its task, and may have waited for its thread since.
+    """Do as `send_row` with a row that was read with others of its task, and may have waited for its turn since.
 
     One that was queued then is claimed as it is by then, or not at all. One that was opened is read anew: who held it
     meanwhile may have opened it another time, with another definition.

@@ -18,7 +18,7 @@ _LOOK_AGAIN_S = 0.1
 """How long the broker is asked for a message of the other accounts, before it is seen whether one has threads again."""
 
 SEND_ROWS = "send_rows"
-"""The task whose rows have a thread each."""
+"""The task whose rows are worked on at once; it counts as so many threads."""
 
 away: set[str] = set()
 """The queues of accounts whose Redis is away: who takes a message of theirs could only wait."""
