@@ -33,6 +33,9 @@ T = TypeVar("T")
 
 READ, WRITE = selectors.EVENT_READ, selectors.EVENT_WRITE
 
+_SELECTED_S = 0.001
+"""What selectors count in: they would be late by up to one of it for a slot, so its last part is slept."""
+
 
 class _Here(threading.local):
     loop: Loop | None = None
@@ -255,9 +258,19 @@ class Loop:
             act()
 
     def _idle_s(self) -> float | None:
+        """Say how long nobody can go on; less than the selector can count is slept right here."""
         if self._ready or self._before_waiting:
             return 0
-        return max(0.0, self._timers[0][0] - time.monotonic()) if self._timers else None
+        # Most timers are for what has come in time: nobody is to wake for those.
+        while self._timers and self._timers[0][2].is_awake:
+            heapq.heappop(self._timers)
+        if not self._timers:
+            return None
+        idle_s = max(0.0, self._timers[0][0] - time.monotonic())
+        whole = int(idle_s / _SELECTED_S)
+        if idle_s and not whole:
+            time.sleep(idle_s)
+        return whole * _SELECTED_S - 1e-6  # a hair less: the selector rounds up
 
     def _take_calls(self) -> None:
         self._nudged.recv(4096)

@@ -223,6 +223,27 @@ def test_socket_that_ends_while_nobody_waits_keeps_nobody_busy() -> None:
         assert in_loop(loop, lambda: loop.wait_for(ours, READ, 60)), "it is seen once somebody comes"
 
 
+def test_time_that_was_set_for_what_came_earlier_wakes_nobody() -> None:
+    loop = a_loop(most=2)  # a loop that nobody else uses
+    ours, theirs = socket.socketpair()
+    waits: list[float | None] = []
+
+    def converse_then_rest() -> None:
+        for number in range(20):
+            theirs.send(b"!")
+            assert loop.wait_for(ours, READ, 0.1 + number / 100)
+            ours.recv(1)
+        select = loop._selector.select
+        loop._selector.select = lambda wait: (waits.append(wait), select(wait))[1]  # type: ignore[func-returns-value]
+        loops.sleep(0.5)
+        loop._selector.select = select
+
+    with ours, theirs:
+        in_loop(loop, converse_then_rest)
+
+    assert len(waits) < 10
+
+
 def test_closed_socket_is_refused_and_costs_nobody_else() -> None:
     loop = a_loop()
     ours, theirs = socket.socketpair()
