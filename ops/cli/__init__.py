@@ -16,9 +16,10 @@ def main() -> None:
             if sys.argv[1:2] == ["run"] and not {"-h", "--help"} & set(sys.argv):
                 spawning.spawn_early()
             from ops.cli.app import app
-        except KeyboardInterrupt:  # nothing has begun, and nothing of ours is there yet to say so
+
+            app(prog_name="outreach")
+        except KeyboardInterrupt:  # no command has begun: those say so themselves
             sys.stderr.write("interrupted\n")
             sys.exit(_INTERRUPTED)
-        app(prog_name="outreach")
     finally:
         spawning.end_early()

@@ -35,6 +35,11 @@ _CAMPAIGN, _SERVICE = "Campaigns", "This installation"
 class _Commands(TyperGroup):
     """The commands; what stops one of them is said in words."""
 
+    def make_context(self, *args: Any, **settings: Any) -> Any:
+        # Typer imports much while it reads the options, and would end at a Ctrl-C with 130 and no word.
+        with in_words():
+            return super().make_context(*args, **settings)
+
     def invoke(self, ctx: Any) -> Any:
         with in_words():
             return super().invoke(ctx)

@@ -98,15 +98,20 @@ import sys
 
 class Finder:
     def find_spec(self, name, *_):
-        if name == "ops.cli.app":
+        if name == "%s":
             exec("raise KeyboardInterrupt")
 
 sys.meta_path.insert(0, Finder())
 """
 
 
-def test_command_that_is_interrupted_before_it_is_there_says_so_and_exits_with_3(tmp_path: Path) -> None:
-    (tmp_path / "sitecustomize.py").write_text(INTERRUPTED)
+@pytest.mark.parametrize(
+    "importing", ["ops.cli.app", "typer._adapters"]
+)  # our commands; what Typer reads options with
+def test_command_that_is_interrupted_before_it_is_there_says_so_and_exits_with_3(
+    tmp_path: Path, importing: str
+) -> None:
+    (tmp_path / "sitecustomize.py").write_text(INTERRUPTED % importing)
 
     done = subprocess.run(
         [sys.executable, "-m", "ops.cli", "status"],
