@@ -23,8 +23,8 @@ _NEEDED = {
     "CPU of Redis, ledger and broker": ("cost", "ours at 100/s: of it Redis"),
     "round trips to Redis": ("parts", "round trips to Redis"),
     "messages in the broker": ("parts", "messages in the broker"),
-    "to and from Redis": ("parts", "sent to Redis"),
-    "answers": ("parts", "answered by Redis"),
+    "sent to Redis": ("parts", "sent to Redis"),
+    "answered by Redis": ("parts", "answered by Redis"),
     _FILE: ("parts", "written to its append-only file"),
     "fsyncs, at most": ("parts", "fsyncs, at most"),
     "an fsync": ("parts", "an fsync, alone"),
@@ -47,9 +47,8 @@ def tables(known: Mapping[str, tuple[float, str, str]]) -> str:
     """Write both tables; `known`: median, unit and benchmark of each part."""
     parts = ["| a row costs | median | measured by |", "| --- | ---: | --- |"]
     for what, (number, unit, benchmark) in known.items():
-        if what != "answers":
-            link = f"[{benchmark}](bench/RESULTS.md#{benchmark})"
-            parts.append(f"| {what} | {shown(number)} {unit.removesuffix(' a row')} | {link} |")
+        link = f"[{benchmark}](bench/RESULTS.md#{benchmark})"
+        parts.append(f"| {what} | {shown(number)} {unit.removesuffix(' a row')} | {link} |")
     columns = [_needs(rate, {what: number for what, (number, _, _) in known.items()}) for rate in RATES]
     rates = " | ".join(f"{rate:,} rows/s" for rate in RATES)
     needs = [f"| | {rates} |", "| --- |" + " ---: |" * len(RATES)]
@@ -61,7 +60,7 @@ def tables(known: Mapping[str, tuple[float, str, str]]) -> str:
 def _needs(rate: float, cost: Mapping[str, float]) -> dict[str, str]:
     worker = rate * cost["CPU of the worker"] / 1000
     server = rate * cost["CPU of Redis, ledger and broker"] / 1000
-    network = rate * (cost["to and from Redis"] + cost["answers"]) * 8 / 1e6
+    network = rate * (cost["sent to Redis"] + cost["answered by Redis"]) * 8 / 1e6
     # Redis syncs once for what waits, so the disk is busy at most all the time.
     disk = min(1.0, rate * cost["fsyncs, at most"] * cost["an fsync"] / 1000 / ceil(server / REDIS_SHARE))
     processes, servers = ceil(worker / WORKER_SHARE), ceil(server / REDIS_SHARE)

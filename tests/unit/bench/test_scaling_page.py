@@ -51,6 +51,8 @@ def test_tables_are_made_between_the_marks_once_all_was_measured(tmp_path: Path)
     assert text.endswith("\nafter\n")
     assert "old" not in text
     assert "| Redis's memory, columns left out | 130 ms | [size](bench/RESULTS.md#size) |" in text
+    assert "| sent to Redis | 4,000 ms | [parts](bench/RESULTS.md#parts) |" in text
+    assert "| answered by Redis | 3,500 ms | [parts](bench/RESULTS.md#parts) |" in text
     assert "| accounts, at 20 rows/s each | 5 | 50 | 500 |" in text
     assert "| worker processes, each 70% of a core | 1 | 3 | 29 |" in text
     assert "| Redis servers, each 50% of a core | 1 | 1 | 10 |" in text
