@@ -105,7 +105,7 @@ def test_lowered_limit_is_followed_with_few_refusals_and_left_when_it_is_raised(
     assert line.accepted_in(2, 10) >= 0.98 * 8 * 20
     assert line.accepted_in(15, 50) >= 0.85 * 35 * low, "what is left is used"
     assert sum(at_s >= 15 for at_s in line.refused) <= 10, "it does not feel for it again and again"
-    assert line.refused_share < 0.01
+    assert line.refused_share < 0.015, "of Interactions, a third of all calls: half a percent of these"
     assert line.accepted_in(95, 100) >= 0.98 * 5 * 20, "it is back"
 
 

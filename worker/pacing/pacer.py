@@ -17,7 +17,7 @@ from worker.redis_scripts import Script, slots_head
 MAX_WAIT_MS = 2000
 # The calls of a second are spread over this much more than a second, and a slot may be reached that late: what lies
 # between the two is for what happens to a call between its slot and the wire. Measured with ops/bench/pacer.py.
-MARGIN_S = 0.014
+MARGIN_S = 0.011
 LATE_S = 0.003
 _SLIPS_MAX = 5
 # Between slot and call lies a claim, on disk. A slot that is sooner than that is missed, and moving it costs a question more.
