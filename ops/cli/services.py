@@ -14,7 +14,10 @@ def worker(
     concurrency: Annotated[
         int | None,
         typer.Option(
-            "--concurrency", "-c", min=1, help="Threads; default: what the accounts' paces ask for."
+            "--concurrency",
+            "-c",
+            min=1,
+            help="Rows in hand at once; default: what the accounts' paces ask for.",
         ),
     ] = None,
 ) -> None:
