@@ -10,9 +10,10 @@ import os
 import ssl
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from itertools import repeat
 from typing import Any
 
 import hiredis
@@ -59,13 +60,17 @@ class LeanRedis(redis.Redis):
         here = loop.here()
         if here is not None:
             (answer,) = self.shared(here).ask(command, 1)
-            if isinstance(answer, redis.ResponseError):
-                raise answer
-            return answer
+        else:
+            answer = self._converse(command)
+        if isinstance(answer, redis.ResponseError):  # an answer as good as any, and all of it has been read
+            raise answer
+        return answer
+
+    def _converse(self, command: bytes) -> Any:
         connection = self._take()
         try:
             connection.send_packed_command((command,), check_health=False)
-            answer = connection._parser.read_response()
+            return connection._parser.read_response()
         except OSError as error:
             connection.disconnect()
             raise redis.ConnectionError(f"Redis was cut off: {error}") from error
@@ -74,9 +79,6 @@ class LeanRedis(redis.Redis):
             raise
         finally:
             self._idle.append(connection)
-        if isinstance(answer, redis.ResponseError):  # an answer as good as any, and all of it has been read
-            raise answer
-        return answer
 
     def pipeline(self, transaction: bool = True, shard_hint: Any = None) -> Any:
         """Collect commands that are sent together."""
@@ -150,29 +152,27 @@ class _LeanPipeline(Pipeline):
         commands, self.command_stack = self.command_stack, []
         if not commands:  # there is no answer to come, and another's is not to be taken for it
             return []
-        answers: list[Any] = []
         here = loop.here()
         if here is not None:
-            raw = self._client.shared(here).ask(
-                b"".join(_packed(args) for args, _ in commands), len(commands)
-            )
-            for (args, options), one in zip(commands, raw, strict=True):
-                try:
-                    answers.append(self.parse_response(_Answered(one), args[0], **options))  # type: ignore[no-untyped-call]
-                except redis.ResponseError as error:
-                    answers.append(error)
-            if raise_on_error:
-                self.raise_first_error(commands, answers)  # type: ignore[no-untyped-call]
-            return answers
-        with self._client.borrowed() as connection:
-            connection.send_packed_command(connection.pack_commands([args for args, _ in commands]))
-            for args, options in commands:
-                try:
-                    answers.append(self.parse_response(connection, args[0], **options))  # type: ignore[no-untyped-call]
-                except redis.ResponseError as error:
-                    answers.append(error)
+            together = b"".join(_packed(args) for args, _ in commands)
+            raw = self._client.shared(here).ask(together, len(commands))
+            answers = self._read(commands, map(_Answered, raw))
+        else:
+            with self._client.borrowed() as connection:
+                connection.send_packed_command(connection.pack_commands([args for args, _ in commands]))
+                answers = self._read(commands, repeat(connection))
         if raise_on_error:
             self.raise_first_error(commands, answers)  # type: ignore[no-untyped-call]
+        return answers
+
+    def _read(self, commands: Sequence[Any], sources: Iterable[Any]) -> list[Any]:
+        """Read the answer to each command from what stands beside it; a refusal is an answer, too."""
+        answers: list[Any] = []
+        for (args, options), source in zip(commands, sources, strict=False):
+            try:
+                answers.append(self.parse_response(source, args[0], **options))  # type: ignore[no-untyped-call]
+            except redis.ResponseError as error:
+                answers.append(error)
         return answers
 
 
@@ -307,10 +307,8 @@ class _Shared:
     def _tell(self, answer: Any) -> None:
         if isinstance(answer, hiredis.PushNotification):
             return
-        if isinstance(
-            answer, redis.ConnectionError
-        ):  # the library takes these words of Redis for the connection's end
-            raise answer
+        if isinstance(answer, redis.ConnectionError):
+            raise answer  # the library takes these words of Redis for the connection's end
         question = self._questions[0]
         question.answers.append(answer)
         question.left -= 1

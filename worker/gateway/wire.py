@@ -151,9 +151,8 @@ def converse(connection: Any, request: bytes, current: Exchange) -> Answer:
     current.about_to_send()
     sock.sendall(request)
     current.written()
-    if isinstance(
-        sock, TimedSocket | TimedSSLSocket
-    ):  # else it is TLS within TLS, of which some may be read already
+    # Else it is TLS within TLS, of which some may be read already.
+    if isinstance(sock, TimedSocket | TimedSSLSocket):
         sock.await_answer()
     answer, read_bytes = Answer(), 0
     while not answer.is_whole:
