@@ -284,6 +284,11 @@ class PackedRecord(Record):
         first = min(answers, default=None)
         return None if first is None else self._created_ms + first * _STEP_MS
 
+    @property
+    def has_opted_out(self) -> bool:
+        """Tell whether the customer has asked for no more messages, in answer to this send."""
+        return self.answered_ms is not None and super().has_opted_out
+
     def whole(self) -> Record:
         """Read all of it."""
         return Record(*(getattr(self, each.name) for each in fields(Record)))

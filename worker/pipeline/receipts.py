@@ -66,16 +66,11 @@ def bucket_of_looks(bench: Workbench) -> Bucket:
 
 def steps_of(channel: str, record: Record) -> Sequence[int]:
     """Give the ages at which a row's conversation is looked at; none where nothing more can be learnt."""
-    if record.state is not State.ACCEPTED or record.delivery.is_lost or _has_opted_out(record):
+    if record.state is not State.ACCEPTED or record.delivery.is_lost or record.has_opted_out:
         return ()
     if is_settled(channel, record.delivery):
         return _from(SELDOM_FROM_S)
     return _from(READ_FROM_S) if record.delivery is Delivery.DELIVERED else STEPS_S
-
-
-def _has_opted_out(record: Record) -> bool:
-    # Of a packed one it is seen without its story whether anybody answered at all.
-    return record.answered_at is not None and record.has_opted_out
 
 
 def _from(age_s: int) -> Sequence[int]:
@@ -153,7 +148,7 @@ def _rows(bench: Workbench, loaded: LoadedCampaign, bucket: int) -> Iterator[_Ro
     first = dict(bench.ledger.read_bucket(parent_of(name), bucket)) if is_wave(name) else own
     for number, record in own.items():
         accepted_at, answers = record.finished_at, first.get(number, record)
-        if accepted_at is None or not record.conversation_sid or _has_opted_out(answers):
+        if accepted_at is None or not record.conversation_sid or answers.has_opted_out:
             continue
         steps = steps_of(channel, record)
         if steps:
