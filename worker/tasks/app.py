@@ -254,7 +254,6 @@ def _start_upkeep(**_: object) -> None:
     # A thread that wakes for its slot must not wait 5 ms for another's turn to end.
     sys.setswitchinterval(0.001)
     # What is there by now stays, and what rows make is gone with them: to look for cycles each 700 objects took an eighth of the CPU.
-    gc.collect()
     gc.freeze()
     gc.set_threshold(20_000)
     try:
