@@ -25,6 +25,28 @@ CREATED = {
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
 
 
+class Closed:
+    """A gate that holds every request back."""
+
+    def arrive(self):
+        return False
+
+
+@pytest.fixture
+def resting(serve, stack):
+    """Give a server that was asked once, a gateway that keeps the connection, and what moves its clock on."""
+    server, now_s = serve(answer(200, CREATED)), [100.0]
+    http = PooledHttpClient(HttpOptions(base_url=server.url), lambda: now_s[0], time.time)
+    stack.callback(http.close)
+    gateway = gateway_over(http)
+    gateway.create_interaction(RECIPIENT, KEY)
+
+    def rest(seconds):
+        now_s[0] += seconds
+
+    return server, gateway, rest
+
+
 def test_refused_connection_is_deferred(gateway_to):
     with socket.create_server(("127.0.0.1", 0)) as closed:
         port = closed.getsockname()[1]
@@ -232,10 +254,6 @@ def test_connection_is_used_again(serve, gateway_to):
 
 
 def test_connection_of_a_request_that_was_held_back_serves_the_next_one(serve, gateway_to):
-    class Closed:
-        def arrive(self):
-            return False
-
     server = serve(answer(200, CREATED))
     gateway = gateway_to(server.url)
 
@@ -310,14 +328,9 @@ def test_connection_that_the_server_closed_while_it_rested_is_not_used(serve, ga
     assert server.connections == 2
 
 
-def test_connection_that_has_rested_for_long_is_not_trusted(serve, stack):
-    server = serve(answer(200, CREATED))
-    late_s = 0.0
-    http = PooledHttpClient(HttpOptions(base_url=server.url), lambda: 100.0 + late_s, time.time)
-    stack.callback(http.close)
-    gateway = gateway_over(http)
-    gateway.create_interaction(RECIPIENT, KEY)
-    late_s = 16.0
+def test_connection_that_has_rested_for_long_is_not_trusted(resting):
+    server, gateway, rest = resting
+    rest(16)
 
     outcome = gateway.create_interaction(RECIPIENT, KEY)
 
@@ -325,20 +338,11 @@ def test_connection_that_has_rested_for_long_is_not_trusted(serve, stack):
     assert server.connections == 2
 
 
-def test_connection_of_a_request_that_was_held_back_has_rested_all_the_while(serve, stack):
-    class Closed:
-        def arrive(self):
-            return False
-
-    server = serve(answer(200, CREATED))
-    late_s = 0.0
-    http = PooledHttpClient(HttpOptions(base_url=server.url), lambda: 100.0 + late_s, time.time)
-    stack.callback(http.close)
-    gateway = gateway_over(http)
-    gateway.create_interaction(RECIPIENT, KEY)
-    late_s = 14.0
+def test_connection_of_a_request_that_was_held_back_has_rested_all_the_while(resting):
+    server, gateway, rest = resting
+    rest(14)
     gateway.create_interaction(RECIPIENT, KEY, Closed())
-    late_s = 16.0
+    rest(2)
 
     outcome = gateway.create_interaction(RECIPIENT, KEY)
 
