@@ -6,8 +6,9 @@ Real worker processes send a campaign, with an embedded Redis of their own (`app
 that stamps each request when it arrives and answers after a latency that varies by 30 % either way. The server is a lean one,
 over plain HTTP, for on a small machine the simulator's own CPU time would be measured as ours.
 
-`steady`: after two seconds, what was used of the limit, and the most in any window of a second; the same workers and campaign
-at one latency after another. `killed`: half of those workers end by `kill -9`, and are replaced; from when on each second
+`steady`: once the fleet is at its pace, what was used of the limit, and the most in any window of a second; the same workers and
+campaign at one latency after another. What is used is counted in parts of an Interaction: at 20/s whole ones would be steps of
+nearly 1 % of a short stretch. `killed`: half of those workers end by `kill -9`, and are replaced; from when on each second
 holds at least 95 % of the limit again. `lowered`: the limit falls to half, calls beyond it are answered 429, and it is raised
 again; five accounts, each with a worker and a Redis, as many of them at once as the machine can do.
 """
@@ -20,6 +21,7 @@ import os
 import subprocess
 import tempfile
 import time
+from bisect import bisect_right
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -39,6 +41,7 @@ from ops.bench.report import RUNS, Answer, Chart, Draft, Figure, Goal, Series
 from ops.bench.twilio_loopback import TwilioLoopback
 from worker.ledger.ledger import Ledger
 from worker.ledger.registry import Registry
+from worker.ledger.states import State
 from worker.pipeline.intake import take_in
 from worker.redis_server import EmbeddedRedis
 from worker.settings import load_settings
@@ -52,8 +55,10 @@ FOLLOWED_S = 5.0
 """So long it may take until a limit that fell is followed."""
 PATIENCE_S = 5.0
 """What does not come to its pace in so long is measured as it is."""
-REPLACED_S = 12.0
-"""The most that replacing the killed workers, and coming to the pace again, may take."""
+REPLACED_S = 30.0
+"""There are rows for so long a time in which killed workers are replaced, and come to the pace again."""
+READY_S = 60.0
+"""So long accounts whose limits fall wait for each other."""
 BACK_S = 65.0
 """So long it is waited until a limit that was raised again is used."""
 
@@ -153,26 +158,42 @@ class Fleet:
             worker.wait()
         return at_s
 
-    def send(self, latency_s: float, seconds: float) -> None:
-        """Begin a campaign that lasts for so many seconds, and wait until it is at its pace."""
+    def send(self, latency_s: float, seconds: float) -> float:
+        """Begin a campaign with rows for so many seconds at the pace, and come to it.
+
+        What is left over when all was measured is not sent: the workers end before it.
+        """
         definition, customers = self.folder / "campaign.toml", self.folder / "customers.csv"
         definition.write_text(DEFINITION)
-        rows = ceil(self.per_s * (seconds + WARM_S))
+        rows = ceil(self.per_s * (PATIENCE_S + WARM_S + seconds))
         customers.write_text("phone\n" + "".join(f"{number(row)}\n" for row in range(rows)))
         self.server.have_latency(latency_s)
-        take_in(self._ledger, self._registry, self._settings, definition, customers)
-        self.come_to_pace()
+        taken = take_in(self._ledger, self._registry, self._settings, definition, customers)
+        self._campaign_id = taken.campaign_id
+        return self.come_to_pace()
 
-    def come_to_pace(self) -> None:
-        """Wait until a second holds most of the limit, or some have gone by without, and then for what is settling still."""
+    def come_to_pace(self) -> float:
+        """Wait until a second holds most of the limit, or some have gone by without, and then for what is settling still.
+
+        Return how long the former took; infinite where it was given up.
+        """
         before = len(self.server.opened)
         wait_for(lambda: len(self.server.opened) > before, "the first Interaction")
-        give_up_s = time.monotonic() + PATIENCE_S
-        while (now := time.monotonic()) < give_up_s:
+        began_s, came_s = time.monotonic(), math.inf
+        while came_s == math.inf and (now := time.monotonic()) < began_s + PATIENCE_S:
             if len(within(self.server.opened, now - 1, now)) >= BACK_SHARE * self.per_s:
-                break
+                came_s = now - began_s
             time.sleep(0.05)
         time.sleep(WARM_S - 1)
+        return came_s
+
+    def must_have_rows(self) -> None:
+        """See that rows were left to the end of what was measured.
+
+        Raises: RuntimeError if not: then it was not the pace that was measured.
+        """
+        if not self._registry.get(self._campaign_id).counts[State.PENDING]:
+            raise RuntimeError("The campaign had no rows left before all was measured.")
 
 
 DEFINITION = f"""\
@@ -189,6 +210,19 @@ content_sid = "HX3a4b5c6d7e8f90123456789abcdef012"
 def within(stamps: Sequence[float], begin_s: float, end_s: float) -> list[float]:
     """Give the stamps between two moments."""
     return [at_s for at_s in stamps if begin_s <= at_s < end_s]
+
+
+def used(stamps: Sequence[float], begin_s: float, end_s: float, per_s: float) -> float:
+    """Say how much of a limit was used between two moments, %: with the part of the way to the next stamp at both of them."""
+    return 100 * (_passed(stamps, end_s) - _passed(stamps, begin_s)) / (per_s * (end_s - begin_s))
+
+
+def _passed(stamps: Sequence[float], at_s: float) -> float:
+    whole = bisect_right(stamps, at_s)
+    if not 0 < whole < len(stamps):
+        return whole
+    before_s, after_s = stamps[whole - 1], stamps[whole]
+    return whole + (at_s - before_s) / (after_s - before_s)
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,19 +245,22 @@ def steady(fleet: Fleet, processes: int, latency_s: float, stretch_s: float) -> 
     """Measure five stretches, one after another, of what the fleet is sending."""
     fleet.server.have_latency(latency_s)
     began_s = time.monotonic()
-    time.sleep(RUNS * stretch_s)
+    time.sleep(RUNS * stretch_s + 2 / fleet.per_s)  # the one after the last stretch is part of it
+    fleet.must_have_rows()
     starts = [began_s + n * stretch_s for n in range(RUNS)]
     opened, sent = list(fleet.server.opened), list(fleet.server.sent)
-    stretches = [within(opened, at_s, at_s + stretch_s) for at_s in starts]
-    workers = "1 worker" if processes == 1 else f"{processes} workers"
     return Steady(
-        f"{fleet.per_s:g}/s, {latency_s * 1000:g} ms, {workers}",
+        f"{fleet.per_s:g}/s, {latency_s * 1000:g} ms, {_counted(processes)}",
         fleet.per_s,
-        tuple(100 * len(each) / (fleet.per_s * stretch_s) for each in stretches),
+        tuple(used(opened, at_s, at_s + stretch_s, fleet.per_s) for at_s in starts),
         # Of all windows that end in a stretch: else those across two stretches would be left out.
         tuple(float(most_in_window(within(opened, at_s - 1, at_s + stretch_s))) for at_s in starts),
         tuple(float(most_in_window(within(sent, at_s - 1, at_s + stretch_s))) for at_s in starts),
     )
+
+
+def _counted(processes: int) -> str:
+    return "1 worker" if processes == 1 else f"{processes} workers"
 
 
 def back_after_s(stamps: Sequence[float], killed_s: float, per_s: float) -> float:
@@ -251,6 +288,7 @@ def killed(fleet: Fleet, processes: int, latency_s: float) -> tuple[Figure, Char
         ends = [n / 10 for n in range(-20, int(KILLED_S * 10) + 1)]
         seen = tuple(float(len(within(opened, at_s + end - 1, at_s + end))) for end in ends)
         lines.append(Series(f"run {run + 1}", tuple(ends), seen))
+    fleet.must_have_rows()
     name = f"{fleet.per_s:g}/s, {latency_s * 1000:g} ms: back after half of {processes} workers were killed"
     title = f"Interactions within the last second, half of {processes} workers killed at 0"
     chart = Chart(f"pace-killed-{fleet.per_s:g}", title, "seconds", "Interactions", tuple(lines))
@@ -282,8 +320,7 @@ class Lowered:
     @property
     def used_low(self) -> float:
         """Say how much of the lowered limit was used, from five seconds on."""
-        begin_s = self.fell_s + FOLLOWED_S
-        return 100 * len(within(self.opened, begin_s, self.rose_s)) / (self.low * (self.rose_s - begin_s))
+        return used(self.opened, self.fell_s + FOLLOWED_S, self.rose_s, self.low)
 
     @property
     def refused_late(self) -> float:
@@ -321,8 +358,8 @@ def lowered(
 def _lower(fleet: Fleet, latency_s: float, stages_s: tuple[float, float], ready: Barrier) -> Lowered:
     low = int(fleet.per_s // 2)
     with fleet.up(1):
-        fleet.send(latency_s, sum(stages_s) + BACK_S + WARM_S)
-        ready.wait(60)
+        fleet.send(latency_s, READY_S + sum(stages_s) + BACK_S + WARM_S)
+        ready.wait(READY_S)
         server, calls_before, began_s = fleet.server, fleet.server.calls, time.monotonic()
         # An even pace is at the limit, and jitter on the way may put one more into a second.
         server.limit = int(fleet.per_s) + 1
@@ -343,6 +380,7 @@ def _lower(fleet: Fleet, latency_s: float, stages_s: tuple[float, float], ready:
                 low=low,
             )
             if seen.back_after_s(fleet.per_s) < math.inf or ended_s > rose_s + BACK_S:
+                fleet.must_have_rows()
                 return seen
 
 
@@ -414,7 +452,7 @@ def measure(plan: Plan, command: str) -> Answer:
     draft = Draft()
     with tempfile.TemporaryDirectory() as name:
         for (per_s, workers), latencies in plan.cells.items():
-            with draft.part(f"{per_s:g}/s with {workers} workers"):
+            with draft.part(f"{per_s:g}/s, {_counted(workers)}"):
                 _measure_fleet(
                     draft, Fleet(Path(name) / f"{per_s:g}-{workers}", per_s), workers, latencies, plan
                 )
@@ -434,11 +472,16 @@ def measure(plan: Plan, command: str) -> Answer:
 def _measure_fleet(draft: Draft, fleet: Fleet, workers: int, latencies: Sequence[float], plan: Plan) -> None:
     seconds = len(latencies) * (WARM_S + RUNS * plan.stretch_s)
     if workers > 1:
-        seconds += RUNS * (KILLED_S + REPLACED_S)
+        seconds += WARM_S + RUNS * (KILLED_S + REPLACED_S)
     with fleet.up(workers):
-        fleet.send(latencies[0], seconds)
+        came_s = fleet.send(latencies[0], seconds)
+        told = f"{came_s:.1f}" if came_s < math.inf else f"more than {PATIENCE_S:g}"
+        draft.remarks.append(
+            f"{fleet.per_s:g}/s, {_counted(workers)}: from the first Interaction until a second held "
+            f"{100 * BACK_SHARE:g} % of the limit it took {told} s; what is judged begins after that."
+        )
         for latency_s in latencies:
-            with draft.part(f"{fleet.per_s:g}/s, {latency_s * 1000:g} ms with {workers} workers"):
+            with draft.part(f"{fleet.per_s:g}/s, {latency_s * 1000:g} ms, {_counted(workers)}"):
                 seen = steady(fleet, workers, latency_s, plan.stretch_s)
                 draft.figures += [
                     Figure(f"{seen.name}: used of the limit", "%", seen.used),
@@ -480,7 +523,7 @@ def main() -> None:
             )
         else:
             with Fleet(Path(name) / "fleet", args.rate).up(args.workers) as fleet:
-                fleet.send(latency_s, 2 * WARM_S + RUNS * max(args.seconds, KILLED_S + REPLACED_S))
+                fleet.send(latency_s, WARM_S + RUNS * max(args.seconds, KILLED_S + REPLACED_S))
                 if args.only == "killed":
                     draft.figures.append(killed(fleet, args.workers, latency_s)[0])
                 else:

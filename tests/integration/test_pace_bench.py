@@ -5,7 +5,7 @@ import math
 import pytest
 
 from ops.bench import pace
-from ops.bench.pace import Lowered, Plan, back_after_s
+from ops.bench.pace import Lowered, Plan, back_after_s, used
 
 
 def test_every_part_measures_real_workers(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -16,6 +16,7 @@ def test_every_part_measures_real_workers(monkeypatch: pytest.MonkeyPatch) -> No
         "FOLLOWED_S": 0.1,
         "BACK_S": 0.5,
         "REPLACED_S": 0,
+        "READY_S": 1,
     }.items():
         monkeypatch.setattr(pace, name, value)
     tiny = Plan({(20.0, 2): (0.02, 0.05)}, 0.5, (20.0,), (0.2, 0.4))
@@ -30,6 +31,22 @@ def test_every_part_measures_real_workers(monkeypatch: pytest.MonkeyPatch) -> No
     assert len(runs["20/s, 200 ms: back after half of 2 workers were killed"]) == 1
     assert len(runs["20/s lowered to 10/s: used of what is left, after 5 s"]) == 1
     assert [chart.name for chart in answer.charts] == ["pace-killed-20", "pace-lowered-20"]
+
+
+@pytest.mark.parametrize("interval_s", [0.05, 0.0503, 0.0507])
+def test_what_is_used_is_the_pace_wherever_a_stretch_begins(interval_s: float) -> None:
+    stamps = [n * interval_s for n in range(400)]
+
+    found = {round(used(stamps, 1 + n / 700, 4 + n / 700, 20), 6) for n in range(40)}
+
+    assert found == {round(100 * 0.05 / interval_s, 6)}
+
+
+def test_gap_between_two_stretches_is_seen_in_both() -> None:
+    stamps = [n / 20 for n in range(160) if not 70 <= n < 90]
+
+    assert used(stamps, 0, 4, 20) == pytest.approx(87.5, abs=1)
+    assert used(stamps, 4, 7.9, 20) == pytest.approx(87.5, abs=1)
 
 
 def test_pace_is_back_from_when_on_each_second_is_full() -> None:
