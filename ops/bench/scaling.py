@@ -75,14 +75,19 @@ def _needs(rate: float, cost: Mapping[str, float]) -> dict[str, str]:
         "network of Redis, all servers": f"{network:,.0f} Mbit/s",
         "append-only files": f"{rate * cost[_FILE] / 1e6:,.1f} MB/s",
         "Redis's memory for an hour's rows": f"{rate * 3600 * cost[_MEMORY] / 1e9:,.2f} GB",
-        "first bottleneck": _bottleneck(processes, servers),
+        "short at first": _short(rate, cost),
     }
 
 
-def _bottleneck(processes: int, servers: int) -> str:
-    if servers > 1:
-        return "the one core of a Redis"
-    return "a core of a worker" if processes > 1 else "none: one of each will do"
+def _short(rate: float, cost: Mapping[str, float]) -> str:
+    """Name what one of is too little for, at the fewest rows a second first."""
+    does = {
+        "a worker's core": 1000 * WORKER_SHARE / cost["CPU of the worker"],
+        "a Redis's core": 1000 * REDIS_SHARE / cost["CPU of Redis, ledger and broker"],
+    }
+    short = sorted((most, what) for what, most in does.items() if most < rate)
+    named = ", then ".join(f"{what} ({most:,.0f} rows/s)" for most, what in short)
+    return named or "nothing: one of each will do"
 
 
 def _medians(everything: Mapping[str, Measured]) -> dict[str, tuple[float, str, str]] | None:

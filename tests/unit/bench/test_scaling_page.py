@@ -1,5 +1,6 @@
 """The tables of SCALING.md follow from what was measured, by arithmetic that can be done by hand."""
 
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
 
@@ -57,10 +58,26 @@ def test_tables_are_made_between_the_marks_once_all_was_measured(tmp_path: Path)
     assert "| worker processes, each 70% of a core | 1 | 3 | 29 |" in text
     assert "| Redis servers, each 50% of a core | 1 | 1 | 10 |" in text
     assert "| network of Redis, all servers | 6 Mbit/s | 60 Mbit/s | 600 Mbit/s |" in text
+    short = "a worker's core (350 rows/s)"
     assert (
-        "| first bottleneck | none: one of each will do | a core of a worker | the one core of a Redis |"
+        f"| short at first | nothing: one of each will do | {short} | {short}, then a Redis's core (1,000 rows/s) |"
         in text
     )
+
+
+def test_what_is_short_first_is_named_first(tmp_path: Path) -> None:
+    page = tmp_path / "SCALING.md"
+    page.write_text(f"{BEGIN}\n{END}")
+    everything = measured("cost", "parts", "size")
+    dear = (
+        Figure("ours at 100/s: of it worker", "ms", (2.0,)),
+        Figure("ours at 100/s: of it Redis", "ms", (5.0,)),
+    )
+    everything["cost"] = replace(everything["cost"], answer=replace(everything["cost"].answer, figures=dear))
+
+    renew(everything, page)
+
+    assert "| a Redis's core (100 rows/s), then a worker's core (350 rows/s) |" in page.read_text()
 
 
 def test_page_has_the_marks() -> None:
