@@ -1,6 +1,6 @@
 """How much CPU time does a row cost, of the whole sending side, beside a plain Celery task and beside bare curl?
 
-    python -m ops.bench cost            # or, in parts: python -m ops.bench.cost [--runs 5] [--rows 600] [--only ours]
+    python -m ops.bench cost            # or, in parts: python -m ops.bench.cost [--runs 5] [--full] [--only ours] [--per-s 500]
 
 All send the same three requests a row (open the Interaction, see the customer in its conversation, send the message) over
 TLS to one server on loopback, in turns. Ours is a real worker process, with the rows at once that its pace asks for, and
