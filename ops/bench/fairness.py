@@ -1,4 +1,4 @@
-"""Do campaigns share their account's pace evenly, is a small one served beside a large one, and do accounts slow each other?
+"""Do campaigns of equal priority share their account's pace evenly, is a small one served beside a large one, and do accounts slow each other?
 
     python -m ops.bench fairness            # --full: longer windows, and one of the large campaigns has a million rows
 
@@ -59,7 +59,7 @@ def measure(plan: Plan, command: str) -> Answer:
         f"In the order of their arrival the {SMALL} rows would wait for {wait_min:,.0f} minutes."
     )
     return draft.answer(
-        question="Do campaigns share an account's pace evenly, and do accounts not slow each other?",
+        question="Do campaigns of equal priority share an account's pace evenly, and do accounts not slow each other?",
         command=command,
         ran=(
             f"One worker process of 64 threads, two accounts of {PACE:g} Interactions a second, large campaigns of "
@@ -76,10 +76,12 @@ def _named(large: Sequence[int]) -> str:
 def _shares(draft: Draft, account: Account, campaigns: list[str], share_s: float) -> None:
     spreads = repeat(lambda: 100 * _spread(account, campaigns, share_s))
     found = Figure(
-        f"most to least served of {len(campaigns)} equal campaigns, of their mean", "%", tuple(spreads)
+        f"most to least served of {len(campaigns)} campaigns of equal priority, of their mean",
+        "%",
+        tuple(spreads),
     )
     draft.figures.append(found)
-    what = f"equal campaigns are served equally within {WORST_SPREAD:.0%}"
+    what = f"campaigns of equal priority are served equally within {WORST_SPREAD:.0%}"
     draft.goals.append(Goal(what, found.median <= 100 * WORST_SPREAD))
 
 

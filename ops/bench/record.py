@@ -17,6 +17,7 @@ HEAD = """# What it costs, and how fast it is
 
 Made by `make bench` (under ten minutes) or `make bench-full` (about 40), and by nothing else: no figure is written in by hand.
 Each figure is the least, the median and the most of its runs; a ratio is measured in one run beside the alternative.
+A goal is judged by the median, unless it says `in each run`.
 `results.json` has each run's numbers. What was not measured anew keeps its section, which says when and on what it was.
 """
 
