@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import math
 from datetime import UTC
 from email.utils import parsedate_to_datetime
 
-from worker.gateway import codes
+from worker.gateway import codes, json_text
 from worker.gateway.exchange import Received
 from worker.gateway.outcome import Deferred, Refusal, Rejected, Unanswered, Unknown
 from worker.gateway.reading import conversation_in_text, text_of
@@ -45,7 +44,7 @@ def unknown(received: Received, now_s: float) -> Unknown:
 def error_in(received: Received) -> tuple[int, str]:
     """Return an error's code and message, in Twilio's older form or as RFC 9457; the HTTP status if it has no code."""
     try:
-        body = json.loads(received.text)
+        body = json_text.loads(received.text)
     except (ValueError, RecursionError):
         return received.status, ""
     if not isinstance(body, dict):

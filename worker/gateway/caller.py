@@ -6,10 +6,10 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
-from twilio.base import deserialize  # type: ignore[import-untyped]
+from twilio.base import deserialize, page, version  # type: ignore[import-untyped]
 from twilio.rest import Client  # type: ignore[import-untyped]
 
-from worker.gateway import answers, exchange, reading
+from worker.gateway import answers, exchange, json_text, reading
 from worker.gateway.exchange import ExchangeError, NotSentError, Received
 from worker.gateway.http import PooledHttpClient
 from worker.gateway.outcome import Accepted, Answer, Deferred, Outcome, Unanswered, Unknown
@@ -18,6 +18,8 @@ T = TypeVar("T")
 
 # The SDK reads the two dates of every record with `strptime`, which takes longer than all else that it does for a call.
 deserialize.iso8601_datetime = reading.iso_moment
+# And its JSON, which is next.
+page.json = version.json = json_text
 
 MAX_PAGES = 20
 MAX_RECORDS = 1_000  # of a page: no list of Twilio's gives more

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING, Any
 
+from worker.gateway import json_text
 from worker.gateway.reading import KEY_ATTRIBUTE
 
 if TYPE_CHECKING:
     from campaigns.recipients import Message, Recipient
-
-as_json = json.JSONEncoder(separators=(",", ":")).encode
-"""Writes JSON without spaces, each of which takes three bytes of a form; and as all of it is quoted there, for less CPU."""
-_as_readable_json = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False).encode
 
 
 def channel(recipient: Recipient) -> dict[str, Any]:
@@ -53,11 +49,11 @@ def routing(recipient: Recipient, key: str) -> dict[str, Any]:
 
 def message(message: Message, key: str) -> dict[str, str]:
     """Build a message's arguments for the SDK; a template is sent with its variables, never with a body."""
-    built = {"author": message.author, "attributes": as_json({KEY_ATTRIBUTE: key})}
+    built = {"author": message.author, "attributes": json_text.dumps({KEY_ATTRIBUTE: key})}
     if message.content_sid:
         built["content_sid"] = message.content_sid
         if message.variables:
-            built["content_variables"] = _as_readable_json(message.variables)
+            built["content_variables"] = json_text.dumps(message.variables)
     else:
         built["body"] = message.body or ""
     if message.subject:

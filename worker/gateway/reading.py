@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import re
 from datetime import UTC, datetime
 from typing import Any
 
+from worker.gateway import json_text
 from worker.gateway.seen import FlexTaskSeen, Opened, WebhookConfig
 
 _SID = {
@@ -29,7 +29,7 @@ def mapping_of(value: object) -> dict[str, Any]:
     """Return `value` as a JSON object, parsing it if it is text; anything else is empty."""
     if isinstance(value, str):
         try:
-            value = json.loads(value)
+            value = json_text.loads(value)
         except (ValueError, RecursionError):
             return {}
     return value if isinstance(value, dict) else {}

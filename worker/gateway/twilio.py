@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from worker.gateway import exchange, payloads, reading
+from worker.gateway import exchange, json_text, payloads, reading
 from worker.gateway.correspondence import Correspondence
 from worker.gateway.lookups import Lookups
 from worker.gateway.outcome import Accepted, Outcome, Rejected
@@ -26,8 +26,8 @@ class TwilioGateway(Lookups, Correspondence, Preflight):
 
         The request passes `gate`; where that holds it back nothing goes out: Deferred.
         """
-        channel = payloads.as_json(payloads.channel(recipient))
-        routing = payloads.as_json(payloads.routing(recipient, key))
+        channel = json_text.dumps(payloads.channel(recipient))
+        routing = json_text.dumps(payloads.routing(recipient, key))
         with exchange.gated(gate):
             return self._send(
                 lambda: self._client.flex_api.v1.interaction.create(
