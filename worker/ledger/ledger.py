@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from worker.ledger import keys
 from worker.ledger.reading import ToClose
@@ -22,8 +22,7 @@ UNDER_WAY_MS = 12_000
 __all__ = ["AGAIN_MS", "Claim", "Due", "Ledger", "LoadRow", "Looks", "Poll", "ToClose"]
 
 
-@dataclass(frozen=True, slots=True)
-class Claim:
+class Claim(NamedTuple):
     """Who holds a row, and for how long: every later write names the token (fencing)."""
 
     token: str
@@ -31,8 +30,7 @@ class Claim:
     lease_ms: int
 
 
-@dataclass(frozen=True, slots=True)
-class Looks:
+class Looks(NamedTuple):
     """How a claim goes where the ledger may be older than what was sent: the row is looked up first, in `in_ms`.
 
     `always`: whatever the ledger says; `only`: the caller has come for nothing else, and has no slot.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass
 from functools import partial
 from itertools import chain
 from typing import Any
@@ -18,7 +18,9 @@ from worker.ledger.scripts import Reply, Scripts
 from worker.ledger.states import State
 from worker.redis_calls import Ask, ask_once
 
-_HAND_FIELDS = {f.name for f in fields(Hand)}
+_NO_HAND = Hand()
+# A decoder that is made once. Lua has one kind of number: those that could be seconds' fractions to it are whole here.
+_read_hand = json.JSONDecoder(parse_float=lambda text: int(float(text))).decode
 _FIELDS = [str(at).encode() for at in range(keys.BUCKET)]
 
 
@@ -71,7 +73,7 @@ class LedgerReader:
         Raises: KeyError where the ledger has no such row.
         """
         for row in self.get_rows(campaign_id, (number,)):
-            return replace(row, record=row.record.whole())
+            return row._replace(record=row.record.whole())
         raise KeyError(number)
 
     def get_rows(self, campaign_id: str, numbers: Sequence[int]) -> list[Row]:
@@ -297,11 +299,10 @@ def _all_cells(values: dict[bytes, bytes]) -> dict[bytes, list[str]]:
 
 
 def _hand(value: bytes | None) -> Hand:
-    known: dict[str, Any] = {}
-    for name, item in json.loads(value or b"{}").items():
-        if name in _HAND_FIELDS:
-            known[name] = int(item) if isinstance(item, float) else item
-    return Hand(**known)
+    if not value:  # as of every row that is read before it is claimed for the first time
+        return _NO_HAND
+    told = _read_hand(value.decode())
+    return Hand._make(map(told.get, Hand._fields, _NO_HAND))
 
 
 def _note(value: bytes) -> tuple[str, str, str]:

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from importlib import resources
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import redis
 
@@ -18,8 +17,7 @@ from worker.redis_calls import Ask, ask_once
 from worker.redis_scripts import Script, slots_head
 
 
-@dataclass(frozen=True, slots=True)
-class Reply:
+class Reply(NamedTuple):
     """What a script answered: `ok`, or why it changed nothing; `values` as the script's head says."""
 
     ok: bool
@@ -78,10 +76,11 @@ class Scripts:
 
     def arguments(self, args: dict[str, Any]) -> str:
         """Encode named arguments; those that are None are left out, for Lua knows no null."""
-        given = {name: value for name, value in args.items() if value is not None}
+        if None in args.values():
+            args = {name: value for name, value in args.items() if value is not None}
         if self._now_ms is not None:
-            given["now_ms"] = self._now_ms()
-        return _in_json(given)
+            args = args | {"now_ms": self._now_ms()}
+        return _in_json(args)
 
     def run(
         self,
@@ -100,17 +99,18 @@ class Scripts:
         born, seq = self.floors.of(keys[0])
         if born:
             args = {"floor": seq, "born": born, **args}
-        argv = (self.arguments(args), *rest, *(slot.limits if slot else ()))
-        every = (*keys, *slot.keys) if slot else keys
-        timed = slot.timed if slot else _untimed
+        argv = (self.arguments(args), *rest)
+        if slot is None:
+            act = partial(script.evaluate, self.client, keys, argv)
+        else:
+            act = partial(
+                slot.timed,
+                partial(script.evaluate, self.client, (*keys, *slot.keys), (*argv, *slot.limits)),
+            )
         with effect(name):
-            *answer, seq, born = self.ask(lambda: timed(lambda: script.evaluate(self.client, every, argv)))
+            *answer, seq, born = self.ask(act)
         self.floors.note(keys[0], born.decode(), seq)
         return read_reply(answer)
-
-
-def _untimed(act: Callable[[], Any]) -> Any:
-    return act()
 
 
 def read_reply(answer: list[Any]) -> Reply:

@@ -1,10 +1,10 @@
 """Share the agreed paces among all workers: a call takes a slot in each of its buckets, and is made on the beat."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cache
 from importlib import resources
-from typing import Any
+from typing import Any, NamedTuple
 
 import redis
 
@@ -41,8 +41,7 @@ class Bucket:
             raise ValueError(f"a pace is a number above 0, not {self.per_s}")
 
 
-@dataclass(frozen=True, slots=True)
-class Granted:
+class Granted(NamedTuple):
     """Hold a slot: `wait_ms` from now, at `slot_s` on the monotonic clock, `slot_us` on Redis's.
 
     `granted_us` says when, on Redis's clock; `slipped_us` for each of `buckets` how far its slots had been moved on by then,
@@ -57,8 +56,7 @@ class Granted:
     slipped_us: tuple[int, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Wait:
+class Wait(NamedTuple):
     """Hold no slot: the same call would be granted after `ms`, whole and >= 1; `bucket` is the one that decides."""
 
     ms: int
@@ -220,7 +218,7 @@ class Pacer:
             if any(self._voided_us.get(bucket.name, 0) > granted.granted_us for bucket in granted.buckets):
                 return None
             if self._clock() - slot_s <= self._late_s:
-                return granted if slot_s == granted.slot_s else replace(granted, slot_s=slot_s)
+                return granted if slot_s == granted.slot_s else granted._replace(slot_s=slot_s)
             slot_us, answer_s = self._move(granted, answer_s)
             if slot_us is None:
                 return None

@@ -1,7 +1,5 @@
 """What reports read from the ledger."""
 
-from dataclasses import replace
-
 import pytest
 import redis
 from builders import LedgerRig
@@ -50,7 +48,7 @@ def test_rows_are_read_together_as_they_are_one_by_one(rig: LedgerRig) -> None:
     read = rig.ledger.get_rows(ID, [65, 1, 99, 2, 70])
 
     assert sorted(row.number for row in read) == [1, 2, 65, 70]
-    assert [replace(row, record=row.record.whole()) for row in read] == [
+    assert [row._replace(record=row.record.whole()) for row in read] == [
         rig.row(ID, row.number) for row in read
     ]
     with pytest.raises(KeyError):

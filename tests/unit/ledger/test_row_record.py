@@ -6,7 +6,9 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from worker.ledger.keys import BUCKET, campaign, pair, place, prefix
-from worker.ledger.row import PackedRecord, Record, pack_new, unpack, unpack_past
+from worker.ledger.reading import shown_row
+from worker.ledger.row import Hand, PackedRecord, Record, Row, pack_new, unpack, unpack_past
+from worker.ledger.scripts import Reply
 from worker.ledger.states import (
     OUTREACH_STATUS,
     STATUS_WORDS,
@@ -96,6 +98,25 @@ def test_earlier_records_are_read_oldest_first() -> None:
 
     assert [each.code for each in unpack_past(packed, CREATED_MS)] == [63016, 21211]
     assert unpack_past(b"", CREATED_MS) == []
+
+
+def test_hand_is_read_as_lua_writes_it() -> None:
+    packed = pack_new(State.QUEUED, bytes(8))
+    row = Row(7, unpack(packed, CREATED_MS), Hand(), ("+12025550123",))
+    told = b'{"token":"a1","opened":1e+14,"used":true,"slot":["granted"],"lost_send":2}'
+
+    shown = shown_row(row, Reply(True, values=(packed, CREATED_MS, told)))
+
+    assert shown.hand == Hand(token="a1", opened=10**14, used=True, lost_send=2)
+    assert isinstance(shown.hand.opened, int)
+    assert (shown.number, shown.cells, shown.record.code) == (7, row.cells, 0)
+
+
+def test_row_shows_nothing_of_its_cells() -> None:
+    row = Row(7, unpack(pack_new(State.QUEUED, bytes(8)), CREATED_MS), Hand(), ("+12025550123",))
+
+    assert "number=7" in repr(row)
+    assert "555" not in repr(row)
 
 
 @pytest.mark.parametrize(("row", "where"), [(1, (0, 0)), (BUCKET, (0, BUCKET - 1)), (BUCKET + 1, (1, 0))])
