@@ -8,14 +8,16 @@
 
 local CLIMB_PER_S = 0.06    -- of what held: how fast it climbs to there
 local PROBE_PER_S2 = 0.0125 -- of the configured pace: how it goes on beyond, slowly first, for a call too many is soon told
-local SLOWED = { 'slowed_us', 'low', 'held', 'hold_us', 'base', 'least', 'rising', 'first_us', 'until_us', 'refused', 'is_hard' }
-local KEPT = { 'last_us', 'blocked_us', 'blocked_for_us', 'slipped_us', 'voided_us', unpack(SLOWED) }
 local AHEAD_MAX_US = 2000000     -- nobody may reserve further ahead (Pacer checks it)
 local STEPPED_BACK_US = 3000000  -- further ahead than anybody can have reserved: the clock has stepped back
 
+local MOMENT_US -- one for a whole script
 local function now_in_us()
-  local time = redis.call('TIME')
-  return tonumber(time[1]) * 1000000 + tonumber(time[2])
+  if not MOMENT_US then
+    local time = redis.call('TIME')
+    MOMENT_US = tonumber(time[1]) * 1000000 + tonumber(time[2])
+  end
+  return MOMENT_US
 end
 
 local function whole(number)
@@ -48,11 +50,14 @@ local function put_right(key, moments)
   for name, at_us in pairs(moments) do redis.call('HSET', key, name, whole(at_us)) end
 end
 
-local function read_slow(key, kept, per_s, now_us)
-  local slow = {}
-  for n, name in ipairs(SLOWED) do
-    slow[name] = tonumber(kept[#KEPT - #SLOWED + n])
-    if not slow[name] then return nil end -- it was not slowed, or by an earlier version
+local function slowed() -- what is kept of a 429
+  return 'slowed_us', 'low', 'held', 'hold_us', 'base', 'least', 'rising', 'first_us', 'until_us', 'refused', 'is_hard'
+end
+local function read_slow(key, per_s, now_us)
+  local slow, kept = {}, redis.call('HMGET', key, slowed())
+  for n, name in ipairs({ slowed() }) do
+    slow[name] = tonumber(kept[n])
+    if not slow[name] then return nil end -- by an earlier version
   end
   if slow.slowed_us > now_us then
     slow.slowed_us, slow.until_us = now_us, now_us
@@ -62,15 +67,15 @@ local function read_slow(key, kept, per_s, now_us)
 end
 
 local function read_bucket(key, per_s, now_us)
-  local kept = redis.call('HMGET', key, unpack(KEPT))
+  local kept = redis.call('HMGET', key, 'last_us', 'blocked_us', 'blocked_for_us', 'slipped_us', 'voided_us', 'slowed_us')
   local bucket = {
     last_us = tonumber(kept[1]),
     blocked_us = tonumber(kept[2]) or 0,
     slipped_us = tonumber(kept[4]) or 0,
     voided_us = tonumber(kept[5]) or 0,
     was_blocked = kept[2],
-    was_slowed = kept[#KEPT - #SLOWED + 1],
-    slow = read_slow(key, kept, per_s, now_us),
+    was_slowed = kept[6],
+    slow = kept[6] and read_slow(key, per_s, now_us) or nil,
   }
   if bucket.last_us and bucket.last_us > now_us + STEPPED_BACK_US then
     -- Those who reserved before the step still send, at most this far ahead; then it goes on.

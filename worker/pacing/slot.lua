@@ -41,7 +41,7 @@ local function take_slot(first_key, first_limit)
     local key = KEYS[first_key + n - 1]
     bucket.last_us = slot_us
     redis.call('HSET', key, 'last_us', whole(slot_us))
-    if bucket.was_slowed and not bucket.slow then redis.call('HDEL', key, unpack(SLOWED)) end
+    if bucket.was_slowed and not bucket.slow then redis.call('HDEL', key, slowed()) end
     if bucket.was_blocked and bucket.blocked_us <= now_us then redis.call('HDEL', key, 'blocked_us', 'blocked_for_us') end
     redis.call('PEXPIRE', key, whole(math.ceil(kept_us(bucket, limit(2 + n), now_us) / 1000)))
   end

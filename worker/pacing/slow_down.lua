@@ -66,7 +66,7 @@ if is_new or (slot_us <= slow.first_us + 1000000 and slow.is_hard == 0) then
   slow.until_us = math.max(now_us, bucket.last_us or 0)
   bucket.slow = slow
   bucket.per_s = pace_at(slow, per_s, now_us)
-  for _, name in ipairs(SLOWED) do
+  for _, name in ipairs({ slowed() }) do
     redis.call('HSET', KEYS[1], name, name:find('_us') and whole(slow[name]) or string.format('%.6f', slow[name]))
   end
 end

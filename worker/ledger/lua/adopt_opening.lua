@@ -4,7 +4,7 @@
 --   the same key, which are to be closed
 -- Returns {'ok', record, the campaign's creation in ms, hand as JSON} | {'refused', state | 'closing' (it is to be closed itself)}
 local r, h = read(A.row), hand(A.row)
-if held(r, h, STATE.OPEN) and r.interaction == unhex(A.interaction) then return shown(r, h) end -- a lost answer's repeat
+if held(r, h, STATE.OPEN) and r.interaction == unhex(A.interaction) then return shown(pack_row(r), cjson.encode(h)) end -- a lost answer's repeat
 if not held(r, h, STATE.DOUBT_OPENING) and not held(r, h, STATE.OPENING) then return refused(r and r.state) end
 if is_closing(A.interaction) then return refused('closing') end
 for _, other in ipairs(A.others or {}) do
@@ -13,6 +13,4 @@ end
 r.interaction, r.conversation = unhex(A.interaction), unhex(A.conversation)
 h.channel, h.flex_task, h.tries, h.doubt, h.looking, h.opened = A.channel, A.flex_task, 0, nil, nil, NOW
 move(r, STATE.OPEN, EVENT.FOUND_OPEN)
-save(r)
-keep(A.row, h)
-return shown(r, h)
+return shown(save(r), keep(A.row, h))

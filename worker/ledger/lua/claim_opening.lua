@@ -11,7 +11,7 @@
 local r, h = read(A.row), hand(A.row)
 if held(r, h, STATE.OPENING) then -- the same claim again: its first answer was lost on the way
   hold(A.row, h)
-  return with_slot(shown(r, h), slot_again(h, 3))
+  return with_slot(shown(pack_row(r), cjson.encode(h)), slot_again(h, 3))
 end
 if not r or r.state ~= STATE.QUEUED then return refused(r and r.state) end
 local standing = status()
@@ -62,6 +62,4 @@ lease(A.row, h)
 if slot then redis.call('HINCRBY', BASE, 'slots', 1) end
 r.looks = 0
 move(r, STATE.OPENING, EVENT.OPENING)
-save(r)
-keep(A.row, h)
-return with_slot(shown(r, h), slot)
+return with_slot(shown(save(r), keep(A.row, h)), slot)

@@ -10,5 +10,4 @@ local lease = redis.call('ZSCORE', key('lease'), int(A.row))
 if h.token and h.token ~= A.token and lease and tonumber(lease) > NOW then return refused('held') end
 hold(A.row, h)
 step()
-keep(A.row, h)
-return shown(r, h)
+return shown(pack_row(r), keep(A.row, h))

@@ -9,6 +9,4 @@ owe_close(r, h, true)
 h.channel, h.flex_task, h.used, h.opened = nil, nil, true, h.opened or NOW
 r.interaction = NONE
 move(r, STATE.OPEN, EVENT.USED)
-save(r)
-keep(A.row, h)
-return shown(r, h)
+return shown(save(r), keep(A.row, h))
