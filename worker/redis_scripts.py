@@ -28,7 +28,7 @@ class Script(NamedTuple):
     @classmethod
     def headed(cls, head: str, body: str) -> Script:
         """Make a script that changes something, of what it needs of a head and its body."""
-        return cls.of(_EFFECTS + needed(head, body) + body)
+        return cls.of(_EFFECTS + folded(needed(head, body) + body))
 
     def evaluate(self, client: redis.Redis, keys: Sequence[str], argv: Sequence[bytes | str | float]) -> Any:
         """Ask for it by its digest; where Redis does not know it yet, by its text."""
@@ -62,6 +62,29 @@ def needed(head: str, script: str) -> str:
             parts.insert(0, part)
             used |= _words(part)
     return "".join(parts)
+
+
+# What is written out is never changed, nor hidden by another of its name: a test reads the texts for that.
+_CONSTANT = re.compile(r"^local ([A-Z][A-Z0-9_]+) = (\d[\d.]*|'[^'\n]*')[^\S\n]*(?:--.*)?\n", re.MULTILINE)
+_TABLE = re.compile(
+    r"^local ([A-Z_]+) = \{ ((?:[A-Z_]+ = \d+(?:,\s+| \}))+)[^\S\n]*(?:--.*)?\n", re.MULTILINE
+)
+_NUMBERED = re.compile(r"([A-Z_]+) = (\d+)")
+_TOKEN = re.compile(r"--.*|'(?:\\.|[^'\\\n])*'|(?<![.:])\b[A-Z][A-Z0-9_]+(?:\.[A-Z_]+)?\b")
+
+
+def folded(text: str) -> str:
+    """Give a script with its constants, numbers and short texts, written out where they are used.
+
+    They are there to be read. To Redis each would be a variable that every function that uses it has to find and to hold, and a
+    table of them would be filled anew with each call.
+    """
+    values: dict[str, str] = {}
+    for name, numbers in _TABLE.findall(text):
+        values |= {f"{name}.{each}": number for each, number in _NUMBERED.findall(numbers)}
+    values |= _CONSTANT.findall(text)
+    text = _CONSTANT.sub("\n", _TABLE.sub("\n", text))
+    return _TOKEN.sub(lambda token: values.get(token[0], token[0]), text)
 
 
 def _words(text: str) -> set[str]:

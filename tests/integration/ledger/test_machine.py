@@ -10,9 +10,9 @@ from hypothesis import HealthCheck, Phase, settings
 from hypothesis.stateful import run_state_machine_as_test
 from ledger_machine import SAYS, LedgerMachine, driven, methods_of_a_holder, walk
 
+from worker import redis_scripts
 from worker.ledger import scripts
 from worker.ledger.states import TRANSITIONS
-from worker.redis_scripts import Script
 
 EXAMPLES = int(os.environ.get("MACHINE_EXAMPLES", "0"))
 """How many ways are tried, each another at every run; unset: a few, and always the same ones."""
@@ -36,17 +36,20 @@ SMALLER = {
 @pytest.fixture
 def small_limits(monkeypatch: pytest.MonkeyPatch) -> None:
     """Lower the limits in the scripts' own text."""
-    texts = [scripts.source(name).text for name in ("dispatch", "reject_opening")]
-    assert all(any(found in text for text in texts) for found in SMALLER)
-    real = scripts.source.__wrapped__
+    real, found = redis_scripts.folded, set()
 
-    def lowered(name: str) -> Script:
-        text = real(name).text
-        for found, lower in SMALLER.items():
-            text = text.replace(found, lower)
-        return Script.of(text)
+    def lowered(text: str) -> str:
+        for limit, lower in SMALLER.items():
+            if limit in text:
+                found.add(limit)
+            text = text.replace(limit, lower)
+        return real(text)
 
-    monkeypatch.setattr(scripts, "source", scripts.cache(lowered))
+    monkeypatch.setattr(redis_scripts, "folded", lowered)
+    monkeypatch.setattr(scripts, "source", scripts.cache(scripts.source.__wrapped__))
+    for name in ("dispatch", "reject_opening"):
+        scripts.source(name)
+    assert found == set(SMALLER)
 
 
 @pytest.mark.timeout(0 if EXAMPLES else 600)

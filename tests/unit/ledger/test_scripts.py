@@ -11,7 +11,7 @@ from worker.errors import RedisUnavailableError
 from worker.ledger.ledger import Ledger
 from worker.ledger.scripts import Reply, Scripts, read_reply, retrying, source
 from worker.ledger.states import TRANSITIONS, Event, State
-from worker.redis_scripts import needed, slots_head
+from worker.redis_scripts import folded, needed, slots_head
 
 FOLDER = resources.files("worker.ledger") / "lua"
 TEXTS = {each.name.removesuffix(".lua"): each.read_text() for each in FOLDER.iterdir()}
@@ -60,14 +60,15 @@ def test_lua_and_python_number_states_and_events_alike(table: str, enum: type[St
     numbers = {name: int(number) for name, number in re.findall(r"(\w+) = (\d+)", body)}
 
     assert numbers == {each.name: int(each) for each in enum}
+    assert f"local FIRST_ENDED = {State.ACCEPTED} --" in TEXTS["_head"]
 
 
 def test_each_script_stands_between_what_it_needs_of_the_head_and_the_tail() -> None:
     text, digest = source("opened")
 
-    before, body = text.split("local function act()\n")
-    assert body == f"{TEXTS['opened']}{TEXTS['_tail']}"
-    assert before.endswith(needed(HEAD, body))
+    before, _ = text.split("local function act()\n")
+    body = f"local function act()\n{TEXTS['opened']}{TEXTS['_tail']}"
+    assert text.endswith(folded(needed(HEAD, body) + body))
     assert "local function held(" in before
     assert "local function trip(" not in before
     assert "local function take_slot(" not in before
@@ -91,6 +92,30 @@ def test_part_that_names_nothing_is_always_needed() -> None:
 
     assert needed(head, "return d()") == head
     assert needed(head, "return 1 -- d()") == "local A, B = 1, 2\nif A then\n  A = 5\nend\n"
+
+
+def test_constants_are_written_out_where_they_are_used() -> None:
+    tables = "local KIND = { ONE = 1,\n  TWO = 2 } -- two of them\nlocal LIST = { 'ONE' }\n"
+    constants = "local MOST = 0.5 -- why\nlocal NAME = 'so'\nlocal NOW = now()\n"
+    used = "return KIND.TWO * MOST .. NAME .. 'MOST', r.MOST, MOST_OF, LIST, NOW -- MOST"
+
+    text = folded(tables + constants + used)
+
+    left = "\nlocal LIST = { 'ONE' }\n\n\nlocal NOW = now()\n"
+    assert text == left + "return 2 * 0.5 .. 'so' .. 'MOST', r.MOST, MOST_OF, LIST, NOW -- MOST"
+
+
+@pytest.mark.parametrize("name", [name for name in TEXTS if name[0] != "_"])
+def test_what_is_written_out_is_said_once_and_never_changed(name: str) -> None:
+    code = re.sub(r"--.*|'[^'\n]*'", "''", HEAD + TEXTS[name])
+    left = re.sub(r"--.*|'[^'\n]*'", "''", source(name).text)
+
+    for constant in re.findall(
+        r"\blocal ([A-Z][A-Z0-9_]+) = (?:\d[\d.]*|''|\{ \w+ = .*)$", code, re.MULTILINE
+    ):
+        assigned = re.findall(rf"^ *(?:local )?[\w, ]*\b{constant}\b[\w, ]*=[^=]", code, re.MULTILINE)
+        assert len(assigned) == 1, constant
+        assert not re.search(rf"(?<![.\w]){constant}\b", left), constant
 
 
 @pytest.mark.parametrize("name", [name for name in TEXTS if name not in ("_head", "create")])
