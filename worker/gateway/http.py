@@ -18,18 +18,16 @@ from urllib.parse import unquote, urlencode, urlsplit
 
 import certifi
 import urllib3
-from twilio.http import HttpClient  # type: ignore[import-untyped]
 from twilio.http.response import Response  # type: ignore[import-untyped]
 from urllib3 import exceptions as failures
 from yarl import URL
 
 from worker.effects import effect
 from worker.errors import SettingsError
-from worker.gateway import exchange, wire
+from worker.gateway import exchange, request, wire
 from worker.gateway.connections import Connections
 from worker.gateway.deadline import Deadline, TimedSSLSocket
 from worker.gateway.exchange import Exchange, ExchangeError, NotSentError, Received, SentError
-from worker.gateway.request import RequestWriter
 from worker.gateway.routes import route
 
 _EFFECTS = re.compile(
@@ -72,7 +70,7 @@ class HttpOptions:
     no_proxy: str = ""
 
 
-class PooledHttpClient(HttpClient):  # type: ignore[misc]
+class PooledHttpClient:
     """Send the SDK's requests; any number of threads may share one.
 
     Raises: NotSentError where nothing left this machine, SentError where something may have.
@@ -81,7 +79,6 @@ class PooledHttpClient(HttpClient):  # type: ignore[misc]
     def __init__(
         self, options: HttpOptions, clock: Callable[[], float], wall_clock: Callable[[], float]
     ) -> None:
-        super().__init__(logging.getLogger(__name__), is_async=False)
         # urllib3 writes hosts in its debug lines, and a proxy's may hold its password.
         logging.getLogger("urllib3").setLevel(logging.ERROR)
         self.clock_skew_s = 0.0
@@ -94,7 +91,6 @@ class PooledHttpClient(HttpClient):  # type: ignore[misc]
         self._connections = Connections(
             options.pool_size, options.connect_s, context, proxy, options.no_proxy
         )
-        self._writer = RequestWriter()
         self._date = ""
 
     def request(
@@ -103,31 +99,28 @@ class PooledHttpClient(HttpClient):  # type: ignore[misc]
         uri: str,
         params: Mapping[str, object] | None = None,
         data: Mapping[str, Any] | None = None,
-        headers: Mapping[str, str] | None = None,
-        auth: tuple[str, str] | None = None,
-        timeout: float | None = None,  # noqa: ARG002
-        allow_redirects: bool = False,  # noqa: ARG002
+        headers: bytes = b"",
     ) -> Response:
-        """Send one request and read all of its answer; `timeout` and `allow_redirects` are not for the SDK to say."""
+        """Send one request, with `headers` as request.py writes them, and read all of its answer."""
         exchange.forget()
         url = route(uri, self._base_url)
         if params:
             url = f"{url}?{'&'.join([_said(name, value) for name, value in params.items()])}"
         # Not `urlencode`, which takes 7 times as long for a page of JSON.
         body = URL.build(query=data).raw_query_string.encode() if data else b""
-        origin, request = self._writer.write(method, url, headers or {}, auth, body)
-        received = self._exchange(origin, request, _effect_of(method, uri))
+        origin, written = request.write(method, url, headers, body)
+        received = self._exchange(origin, written, _effect_of(method, uri))
         return Response(received.status, received.text, received.headers)
 
     def close(self) -> None:
         """Close the connections that rest."""
         self._connections.close()
 
-    def _exchange(self, origin: str, request: bytes, name: str) -> Received:
+    def _exchange(self, origin: str, written: bytes, name: str) -> Received:
         current = exchange.begin(Deadline(self._clock, self._options.total_s), name)
         try:
             with effect(name) if name else nullcontext():
-                answer = self._converse(origin, request, current)
+                answer = self._converse(origin, written, current)
             text = wire.unpack(answer).decode("utf-8", errors="replace")
             current.received = Received(answer.status, answer.headers, text)
         except ExchangeError:
@@ -139,10 +132,10 @@ class PooledHttpClient(HttpClient):  # type: ignore[misc]
         self._note_skew(current.received)
         return current.received
 
-    def _converse(self, origin: str, request: bytes, current: Exchange) -> wire.Answer:
+    def _converse(self, origin: str, written: bytes, current: Exchange) -> wire.Answer:
         connection = self._connections.take(origin)
         try:
-            answer = wire.converse(connection, request, current)
+            answer = wire.converse(connection, written, current)
         except BaseException:
             if current.is_sent:
                 connection.close()

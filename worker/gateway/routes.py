@@ -7,9 +7,7 @@ import re
 from worker.gateway.exchange import NotSentError
 
 # Strict on purpose: two URL parsers that disagree about a backslash or an `@` would send the credentials elsewhere.
-_TWILIO_URL = re.compile(
-    r"https://(?P<product>[a-z0-9-]+)(?:\.[a-z0-9-]+){0,2}\.twilio\.com(?P<path>/[^\s\\]*)"
-)
+_TWILIO_URL = re.compile(r"https://(?P<product>[a-z0-9-]+)(?:\.[a-z0-9-]+){0,2}\.twilio\.com(?=/)")
 
 
 def route(url: str, base_url: str) -> str:
@@ -19,7 +17,7 @@ def route(url: str, base_url: str) -> str:
     """
     if base_url and url.startswith(f"{base_url}/"):
         return url
-    found = _TWILIO_URL.fullmatch(url)
-    if found is None:
+    found = _TWILIO_URL.match(url)
+    if found is None or "\\" in url:
         raise NotSentError("the address is neither Twilio's nor the configured base URL's")
-    return f"{base_url}/{found['product']}{found['path']}" if base_url else url
+    return f"{base_url}/{found['product']}{url[found.end() :]}" if base_url else url

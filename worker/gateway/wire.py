@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Mapping
 from typing import Any
 
 import httptools
 
 from worker.gateway import exchange
 from worker.gateway.deadline import TimedSocket, TimedSSLSocket
-from worker.gateway.exchange import Exchange, NotSentError, SentError
+from worker.gateway.exchange import Exchange, SentError
 
 # A page of 1,000 Flex tasks is about 4 MB. A few bytes of gzip can unpack to all of it, and as JSON takes 30 times as much.
 MAX_BODY_BYTES = 6 * 1024 * 1024
@@ -104,22 +103,6 @@ class Answer:
         if not is_open_ended:
             raise ConnectionError("the connection ended before the answer did")
         self.is_whole = True
-
-
-def compose(method: str, url: str, headers: Mapping[str, str], body: bytes) -> tuple[str, bytes]:
-    """Write a request: where it goes to (scheme://host:port), and all of its bytes.
-
-    Raises: NotSentError for an address or a header that would break out of its line.
-    """
-    scheme, _, rest = url.partition("#")[0].partition("://")
-    host, _, target = rest.partition("/")
-    lines = [f"{method} /{target} HTTP/1.1", f"Host: {host.rpartition('@')[2]}"]
-    lines += [f"{name}: {value}" for name, value in headers.items()]
-    if body or method != "GET":
-        lines.append(f"Content-Length: {len(body)}")
-    if " " in target or not all(line.isascii() and line.isprintable() for line in lines):
-        raise NotSentError("the address cannot be used")
-    return f"{scheme}://{host}", "\r\n".join([*lines, "", ""]).encode() + body
 
 
 def unpack(answer: Answer) -> bytes | bytearray:

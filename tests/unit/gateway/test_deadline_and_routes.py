@@ -144,6 +144,7 @@ def test_sdks_addresses_lead_to_twilio_or_to_the_base_url(url, base, expected):
         "https://evil.example/x",
         "https://evil.example\\.twilio.com/x",
         "https://evil.example#.twilio.com/x",
+        "https://api.twilio.com/x\\y",
         "https://user@api.twilio.com/x",
         "https://api.twilio.com:8443/x",
         "https://a.b.c.d.twilio.com/x",

@@ -1,20 +1,12 @@
-"""The bytes of requests and answers: nothing breaks out of its line, and no answer is taken for another."""
+"""The bytes of answers: none is taken for another."""
 
-import base64
 import gzip
 import zlib
-from urllib.parse import parse_qsl
 
 import pytest
-from canned_wire import CannedWire
-from gateway_builders import http_client
-from hypothesis import given
-from hypothesis import strategies as st
 
 from worker.gateway import wire
-from worker.gateway.exchange import NotSentError
-from worker.gateway.request import RequestWriter
-from worker.gateway.wire import Answer, compose, unpack
+from worker.gateway.wire import Answer, unpack
 
 OK = b"HTTP/1.1 200 OK\r\n"
 
@@ -24,105 +16,6 @@ def read(*chunks: bytes) -> Answer:
     for chunk in chunks:
         answer.feed(chunk)
     return answer
-
-
-def test_request_is_written_in_one_piece():
-    origin, request = compose(
-        "POST", "https://jo:pw@flex-api.twilio.com:444/v1/Interactions?a=b#c", {"Accept": "x"}, b"a=1"
-    )
-
-    assert origin == "https://jo:pw@flex-api.twilio.com:444"
-    assert request == (
-        b"POST /v1/Interactions?a=b HTTP/1.1\r\nHost: flex-api.twilio.com:444\r\n"
-        b"Accept: x\r\nContent-Length: 3\r\n\r\na=1"
-    )
-
-
-def test_form_without_fields_has_a_length_and_a_look_up_has_none():
-    assert b"Content-Length: 0\r\n" in compose("POST", "http://sim/x", {}, b"")[1]
-    assert b"Content-Length" not in compose("GET", "http://sim/x", {}, b"")[1]
-
-
-def test_each_request_has_its_own_headers():
-    writer = RequestWriter()
-    asked = [
-        ("https://jo:pw@a.twilio.com:444/x?a=b#c", {"Accept": "x"}, ("AC1", "secret")),
-        ("https://b.twilio.com/x", {"Accept": "x"}, ("AC1", "secret")),
-        ("https://b.twilio.com/x", {"Accept": "y"}, ("AC1", "secret")),
-        ("https://b.twilio.com/x", {"Accept": "y"}, ("AC2", "secret")),
-        ("https://b.twilio.com/x", {"Accept": "y"}, None),
-    ]
-
-    first = [writer.write("POST", *each, b"a=1") for each in asked]
-    again = [writer.write("GET", *each, b"") for each in asked]
-
-    for (url, headers, auth), posted, got in zip(asked, first, again, strict=True):
-        all_headers = headers | {"Accept-Encoding": "gzip"}
-        if auth is not None:
-            login = base64.b64encode(":".join(auth).encode()).decode()
-            all_headers |= {"Authorization": f"Basic {login}"}
-        assert posted == compose("POST", url, all_headers, b"a=1")
-        assert got == compose("GET", url, all_headers, b"")
-
-
-@pytest.mark.parametrize(
-    ("url", "headers"),
-    [
-        ("http://sim/a b", {}),
-        ("http://sim/a\r\nX: y", {}),
-        ("http://sim/\u00e9", {}),
-        ("http://si\nm/", {}),
-        ("http://sim/", {"Accept": "x\r\nX: y"}),
-        ("http://sim/", {"Acc\nept": "x"}),
-    ],
-)
-def test_what_would_break_out_of_its_line_is_not_written(url, headers):
-    writer = RequestWriter()
-    writer.write("GET", "http://sim/", {}, None, b"")
-
-    for _ in range(2):
-        with pytest.raises(NotSentError):
-            writer.write("GET", url, headers, None, b"")
-
-
-TEXT = st.text(st.characters(exclude_categories=["Cs"]))
-
-
-@given(st.dictionaries(TEXT.filter(bool), TEXT | st.lists(TEXT, min_size=1), min_size=1))
-def test_form_says_what_it_was_given(fields):
-    sent = CannedWire(200, b"{}")
-    sent.under(http_client("http://sim")).request(
-        "POST", "https://flex-api.twilio.com/v1/Interactions", data=fields
-    )
-
-    ((_, _, body),) = sent.asked
-    given_pairs = [
-        (name, each)
-        for name, value in fields.items()
-        for each in (value if isinstance(value, list) else [value])
-    ]
-    assert parse_qsl(body.decode("ascii"), keep_blank_values=True, strict_parsing=True) == given_pairs
-    assert b";" not in body, "some take it for an ampersand"
-
-
-@pytest.mark.parametrize(
-    ("url", "headers"),
-    [
-        ("http://sim/x HTTP/1.1\r\nX-Smuggled: 1", {}),
-        ("http://sim/x\r\n\r\nGET /y", {}),
-        ("http://sim/a b", {}),
-        ("http://sim/é", {}),
-        ("http://sim/\x7f", {}),
-        ("http://sim/x", {"Accept": "a\r\nX-Smuggled: 1"}),
-        ("http://sim/x", {"Accept\n": "a"}),
-        ("http://sim/x", {"Accept": "é"}),
-    ],
-)
-def test_nothing_breaks_out_of_its_line(url, headers):
-    with pytest.raises(NotSentError, match="cannot be used") as raised:
-        compose("GET", url, headers, b"")
-
-    assert "Smuggled" not in str(raised.value)
 
 
 def test_answer_is_whole_with_its_last_byte_however_it_is_cut():
