@@ -42,15 +42,16 @@ class Looks(NamedTuple):
 
     def arguments(self) -> dict[str, Any]:
         """Give what the script wants to know."""
-        return {
-            "look_in_ms": self.in_ms,
-            "under_way_ms": UNDER_WAY_MS,
-            "cautious": self.always or None,
-            "look_only": self.only or None,
-        }
+        args: dict[str, Any] = {"look_in_ms": self.in_ms, "under_way_ms": UNDER_WAY_MS}
+        if self.always:
+            args["cautious"] = True
+        if self.only:
+            args["look_only"] = True
+        return args
 
 
 LOOKS = Looks()
+_PAIR_IN_HAND = int(Reason.PAIR_IN_HAND)
 # An encoder that is made once: `json.dumps` would make one for each row.
 _in_json = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 
@@ -153,16 +154,19 @@ class Ledger(Receipts, Waves):
         now: looked up before anything is asked for. Refused with `suppressed` it is SKIPPED: one of the fields of `contact`
         is on the do-not-contact list.
         """
-        args: dict[str, Any] = {
-            "row": row,
-            "token": claim.token,
-            "owner": claim.owner,
-            "lease_ms": claim.lease_ms,
-        }
-        args |= {"pair_ms": PAIR_LEASE_MS, "again_ms": AGAIN_MS, "version": version}
-        args |= {"pair_code": int(Reason.PAIR_IN_HAND), "contact": list(contact) or None}
-        args |= looks.arguments()
-        return self.scripts.run("claim_opening", (self.key(campaign_id), pair_key), slot=slot, **args)
+        return self.scripts.run(
+            "claim_opening",
+            (self.key(campaign_id), pair_key),
+            slot=slot,
+            row=row,
+            **claim._asdict(),
+            pair_ms=PAIR_LEASE_MS,
+            again_ms=AGAIN_MS,
+            pair_code=_PAIR_IN_HAND,
+            version=version,
+            contact=contact or None,
+            **looks.arguments(),
+        )
 
     def opened(
         self,
@@ -218,8 +222,7 @@ class Ledger(Receipts, Waves):
 
     def take(self, campaign_id: str, row: int, claim: Claim) -> Reply:
         """Hold an opened or doubtful row while it is looked after."""
-        args = {"token": claim.token, "owner": claim.owner, "lease_ms": claim.lease_ms}
-        return self._run("take", campaign_id, row=row, **args)
+        return self._run("take", campaign_id, row=row, **claim._asdict())
 
     def wait_open(
         self,
@@ -320,10 +323,16 @@ class Ledger(Receipts, Waves):
         `slot`: one of its sender's pace, as above. Refused with `cautious` and `suppressed`: as above; an Interaction is to be
         closed then.
         """
-        args: dict[str, Any] = {"token": claim.token, "owner": claim.owner, "lease_ms": claim.lease_ms}
-        args |= looks.arguments() | {"contact": list(contact) or None}
-        args |= {"row": row, "conversation": conversation}
-        return self.scripts.run("claim_sending", (self.key(campaign_id),), slot=slot, **args)
+        return self.scripts.run(
+            "claim_sending",
+            (self.key(campaign_id),),
+            slot=slot,
+            row=row,
+            **claim._asdict(),
+            conversation=conversation,
+            contact=contact or None,
+            **looks.arguments(),
+        )
 
     def accepted(self, campaign_id: str, row: int, token: str, message: str) -> Reply:
         """Record that Twilio answered with a message SID."""

@@ -160,7 +160,8 @@ class Pacer:
         """
         if not buckets or not 0 <= max_wait_ms <= MAX_WAIT_MS:
             raise ValueError(f"at least one bucket, and a wait of at most {MAX_WAIT_MS} ms")
-        self._set_clock()
+        if not self._is_clock_set:
+            self._set_clock()
         lead_us = _us(self._lead_s(max_wait_ms))
         limits = (max_wait_ms * 1000, _us(self._margin_s), lead_us, *(bucket.per_s for bucket in buckets))
         return Order(tuple(buckets), self._keys(buckets), limits, self._clock)
@@ -172,25 +173,25 @@ class Pacer:
         nothing can be learnt from its times.
         """
         verdict, time_us, now_us, decisive, *told = answer
-        slipped_us = tuple(map(int, told[::2]))
-        names = (bucket.name for bucket in order.buckets)
-        self._voided_us.update(zip(names, map(int, told[1::2]), strict=True))
-        if _text(verdict) != "again":
+        verdict = _text(verdict)
+        for bucket, voided_us in zip(order.buckets, told[1::2], strict=True):
+            self._voided_us[bucket.name] = int(voided_us)
+        if verdict != "again":
             self._redis_clock.observe(order.asked_s, order.answered_s, int(now_us) / 1e6)
             self._answer_s += (order.answered_s - order.asked_s - self._answer_s) / 16
-        if _text(verdict) == "wait":
+        if verdict == "wait":
             return Wait(ms=max(1, -(-int(time_us) // 1000)), bucket=order.buckets[int(decisive) - 1])
         slot_us = int(time_us)
         slot_s = self._redis_clock.monotonic_s(slot_us / 1e6)
         wait_ms = max(0, round((slot_s - order.answered_s) * 1000))
-        return Granted(wait_ms, slot_s, slot_us, int(now_us), order.buckets, slipped_us)
+        return Granted(wait_ms, slot_s, slot_us, int(now_us), order.buckets, tuple(map(int, told[::2])))
 
     def _keys(self, buckets: Sequence[Bucket]) -> tuple[str, ...]:
         return tuple(f"{self._prefix}pace:{bucket.name}" for bucket in buckets)
 
     def _set_clock(self) -> None:
         """Look at Redis's clock, once a process, until it is known well or is too far away for that."""
-        for _ in range(0 if self._is_clock_set else _LOOKS_MAX):
+        for _ in range(_LOOKS_MAX):
             moment, asked_s, answered_s = self._timed(self._client.time, self._ask)
             self._redis_clock.observe(asked_s, answered_s, int(moment[0]) + int(moment[1]) / 1e6)
             if self._redis_clock.blur_s <= _BLUR_S:

@@ -6,7 +6,7 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from random import Random
-from uuid import uuid4
+from secrets import token_hex
 
 from campaigns.definition import Campaign
 from campaigns.recipients import CompiledCampaign, compile_campaign
@@ -89,9 +89,7 @@ class Workbench:
         if known and known.info.version == info.version:
             fresh = LoadedCampaign(info, known.campaign, known.compiled, self.clock())
         else:
-            campaign = Campaign.from_canonical_json(info.definition)
-            compiled = compile_campaign(campaign, info.columns, info.file)
-            fresh = LoadedCampaign(info, campaign, compiled, self.clock())
+            fresh = _load(info, info.definition, self.clock())
         self._loaded[campaign_id] = fresh
         return fresh
 
@@ -102,10 +100,8 @@ class Workbench:
             return present
         found = self._earlier.get((campaign_id, version))
         if found is None:
-            campaign = Campaign.from_canonical_json(self.registry.definition(campaign_id, version))
-            compiled = compile_campaign(campaign, present.info.columns, present.info.file)
-            found = LoadedCampaign(present.info, campaign, compiled, present.read_at)
-            self._earlier[campaign_id, version] = found
+            definition = self.registry.definition(campaign_id, version)
+            found = self._earlier[campaign_id, version] = _load(present.info, definition, present.read_at)
         return found
 
     def write(self, act: Callable[[], Reply], until: float) -> Reply:
@@ -115,4 +111,9 @@ class Workbench:
     def claim(self, requests: int = 1) -> Claim:
         """Make a claim's token, with a lease that lasts for so many requests."""
         lease_ms = int((requests * self.request_s + _ROOM_S) * 1000)
-        return Claim(token=uuid4().hex, owner=self.owner, lease_ms=lease_ms)
+        return Claim(token_hex(16), self.owner, lease_ms)
+
+
+def _load(info: CampaignInfo, definition: str, read_at: float) -> LoadedCampaign:
+    campaign = Campaign.from_canonical_json(definition)
+    return LoadedCampaign(info, campaign, compile_campaign(campaign, info.columns, info.file), read_at)

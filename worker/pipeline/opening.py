@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 from campaigns.recipients import Recipient
 from worker.gateway import codes
 from worker.gateway.outcome import Accepted, Deferred, Outcome, Rejected, Unanswered, Unknown
 from worker.gateway.seen import FlexTaskSeen, Opened
 from worker.ledger import keys
-from worker.ledger.ledger import Claim
+from worker.ledger.ledger import Claim, Looks
 from worker.ledger.reading import shown_row
 from worker.ledger.row import Row
 from worker.ledger.scripts import Reply
@@ -35,43 +36,73 @@ def open_row(
     if closed_ms := hours.closed_for_ms(bench, recipient):
         bench.ledger.defer_queued(campaign_id, row.number, closed_ms, int(Reason.WINDOW))
         return None
-    lost, shown = row.hand, pair.find_lost_message(bench, loaded, row)
-    found = pair.find_lost(bench, loaded, row, recipient) if row.hand.lost else Accepted(None)
-    for look in (shown, found):
-        if isinstance(look, Unknown) and look.code not in pace.FORBIDDEN:
-            _put_off(bench, loaded, row, look)
+    lost = _find_lost(bench, loaded, row, recipient)
+    if isinstance(lost, Unknown):
+        _put_off(bench, loaded, row, lost)
+        return None
+    if lost is _NOTHING:  # else what the row waits for may be its own
+        if _is_moot(bench, loaded, row):
             return None
-    # What the row waits for may be its own.
-    is_own = any(isinstance(look, Accepted) and look.value for look in (shown, found))
-    moot = Accepted(False) if is_own else reminding.is_moot(bench, loaded, row)
+        if row.hand.waiting and not _is_pair_free(bench, loaded, row, recipient):
+            return None
+        if row.hand.adopt:
+            is_open = pair.is_still_open(bench, row, recipient)
+            if isinstance(is_open, Unknown) and is_open.code not in pace.FORBIDDEN:
+                _put_off(bench, loaded, row, is_open)
+                return None
+            if isinstance(is_open, Accepted) and is_open.value:
+                return _go_into(bench, loaded, row, recipient)
+    return _claim_and_ask(bench, loaded, row, recipient, lost)
+
+
+class _Lost(NamedTuple):
+    """What had been called absent, and has shown since: a row's message, or its Interaction's Flex task."""
+
+    message: str | None = None
+    flex_task: FlexTaskSeen | None = None
+
+
+_NOTHING = _Lost()
+
+
+def _find_lost(bench: Workbench, loaded: LoadedCampaign, row: Row, recipient: Recipient) -> _Lost | Unknown:
+    """Look for what was lost, if anything was; where Twilio forbids a look, nothing was found."""
+    hand = row.hand
+    if not hand.lost and not hand.lost_in:
+        return _NOTHING
+    message = pair.find_lost_message(bench, loaded, row)
+    flex_task = pair.find_lost(bench, loaded, row, recipient) if hand.lost else Accepted(None)
+    for look in (message, flex_task):
+        if isinstance(look, Unknown) and look.code not in pace.FORBIDDEN:
+            return look
+    found = _Lost(
+        message.value if isinstance(message, Accepted) else None,
+        flex_task.value if isinstance(flex_task, Accepted) else None,
+    )
+    return found if found.message or found.flex_task else _NOTHING
+
+
+def _is_moot(bench: Workbench, loaded: LoadedCampaign, row: Row) -> bool:
+    """Tell whether nothing is to be sent, or not now; the row is put away then."""
+    moot = reminding.is_moot(bench, loaded, row)
     if isinstance(moot, Unknown):
         _put_off(bench, loaded, row, moot)
-        return None
+        return True
     if moot.value:
-        bench.ledger.end_queued(campaign_id, row.number, State.SKIPPED, int(Reason.ANSWERED))
-        return None
-    if row.hand.waiting and not is_own and not _is_pair_free(bench, loaded, row, recipient):
-        return None
-    pair_key = keys.pair(bench.ledger.prefix, recipient.pair)
-    if row.hand.adopt and not is_own:
-        is_open = pair.is_still_open(bench, row, recipient)
-        if isinstance(is_open, Unknown) and is_open.code not in pace.FORBIDDEN:
-            _put_off(bench, loaded, row, is_open)
-            return None
-        if isinstance(is_open, Accepted) and is_open.value:
-            return _go_into(bench, loaded, row, recipient, pair_key)
-    buckets = pace.opening_buckets(bench, loaded)
-    number, claim, whose = row.number, bench.claim(), contact_of(recipient)
-    looks, version = cautious.looks(bench), loaded.info.version
+        bench.ledger.end_queued(loaded.info.id, row.number, State.SKIPPED, int(Reason.ANSWERED))
+    return moot.value
+
+
+def _claim_and_ask(
+    bench: Workbench, loaded: LoadedCampaign, row: Row, recipient: Recipient, lost: _Lost
+) -> tuple[Claim, Row] | None:
+    campaign_id, ledger, number, claim = loaded.info.id, bench.ledger, row.number, bench.claim()
+    buckets, wanted = pace.opening_buckets(bench, loaded), _wanted(bench, loaded, recipient)
     claimed = pace.claim(
-        bench,
-        buckets,
-        lambda slot: bench.ledger.claim_opening(
-            campaign_id, number, claim, pair_key, version, looks, whose, slot=slot
-        ),
+        bench, buckets, lambda slot: ledger.claim_opening(campaign_id, number, claim, *wanted, slot=slot)
     )
     if isinstance(claimed.slot, Wait):
-        bench.ledger.defer_queued(campaign_id, number, claimed.slot.ms)
+        ledger.defer_queued(campaign_id, number, claimed.slot.ms)
         return None
     if not claimed.reply.ok:
         return None
@@ -79,37 +110,45 @@ def open_row(
     looked_at = row
     row = shown_row(row, claimed.reply)  # between the look and the claim it may have begun a new send
     if _was_lost_since(looked_at, row):
-        bench.ledger.give_up_slot(campaign_id, number, claim.token, 0)
+        ledger.give_up_slot(campaign_id, number, claim.token, 0)
         return None
-    if isinstance(shown, Accepted) and shown.value:
-        bench.ledger.adopt_sent(
+    if lost.message:
+        ledger.adopt_sent(
             campaign_id,
-            row.number,
+            number,
             claim.token,
-            send=lost.lost_send,
-            message=shown.value,
-            conversation=lost.lost_in,
+            send=looked_at.hand.lost_send,
+            message=lost.message,
+            conversation=looked_at.hand.lost_in,
             interaction="",
         )
         return None
-    if isinstance(found, Accepted) and found.value is not None:
-        return _adopt_or_wait(bench, loaded, row, claim, found.value)
+    if lost.flex_task is not None:
+        return _adopt_or_wait(bench, loaded, row, claim, lost.flex_task)
     beat = pace.Beat(bench, buckets, claimed.slot, lease_until)
-    key = loaded.key(row.number, row.record.send)
-    outcome = bench.gateway.create_interaction(recipient, key, beat)
+    outcome = bench.gateway.create_interaction(recipient, loaded.key(number, row.record.send), beat)
     if beat.missed:
-        bench.ledger.give_up_slot(campaign_id, row.number, claim.token, 0)
+        ledger.give_up_slot(campaign_id, number, claim.token, 0)
         return None
     return _record(bench, loaded, row, recipient, claim, lease_until, beat, outcome)
 
 
+def _wanted(
+    bench: Workbench, loaded: LoadedCampaign, recipient: Recipient
+) -> tuple[str, int, Looks, tuple[str, str]]:
+    """Give what a claim is about: the pair, the definition, how the row is looked up first, who may have opted out."""
+    pair_key = keys.pair(bench.ledger.prefix, recipient.pair)
+    return pair_key, loaded.info.version, cautious.looks(bench), contact_of(recipient)
+
+
 def _was_lost_since(looked_at: Row, claimed: Row) -> bool:
     """Tell whether a request of the row was called absent that nobody has looked for here: it may have shown by now."""
+    is_lost = bool(claimed.hand.lost or claimed.hand.lost_in)
+    return is_lost and _lost_so_far(claimed) != _lost_so_far(looked_at)
 
-    def lost(row: Row) -> tuple[object, ...]:
-        return row.hand.lost, row.hand.lost_in, row.hand.lost_send, row.record.send, row.record.attempts
 
-    return bool(claimed.hand.lost or claimed.hand.lost_in) and lost(claimed) != lost(looked_at)
+def _lost_so_far(row: Row) -> tuple[object, ...]:
+    return row.hand.lost, row.hand.lost_in, row.hand.lost_send, row.record.send, row.record.attempts
 
 
 def contact_of(recipient: Recipient) -> tuple[str, str]:
@@ -124,20 +163,12 @@ def _put_off(bench: Workbench, loaded: LoadedCampaign, row: Row, look: Unknown) 
 
 
 def _go_into(
-    bench: Workbench, loaded: LoadedCampaign, row: Row, recipient: Recipient, pair_key: str
+    bench: Workbench, loaded: LoadedCampaign, row: Row, recipient: Recipient
 ) -> tuple[Claim, Row] | None:
     """Go on in the conversation of the row's earlier message, which is still open: no Interaction is asked for."""
-    campaign_id, claim, looks = loaded.info.id, bench.claim(), cautious.looks(bench)
-    claimed = bench.ledger.claim_opening(
-        campaign_id,
-        row.number,
-        claim,
-        pair_key,
-        loaded.info.version,
-        looks,
-        contact_of(recipient),
-    )
-    if not claimed.ok:
+    campaign_id, claim = loaded.info.id, bench.claim()
+    wanted = _wanted(bench, loaded, recipient)
+    if not bench.ledger.claim_opening(campaign_id, row.number, claim, *wanted).ok:
         return None
     used = bench.ledger.use_conversation(campaign_id, row.number, claim.token, row.hand.adopt)
     return (claim, shown_row(row, used)) if used.ok else None

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from contextlib import suppress
-from dataclasses import dataclass
+from functools import lru_cache
 from hashlib import blake2b
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 from worker.errors import RedisUnavailableError
 from worker.gateway.outcome import Answer, Deferred, Unanswered, Unknown
@@ -17,7 +16,6 @@ from worker.pacing.pacer import Bucket, Granted, Order, Wait
 from worker.pipeline.bench import LoadedCampaign, Workbench
 
 T = TypeVar("T")
-S = TypeVar("S", bound=Granted | Wait | None)
 
 MAX_WAIT_MS = 800
 """How long a slot is waited for; a row whose slot is further off goes back to the ledger."""
@@ -34,7 +32,7 @@ _ARRIVALS = 4
 def account_bucket(bench: Workbench) -> Bucket:
     """Give the account's bucket for creating Interactions."""
     per_s = bench.settings.account_interactions_per_s
-    return Bucket("interactions", per_s, f"the account's pace of {per_s:g} Interactions a second")
+    return _bucket("interactions", per_s, "the account's pace of {:g} Interactions a second")
 
 
 def ceiling_bucket(loaded: LoadedCampaign) -> Bucket | None:
@@ -42,9 +40,8 @@ def ceiling_bucket(loaded: LoadedCampaign) -> Bucket | None:
     per_s = loaded.campaign.pacing.interactions_per_second
     if per_s is None:
         return None
-    return Bucket(
-        ceiling_name(loaded.info.id), per_s, f"the campaign's own pace of {per_s:g} Interactions a second"
-    )
+    name = ceiling_name(loaded.info.id)
+    return _bucket(name, per_s, "the campaign's own pace of {:g} Interactions a second")
 
 
 def ceiling_name(any_id: str) -> str:
@@ -63,23 +60,31 @@ def sending_buckets(loaded: LoadedCampaign, sender: str) -> list[Bucket]:
     per_s = loaded.campaign.sender_messages_per_s
     if per_s is None or not sender:
         return []
-    digest = blake2b(sender.encode(), digest_size=6).hexdigest()
-    return [Bucket(f"sender:{digest}", per_s, f"the sender's pace of {per_s:g} messages a second")]
+    return [_bucket(_sender_name(sender), per_s, "the sender's pace of {:g} messages a second")]
+
+
+@lru_cache(1024)
+def _sender_name(sender: str) -> str:
+    return f"sender:{blake2b(sender.encode(), digest_size=6).hexdigest()}"
 
 
 def task_look_ups() -> Bucket:
     """Give the account's bucket for looking Flex tasks up by attribute."""
-    return Bucket(
-        "task_look_ups", LOOK_UPS_PER_S, f"Twilio's limit of {LOOK_UPS_PER_S:g} task look-ups a second"
-    )
+    return _bucket("task_look_ups", LOOK_UPS_PER_S, "Twilio's limit of {:g} task look-ups a second")
 
 
 def flex(bench: Workbench, endpoint: str) -> Bucket:
     """Give the bucket of another Flex endpoint; each has the account's limit for itself."""
     per_s = bench.settings.account_interactions_per_s
-    return Bucket(
-        f"flex:{endpoint}", per_s, f"the account's pace of {per_s:g} calls a second to Flex's {endpoint}"
+    return _bucket(
+        f"flex:{endpoint}", per_s, f"the account's pace of {{:g}} calls a second to Flex's {endpoint}"
     )
+
+
+@lru_cache(1024)
+def _bucket(name: str, per_s: float, label: str) -> Bucket:
+    """Give a bucket, made once: each row asks for the same few."""
+    return Bucket(name, per_s, label.format(per_s))
 
 
 def take(bench: Workbench, buckets: Sequence[Bucket], longest_ms: int = MAX_WAIT_MS) -> Granted | Wait | None:
@@ -90,11 +95,14 @@ def take(bench: Workbench, buckets: Sequence[Bucket], longest_ms: int = MAX_WAIT
     """
     if not buckets:
         return None
-    return _patiently(bench, buckets, longest_ms, lambda left_ms: bench.pacer.acquire(buckets, left_ms))
+    until = bench.clock() + longest_ms / 1000
+    slot = bench.pacer.acquire(buckets, longest_ms)
+    while isinstance(slot, Wait) and (left_ms := _sleep_on(bench, buckets, slot, until)) >= 0:
+        slot = bench.pacer.acquire(buckets, left_ms)
+    return slot
 
 
-@dataclass(frozen=True, slots=True)
-class Claimed:
+class Claimed(NamedTuple):
     """What came of a claim: its `slot`, or how long one would take (nothing was claimed then); None: no slot is needed, or refused.
 
     `at`: by the worker's clock, its lease has not begun before then.
@@ -112,30 +120,32 @@ def claim(
     longest_ms: int = MAX_WAIT_MS,
 ) -> Claimed:
     """Claim a row by `act`, whose script takes a slot as well, as `take` does: where none is near, nothing is claimed."""
-    claimed: Claimed
-
-    def ask(left_ms: int) -> Granted | Wait | None:
-        nonlocal claimed
-        order = bench.pacer.order(buckets, left_ms) if buckets else None
-        at = bench.clock()
-        reply = act(order)
-        is_told = reply.ok or reply.why == "wait"
-        slot = bench.pacer.read(order, reply.values[-1]) if order and is_told else None
-        claimed = Claimed(reply, slot, at)
-        return slot
-
-    _patiently(bench, buckets, longest_ms, ask)
+    until = bench.clock() + longest_ms / 1000
+    claimed = _claim_once(bench, buckets, act, longest_ms)
+    while isinstance(claimed.slot, Wait) and (left_ms := _sleep_on(bench, buckets, claimed.slot, until)) >= 0:
+        claimed = _claim_once(bench, buckets, act, left_ms)
     return claimed
 
 
-def _patiently(bench: Workbench, buckets: Sequence[Bucket], longest_ms: int, ask: Callable[[int], S]) -> S:
-    until, left_ms = bench.clock() + longest_ms / 1000, longest_ms
-    while isinstance(slot := ask(left_ms), Wait):
-        left_ms = int((until - bench.clock()) * 1000) - slot.ms
-        if len(buckets) == 1 or left_ms < 0:
-            break
-        bench.sleep(slot.ms / 1000)
-    return slot
+def _claim_once(
+    bench: Workbench, buckets: Sequence[Bucket], act: Callable[[Order | None], Reply], longest_ms: int
+) -> Claimed:
+    order = bench.pacer.order(buckets, longest_ms) if buckets else None
+    at = bench.clock()
+    reply = act(order)
+    if order is not None and (reply.ok or reply.why == "wait"):
+        return Claimed(reply, bench.pacer.read(order, reply.values[-1]), at)
+    return Claimed(reply, None, at)
+
+
+def _sleep_on(bench: Workbench, buckets: Sequence[Bucket], wait: Wait, until: float) -> int:
+    """Sleep until a slot is asked for again; how far off it may be then (ms). Negative: it is not worth it."""
+    if len(buckets) == 1:
+        return -1
+    left_ms = int((until - bench.clock()) * 1000) - wait.ms
+    if left_ms >= 0:
+        bench.sleep(wait.ms / 1000)
+    return left_ms
 
 
 def arrive(bench: Workbench, buckets: Sequence[Bucket], slot: Granted | None) -> bool:
@@ -169,10 +179,13 @@ class Beat:
 
     def left(self) -> None:
         """Move the free slots on if the machine stalled the request after its slot: it crowds those that come after it."""
-        if self.slot is not None:
+        if self.slot is None:
+            return
+        try:  # noqa: SIM105  a context costs more than what it is for, twice a row
+            self._bench.pacer.sent(self.slot, self._bench.clock())
+        except RedisUnavailableError:
             # The request is out; what became of it matters more than the beat of others.
-            with suppress(RedisUnavailableError):
-                self._bench.pacer.sent(self.slot, self._bench.clock())
+            pass
 
     def _reach_slot(self) -> bool:
         for _ in range(_ARRIVALS):
