@@ -1,6 +1,7 @@
 """Find a Redis or Valkey server on this machine, say how to run it, and put its last words in plain ones."""
 
 import importlib.util
+import os
 import platform
 import re
 import shutil
@@ -92,6 +93,13 @@ def server_options(folder: Path, socket: Path) -> list[str]:
         "timeout": "0",
     }
     return [word for name, value in options.items() for word in (f"--{name}", value)]
+
+
+def server_environ() -> dict[str, str]:
+    """Give the environment of a server: this process's own, and memory that suits scripts."""
+    # A script takes and gives back hundreds of small pieces. glibc has seven of each size at hand, by default, and looks for the
+    # others: a twentieth of the server's CPU. It may keep 33 MB for this, at most. No other C library reads it.
+    return {"GLIBC_TUNABLES": "glibc.malloc.tcache_count=1000", **os.environ}
 
 
 def explain_failure(log: str) -> tuple[str, str]:

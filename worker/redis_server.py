@@ -28,7 +28,7 @@ from redis.retry import Retry
 
 from worker.errors import RedisUnavailableError
 from worker.logs import get_logger
-from worker.redis_binary import explain_failure, find_server, server_options
+from worker.redis_binary import explain_failure, find_server, server_environ, server_options
 from worker.redis_durability import durability_warning, read_persistence
 from worker.settings import Settings, make_home
 
@@ -190,6 +190,7 @@ class EmbeddedRedis:
             # Python ignores SIGXFSZ and would set it right here: a file that may not grow shall be an error, and be said.
             restore_signals=False,
             cwd="/",
+            env=server_environ(),
         )
         return log_from
 

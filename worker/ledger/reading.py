@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -196,10 +197,12 @@ class LedgerReader:
         """Count the rows in the broker's window."""
         return int(self.scripts.ask(lambda: self.client.zcard(self.key(campaign_id, "queued"))))
 
-    def leases(self, campaign_id: str) -> list[tuple[int, float]]:
-        """List the rows in hand with their lease's end (ms, Redis's clock)."""
+    def leases(self, campaign_id: str, until_ms: float = math.inf) -> list[tuple[int, float]]:
+        """List the rows in hand with their lease's end (ms, Redis's clock), of those that end by then."""
         found = self.scripts.ask(
-            lambda: self.client.zrange(self.key(campaign_id, "lease"), 0, -1, withscores=True)
+            lambda: self.client.zrangebyscore(
+                self.key(campaign_id, "lease"), "-inf", until_ms, withscores=True
+            )
         )
         return [(int(member), float(score)) for member, score in found]
 
@@ -210,7 +213,7 @@ class LedgerReader:
         found = self.scripts.ask(
             lambda: self.client.hmget(self.key(campaign_id, "hand"), [str(row) for row in rows])
         )
-        return [_hand(value).owner for value in found]
+        return [json.loads(value).get("owner", "") if value else "" for value in found]
 
     def to_close(self, campaign_id: str, most: int = 50) -> list[ToClose]:
         """List Interactions whose closing is due."""

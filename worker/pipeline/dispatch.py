@@ -16,7 +16,7 @@ from worker.pipeline.turns import Asker, Room, Turns
 
 log = get_logger(__name__)
 
-AHEAD_S = 0.6
+AHEAD_S = 0.7
 """How much work lies ahead of the workers: queued, or waiting for a slot that is reserved already."""
 OLD_ROWS = 64
 """How many opened or doubtful rows of a campaign are queued at once; they don't wait for the pace of Interactions."""

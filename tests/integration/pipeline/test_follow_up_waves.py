@@ -562,7 +562,7 @@ def test_campaign_and_waves_share_one_ceiling(rig: Rig) -> None:
     found = rig.dispatch()
 
     campaigns = Counter(campaign for _, campaign, _ in found)
-    assert sum(campaigns.values()) == 6, "what 10 a second can use in the next moment"
+    assert sum(campaigns.values()) == 7, "what 10 a second can use in the next moment"
     assert set(campaigns) == {"spring-1", WAVE}
 
 
