@@ -25,7 +25,7 @@ UNSENT_S, LEAST_UNSENT = 30.0, 20
 MOST_DOUBTS = 1_500
 """Rows in doubt from which on no new row is opened: about what can be looked up in a minute."""
 
-ROWS_A_TASK = 64
+ROWS_A_TASK = 128
 """How many rows a task carries at most: Celery takes about 2 ms of CPU for each task, more than all else about a row."""
 
 Publish = Callable[[str, str, Sequence[int]], None]

@@ -10,7 +10,7 @@ from pipeline_bench import ACCOUNT, Rig, phone
 from worker import loop
 from worker.pipeline.dispatch import ROWS_A_TASK, Dispatcher
 
-ROWS = [phone(number) for number in range(100)]
+ROWS = [phone(number) for number in range(200)]
 
 
 def queued(rig: Rig, *crew: int) -> list[list[int]]:
@@ -56,12 +56,12 @@ def test_rows_of_a_task_wait_for_none_of_each_other(rig: Rig, monkeypatch: pytes
     assert rig.states() == {"ACCEPTED": 3}
 
 
-@pytest.mark.parametrize(("workers", "size"), [(1, ROWS_A_TASK), (4, 25), (100, 1)])
+@pytest.mark.parametrize(("workers", "size"), [(1, ROWS_A_TASK), (4, 50), (200, 1)])
 def test_what_is_queued_goes_to_all_workers_alike(rig: Rig, workers: int, size: int) -> None:
-    rig.bench.settings = replace(rig.bench.settings, account_interactions_per_s=200.0)
+    rig.bench.settings = replace(rig.bench.settings, account_interactions_per_s=400.0)
     rig.campaign(ROWS)
 
-    found = queued(rig, *[240] * workers)
+    found = queued(rig, *[480] * workers)
 
     rows = [row for some in found for row in some]
     assert rows == list(range(1, len(rows) + 1))
