@@ -6,7 +6,8 @@ import math
 from datetime import UTC
 from email.utils import parsedate_to_datetime
 
-from worker.gateway import codes, json_text
+from worker import json_text
+from worker.gateway import codes
 from worker.gateway.exchange import Received
 from worker.gateway.outcome import Deferred, Refusal, Rejected, Unanswered, Unknown
 from worker.gateway.reading import conversation_in_text, text_of

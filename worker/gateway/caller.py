@@ -10,7 +10,8 @@ from twilio.base import deserialize, page, version  # type: ignore[import-untype
 from twilio.http.response import Response  # type: ignore[import-untyped]
 from twilio.rest import Client  # type: ignore[import-untyped]
 
-from worker.gateway import answers, exchange, json_text, reading, request
+from worker import json_text
+from worker.gateway import answers, exchange, reading, request
 from worker.gateway.exchange import ExchangeError, NotSentError, Received
 from worker.gateway.http import PooledHttpClient
 from worker.gateway.outcome import Accepted, Answer, Deferred, Outcome, Unanswered, Unknown

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from worker.gateway import json_text
+from worker import json_text
 from worker.gateway.reading import KEY_ATTRIBUTE
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ import re
 from datetime import UTC, datetime
 from typing import Any
 
-from worker.gateway import json_text
+from worker import json_text
 from worker.gateway.seen import FlexTaskSeen, Opened, WebhookConfig
 
 _SID = {

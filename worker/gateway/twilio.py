@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from worker.gateway import exchange, json_text, payloads, reading
+from worker import json_text
+from worker.gateway import exchange, payloads, reading
 from worker.gateway.correspondence import Correspondence
 from worker.gateway.lookups import Lookups
 from worker.gateway.outcome import Accepted, Outcome, Rejected

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+from worker import json_text
 from worker.ledger import keys
 from worker.ledger.reading import ToClose
 from worker.ledger.receipts import Poll, Receipts
@@ -52,8 +52,6 @@ class Looks(NamedTuple):
 
 LOOKS = Looks()
 _PAIR_IN_HAND = int(Reason.PAIR_IN_HAND)
-# An encoder that is made once: `json.dumps` would make one for each row.
-_in_json = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +92,12 @@ class Ledger(Receipts, Waves):
         for at, row in enumerate(rows):
             state = str(row.record[0])
             counts[state] = counts.get(state, 0) + 1
-            rest += (at, _in_json(row.cells), row.record, _in_json(row.note) if row.note else "")
+            rest += (
+                at,
+                json_text.dumps(row.cells),
+                row.record,
+                json_text.dumps(row.note) if row.note else "",
+            )
         waved = {str(first + at): row.follow_ups + 1 for at, row in enumerate(rows) if row.follow_ups}
         args: dict[str, Any] = {
             "first": first,

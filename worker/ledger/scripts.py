@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Sequence
 from functools import cache, partial
 from importlib import resources
@@ -10,6 +9,7 @@ from typing import Any, NamedTuple, Protocol
 
 import redis
 
+from worker import json_text
 from worker.effects import effect
 from worker.errors import RedisUnavailableError
 from worker.ledger.floors import Floors
@@ -48,10 +48,6 @@ class SlotOrder(Protocol):
         """Act, and note when that began and ended."""
 
 
-# An encoder that is made once: `json.dumps` would make one for each call.
-_in_json = json.JSONEncoder(separators=(",", ":")).encode
-
-
 class Scripts:
     """Calls scripts of one Redis; `now_ms` replaces Redis's clock in tests, `ask` says who waits for one that is away.
 
@@ -80,7 +76,7 @@ class Scripts:
             args = {name: value for name, value in args.items() if value is not None}
         if self._now_ms is not None:
             args = args | {"now_ms": self._now_ms()}
-        return _in_json(args)
+        return json_text.dumps(args)
 
     def run(
         self,

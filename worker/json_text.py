@@ -10,22 +10,19 @@ from pydantic_core import from_json, to_json
 _encode = json.JSONEncoder(separators=(",", ":")).encode
 
 
-def loads(text: str) -> Any:
+def loads(text: str | bytes) -> Any:
     """Read JSON.
 
     Raises: ValueError, RecursionError.
     """
     try:
         return from_json(text)
-    except (
-        ValueError,
-        TypeError,
-    ):  # half a character or a deep nest, which `json` can read; or what nobody can
+    except (ValueError, TypeError):  # what only `json` can read, half a character or a deep nest; or nobody
         return json.loads(text)
 
 
 def dumps(value: Any) -> str:
-    """Write JSON without spaces, each of which takes three bytes of a form."""
+    """Write JSON without spaces, each of which takes three bytes of a form of Twilio's."""
     try:
         return to_json(value).decode()
     except ValueError:  # half a character
