@@ -11,7 +11,9 @@ T_co = TypeVar("T_co", covariant=True)
 # `detail` may quote Twilio, and Twilio quotes phone numbers: it is for the row's own record, so it stays out of every repr.
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(
+    slots=True
+)  # not frozen: several are made for each row, and freezing makes that cost four times as much
 class Accepted(Generic[T_co]):
     """Twilio did it, or knows it: `value` was read from a complete answer."""
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # not frozen, for the same reason as Accepted
 class Opened:
     """An Interaction that Twilio has taken on; what its answer did not name is None."""
 
