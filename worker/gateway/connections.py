@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import select
 import socket
 import ssl
 import weakref
+from collections.abc import Callable
 from typing import Any
 from urllib.parse import urlsplit
 from urllib.request import proxy_bypass_environment  # type: ignore[attr-defined]
@@ -12,7 +14,6 @@ from urllib.request import proxy_bypass_environment  # type: ignore[attr-defined
 import urllib3
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.exceptions import ConnectTimeoutError, NameResolutionError, NewConnectionError
-from urllib3.util.connection import is_connection_dropped
 
 from worker import loop
 from worker.gateway import deadline, exchange
@@ -26,6 +27,16 @@ class _Timed(HTTPConnection):
     """Keep to the deadline of this thread's exchange while connecting."""
 
     idle_since: float = 0.0
+    _heard: select.poll
+
+    def connect(self) -> None:
+        super().connect()
+        self._heard = select.poll()  # kept: urllib3 would make one for each look
+        self._heard.register(self.sock, select.POLLIN)
+
+    def has_heard(self) -> bool:
+        """Tell of anything to read: of what nobody has asked for, or of the connection's end."""
+        return bool(self._heard.poll(0))
 
     def _new_conn(self) -> socket.socket:
         current = exchange.last()
@@ -60,7 +71,7 @@ class TimedHTTPSConnection(_Timed, HTTPSConnection):
 class Connections:
     """Make connections and keep those that rest; any number of threads may share one.
 
-    `size`: so many rest at most. `context` None: only plain ones can be made. `proxy`: for https only, and not for hosts in `no_proxy`.
+    `size`: so many rest at most, for a while on `clock`. `context` None: only plain ones can be made. `proxy`: for https only, and not for hosts in `no_proxy`.
     """
 
     def __init__(
@@ -70,12 +81,14 @@ class Connections:
         context: ssl.SSLContext | None,
         proxy: urllib3.ProxyManager | None,
         no_proxy: str,
+        clock: Callable[[], float],
     ) -> None:
         self._size = size
         self._connect_s = connect_s
         self._context = context
         self._proxy = proxy
         self._no_proxy = no_proxy
+        self._clock = clock
         self._resting: dict[str, list[Any]] = {}
         weakref.finalize(self, _close, self._resting)  # not everybody says when they are done
 
@@ -90,15 +103,13 @@ class Connections:
                 connection = resting.pop()
             except IndexError:  # asked first, it could still be gone: threads share the list
                 return self._connect(origin)
-            if exchange.now_s() - connection.idle_since <= MAX_IDLE_S and not is_connection_dropped(
-                connection
-            ):
+            if self._clock() - connection.idle_since <= MAX_IDLE_S and not connection.has_heard():
                 return connection
             connection.close()
 
     def put(self, origin: str, connection: Any) -> None:
         """Let a connection rest whose last answer was read to its end."""
-        connection.idle_since = exchange.now_s()
+        connection.idle_since = self._clock()
         self.put_back(origin, connection)
 
     def put_back(self, origin: str, connection: Any) -> None:
@@ -126,7 +137,7 @@ class Connections:
             if connection.proxy is not None and not connection.has_connected_to_proxy:
                 raise NotSentError("the proxy could not be used") from None
             raise
-        connection.idle_since = exchange.now_s()
+        connection.idle_since = self._clock()
         return connection
 
     def _make(self, origin: str) -> _Timed:

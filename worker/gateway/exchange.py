@@ -26,7 +26,7 @@ class SentError(ExchangeError):
     """Some of the request may have left: Twilio may have processed it."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # not frozen, for the same reason as Accepted
 class Received:
     """A complete answer: its headers (names in lower case) and its body as text."""
 
@@ -114,12 +114,6 @@ def forget() -> None:
 def last() -> Exchange | None:
     """Return this thread's exchange, under way or over; the SDK's exceptions carry no headers."""
     return _current.get()
-
-
-def now_s() -> float:
-    """Return the time on the exchange's clock, 0 outside of one."""
-    current = _current.get()
-    return current.deadline.now_s() if current else 0.0
 
 
 def arm(sock: Any) -> None:

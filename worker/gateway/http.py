@@ -89,7 +89,7 @@ class PooledHttpClient:
         context = None if self._base_url.startswith("http://") else tls_context(options.ca_file)
         proxy = _proxy(options.https_proxy, context) if options.https_proxy else None
         self._connections = Connections(
-            options.pool_size, options.connect_s, context, proxy, options.no_proxy
+            options.pool_size, options.connect_s, context, proxy, options.no_proxy, clock
         )
         self._date = ""
 

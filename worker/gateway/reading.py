@@ -27,6 +27,8 @@ def sid_of(prefix: str, value: object) -> str | None:
 
 def mapping_of(value: object) -> dict[str, Any]:
     """Return `value` as a JSON object, parsing it if it is text; anything else is empty."""
+    if isinstance(value, dict):
+        return value
     if isinstance(value, str):
         try:
             value = json_text.loads(value)
@@ -105,12 +107,13 @@ def opened(sid: object, channel: object, routing: object) -> Opened | None:
     interaction_sid = sid_of("KD", sid)
     if interaction_sid is None:
         return None
-    attributes = mapping_of(routed_attributes(routing))
+    flex_task = mapping_of(mapping_of(routing).get("properties"))
+    attributes = mapping_of(flex_task.get("attributes"))
     channel_sid = sid_of("UO", mapping_of(channel).get("sid"))
     return Opened(
         interaction_sid=interaction_sid,
         channel_sid=channel_sid or sid_of("UO", attributes.get("flexInteractionChannelSid")),
-        flex_task_sid=sid_of("WT", mapping_of(mapping_of(routing).get("properties")).get("sid")),
+        flex_task_sid=sid_of("WT", flex_task.get("sid")),
         conversation_sid=conversation_in_attributes(attributes),
     )
 

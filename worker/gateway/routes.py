@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 
 from worker.gateway.exchange import NotSentError
 
 # Strict on purpose: two URL parsers that disagree about a backslash or an `@` would send the credentials elsewhere.
-_TWILIO_URL = re.compile(r"https://(?P<product>[a-z0-9-]+)(?:\.[a-z0-9-]+){0,2}\.twilio\.com(?=/)")
+_TWILIO = re.compile(r"https://(?P<product>[a-z0-9-]+)(?:\.[a-z0-9-]+){0,2}\.twilio\.com")
+_ELSEWHERE = "the address is neither Twilio's nor the configured base URL's"
 
 
 def route(url: str, base_url: str) -> str:
@@ -17,7 +19,15 @@ def route(url: str, base_url: str) -> str:
     """
     if base_url and url.startswith(f"{base_url}/"):
         return url
-    found = _TWILIO_URL.match(url)
-    if found is None or "\\" in url:
-        raise NotSentError("the address is neither Twilio's nor the configured base URL's")
-    return f"{base_url}/{found['product']}{url[found.end() :]}" if base_url else url
+    host_end = url.find("/", len("https://"))
+    if host_end < 0 or "\\" in url:
+        raise NotSentError(_ELSEWHERE)
+    return _before_path(url[:host_end], base_url) + url[host_end:]
+
+
+@lru_cache(maxsize=64)
+def _before_path(host: str, base_url: str) -> str:
+    found = _TWILIO.fullmatch(host)
+    if found is None:
+        raise NotSentError(_ELSEWHERE)
+    return f"{base_url}/{found['product']}" if base_url else host

@@ -16,8 +16,13 @@ MAX_BODY_BYTES = 6 * 1024 * 1024
 MAX_HEAD_BYTES = 64 * 1024
 _CHUNK_BYTES = 64 * 1024
 
-_READ = frozenset({"content-encoding", "content-length", "transfer-encoding", "retry-after", "date"})
+_READ = {
+    name.encode(): name
+    for name in ("content-encoding", "content-length", "transfer-encoding", "retry-after", "date")
+}
 """Headers of an answer that anybody here reads; Twilio sends about 18."""
+
+_TIMED = (TimedSocket, TimedSSLSocket)
 
 BROKEN = (httptools.HttpParserError, httptools.HttpParserUpgrade)
 """What is raised where an answer is no HTTP, or of a protocol that nobody asked for."""
@@ -63,8 +68,8 @@ class Answer:
     def on_header(self, name: bytes, value: bytes) -> None:
         if self._has_head:  # of a chunked body's end, or of something that follows
             return
-        known = name.decode("latin-1").lower()
-        if known not in _READ:
+        known = _READ.get(name.lower())
+        if known is None:
             return
         said = value.decode("latin-1")
         self.headers[known] = f"{self.headers[known]}, {said}" if known in self.headers else said
@@ -130,12 +135,15 @@ def converse(connection: Any, request: bytes, current: Exchange) -> Answer:
     Raises: OSError, ExchangeError, one of BROKEN. The connection is of no more use then.
     """
     sock = connection.sock
-    exchange.arm(sock)
+    is_within_tls = not isinstance(sock, _TIMED)
+    if is_within_tls:
+        exchange.arm(sock)
+    else:
+        sock.deadline = current.deadline
     current.about_to_send()
     sock.sendall(request)
     current.written()
-    # Else it is TLS within TLS, of which some may be read already.
-    if isinstance(sock, TimedSocket | TimedSSLSocket):
+    if not is_within_tls:  # else some may be read already
         sock.await_answer()
     answer, read_bytes = Answer(), 0
     while not answer.is_whole:
@@ -145,8 +153,8 @@ def converse(connection: Any, request: bytes, current: Exchange) -> Answer:
         if answer.is_too_long(read_bytes):
             raise SentError("the answer was too long to be read")
     answer.let_go()
-    # Of TLS within TLS: what has been read and not yet unpacked, and so does not show on the socket any more.
-    unpacked_later = getattr(sock, "incoming", None)
-    if unpacked_later is not None and unpacked_later.pending:
+    if (
+        is_within_tls and sock.incoming.pending
+    ):  # read and not yet unpacked: it does not show on the socket any more
         answer.keeps_alive = False
     return answer

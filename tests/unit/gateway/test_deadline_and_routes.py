@@ -110,12 +110,6 @@ def test_socket_below_another_gets_the_deadline_too():
     assert above.deadline is below.deadline is current.deadline
 
 
-def test_clock_outside_of_an_exchange_stands_at_zero():
-    assert exchange.now_s() == 0.0
-    exchange.begin(Deadline(Clock(), 3))
-    assert exchange.now_s() == 100.0
-
-
 def test_connection_outside_of_an_exchange_is_a_mistake():
     with pytest.raises(AssertionError):
         TimedHTTPConnection("127.0.0.1", 1).connect()
