@@ -15,15 +15,19 @@ local MOMENT_US -- one for a whole script
 local function now_in_us()
   if not MOMENT_US then
     local time = redis.call('TIME')
-    MOMENT_US = tonumber(time[1]) * 1000000 + tonumber(time[2])
+    MOMENT_US = time[1] * 1000000 + time[2]
   end
   return MOMENT_US
 end
 
-local function whole(number)
-  -- Lua's own form keeps 14 digits; an epoch in microseconds has 16.
-  return string.format('%.0f', number)
+-- A whole number as text. Lua's own form keeps 14 digits, and an epoch in microseconds has 16; C needs long for as many of a
+-- fraction, and a `long` may have no more than 31 bits.
+local function int(n)
+  if n >= 2147483648 then return string.format('%d%06d', n / 1000000, n % 1000000) end
+  return string.format(n > -2147483648 and '%d' or '%.0f', n)
 end
+
+local function whole(number) return int(number + 0.5) end
 
 -- When a slowed pace goes beyond what held, us.
 local function probe_from_us(slow)
@@ -104,4 +108,9 @@ local function kept_us(bucket, per_s, now_us)
   local held_back_us = math.max(bucket.last_us or 0, bucket.blocked_us) - now_us + 2 * interval_us(bucket.per_s, 0)
   local slowed_us = bucket.slow and forgotten_us(bucket.slow, per_s) - now_us or 0
   return math.max(0, held_back_us, slowed_us) + 5000000
+end
+
+-- Only longer, for another script may know more; and by some seconds, so that it need not be said at each slot.
+local function keep_for(key, kept_ms)
+  if redis.call('PTTL', key) < kept_ms then redis.call('PEXPIRE', key, whole(kept_ms + 4000)) end
 end

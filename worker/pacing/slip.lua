@@ -39,8 +39,6 @@ end
 for n, key in ipairs(KEYS) do
   local bucket = buckets[n]
   redis.call('HSET', key, 'last_us', whole(bucket.last_us), 'slipped_us', whole(bucket.slipped_us + bucket.shift_us))
-  -- Only longer: another script knows how long a slowed or blocked bucket must be kept.
-  local kept_ms = math.ceil((bucket.last_us - now_us + 2 * bucket.interval_us) / 1000) + 5000
-  if redis.call('PTTL', key) < kept_ms then redis.call('PEXPIRE', key, whole(kept_ms)) end
+  keep_for(key, (bucket.last_us - now_us + 2 * bucket.interval_us) / 1000 + 5000)
 end
 return whole(slot_us + late_us)

@@ -37,13 +37,14 @@ local function take_slot(first_key, first_limit)
     return {'wait', whole(math.ceil(come_back_us - now_us)), whole(now_us), decisive, unpack(told)}
   end
 
+  local slot = whole(slot_us)
   for n, bucket in ipairs(buckets) do
     local key = KEYS[first_key + n - 1]
     bucket.last_us = slot_us
-    redis.call('HSET', key, 'last_us', whole(slot_us))
+    redis.call('HSET', key, 'last_us', slot)
     if bucket.was_slowed and not bucket.slow then redis.call('HDEL', key, slowed()) end
     if bucket.was_blocked and bucket.blocked_us <= now_us then redis.call('HDEL', key, 'blocked_us', 'blocked_for_us') end
-    redis.call('PEXPIRE', key, whole(math.ceil(kept_us(bucket, limit(2 + n), now_us) / 1000)))
+    keep_for(key, kept_us(bucket, limit(2 + n), now_us) / 1000)
   end
-  return {'granted', whole(slot_us), whole(now_us), decisive, unpack(told)}
+  return {'granted', slot, whole(now_us), decisive, unpack(told)}
 end

@@ -7,7 +7,7 @@
 -- far the campaign has come with it.
 local BASE = KEYS[1]
 local ACCOUNT, ID = string.match(BASE, '^(o:{.-}:)c?:?(.*)$')
-local PARENT = string.match(BASE, '^(.*)%.f%d+%-%d+$') -- of a wave: the campaign whose rows it sends to once more
+local PARENT = string.find(BASE, '.f', 1, true) and string.match(BASE, '^(.*)%.f%d+%-%d+$') or nil -- of a wave: the campaign whose rows it sends to once more
 local A = cjson.decode(ARGV[1])
 
 local FORMAT = '>BBBBI3I4c16c16c16c8BI3'
@@ -40,7 +40,6 @@ local OUTCOMES = 20000 -- nobody asks for more of the latest
 
 local NOW = A.now_ms or math.floor(now_in_us() / 1000)
 
-local function int(n) return string.format('%.0f', n) end
 local function key(name) return BASE .. ':' .. name end
 local function refused(why) return { 'refused', tostring(why) } end
 local function campaign(field) return redis.call('HGET', BASE, field) or nil end
@@ -174,9 +173,10 @@ end
 -- From now on its delivery is asked for, and a reply is looked for in its conversation.
 local function listen(r)
   local bucket = place(r.row)
-  redis.call('ZADD', key('polls'), 'LT', int(NOW + FIRST_POLL_MS), bucket)
-  redis.call('SADD', ACCOUNT .. 'polling', ID)
-  redis.call('SADD', ACCOUNT .. 'heard', ID)
+  if redis.call('ZADD', key('polls'), 'LT', int(NOW + FIRST_POLL_MS), bucket) == 1 then -- else it is there already
+    redis.call('SADD', ACCOUNT .. 'polling', ID)
+    redis.call('SADD', ACCOUNT .. 'heard', ID)
+  end
   if r.conversation == NONE then return end
   local name, field = place_of_conversation(r.conversation)
   if redis.call('HSETNX', name, field, int(r.row)) == 1 then return end
@@ -196,22 +196,21 @@ local function count_delivery(r, by)
   end
 end
 
--- The counts of two states after `n` rows have gone from one to the other.
-local function counted(from, to, n)
-  local from_n, to_n = 'n' .. int(from), 'n' .. int(to)
-  local counts = redis.call('HMGET', BASE, from_n, to_n)
-  return { from_n, int((tonumber(counts[1]) or 0) - n), to_n, int((tonumber(counts[2]) or 0) + n) }
+-- The counts of two states after `n` rows have gone from one to the other, and one more of what `also` counts.
+local function counted(from, to, n, also)
+  local from_n, to_n = 'n' .. from, 'n' .. to
+  local counts = redis.call('HMGET', BASE, unpack({ from_n, to_n, also }))
+  return { from_n, int((counts[1] or 0) - n), to_n, int((counts[2] or 0) + n), also, also and int((counts[3] or 0) + 1) }
 end
 
 -- Put a row into another state: counts, sequence number, story and, where its send has ended, the outcome stream.
-local function move(r, to, event, code)
-  step(r.state ~= to and counted(r.state, to, 1))
+local function move(r, to, event, code, also)
+  step(r.state ~= to and counted(r.state, to, 1, also))
   r.state = to
   if event and not is_told(r, event, code) then tell(r, event, code) end
   if to >= FIRST_ENDED and to ~= STATE.CANCELLED then
     redis.call('XADD', key('out'), 'MAXLEN', '~', OUTCOMES, '*', 's', int(to))
   end
-  if to == STATE.ACCEPTED then listen(r) end
 end
 
 local function hand(row)

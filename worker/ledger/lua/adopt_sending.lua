@@ -7,6 +7,7 @@ if not held(r, h, STATE.DOUBT_SENDING) and not held(r, h, STATE.OPEN) then retur
 r.message, r.code, r.arg = unhex(A.message), 0, 0
 tell(r, EVENT.FOUND_SENT)
 move(r, STATE.ACCEPTED, EVENT.ACCEPTED)
+listen(r)
 finish(r, h)
 if number('streak_n') > 0 then redis.call('HSET', BASE, 'streak_n', '0') end
 return { 'ok' }

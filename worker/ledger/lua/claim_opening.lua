@@ -59,7 +59,6 @@ end
 redis.call('ZREM', key('queued'), int(A.row))
 redis.call('SET', KEYS[2], mine(A.row), 'PX', int(A.pair_ms))
 lease(A.row, h)
-if slot then redis.call('HINCRBY', BASE, 'slots', 1) end
 r.looks = 0
-move(r, STATE.OPENING, EVENT.OPENING)
+move(r, STATE.OPENING, EVENT.OPENING, nil, slot and 'slots')
 return with_slot(shown(save(r), keep(A.row, h)), slot)
