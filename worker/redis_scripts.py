@@ -28,7 +28,7 @@ class Script(NamedTuple):
     @classmethod
     def headed(cls, head: str, body: str) -> Script:
         """Make a script that changes something, of what it needs of a head and its body."""
-        return cls.of(_EFFECTS + folded(needed(head, body) + body))
+        return cls.of(_EFFECTS + folded(headed(head, body)))
 
     def evaluate(self, client: redis.Redis, keys: Sequence[str], argv: Sequence[bytes | str | float]) -> Any:
         """Ask for it by its digest; where Redis does not know it yet, by its text."""
@@ -46,22 +46,47 @@ def slots_head() -> str:
 
 _PART = re.compile(r"^(?=local |if )", re.MULTILINE)
 _NAMES = re.compile(r"local (?:function )?(\w+(?:, \w+)*)")
+_BRANCH = re.compile(r"^(if .* then(?: --.*)?\n)((?: .*\n)+)(?=end$)", re.MULTILINE)
 
 
-def needed(head: str, script: str) -> str:
-    """Give the parts of `head` that `script` needs: Redis makes all that is there anew with each call, used or not.
+def headed(head: str, body: str) -> str:
+    """Put before `body` the parts of `head` that it needs: Redis makes all that is there anew with each call, used or not.
 
     A part begins with each line that begins with `local` or `if`; one that names nothing new is always needed. Whoever
-    uses a part stands behind it, as Lua has it.
+    uses a part stands behind it, as Lua has it. What only a branch at the margin of `body` needs stands in that branch,
+    for most calls do not come there: each function costs as much as looking up a variable of Redis's does.
     """
-    parts: list[str] = []
+    parts = _PART.split(head)
+    always = _needed(parts, _BRANCH.sub(r"\1", body))
+    # A variable of `body` that has the name of a part would hide it from the others.
+    if not _names(_PART.split(body)).isdisjoint(_names(parts)):
+        always = _needed(parts, body)
+    seldom = [part for part in parts if part not in always]
+
+    def with_its_own(branch: re.Match[str]) -> str:
+        return "".join((branch[1], *_needed(seldom, branch[2]), branch[2]))
+
+    return "".join(always) + _BRANCH.sub(with_its_own, body)
+
+
+def _needed(parts: Sequence[str], script: str) -> list[str]:
+    found: list[str] = []
     used = _words(script)
-    for part in reversed(_PART.split(head)):
-        names = _NAMES.match(part)
-        if names is None or not used.isdisjoint(names[1].split(", ")):
-            parts.insert(0, part)
+    for part in reversed(parts):
+        names = _names([part])
+        if not names or not used.isdisjoint(names):
+            found.insert(0, part)
             used |= _words(part)
-    return "".join(parts)
+    return found
+
+
+def _names(parts: Sequence[str]) -> set[str]:
+    matches = (_NAMES.match(part) for part in parts)
+    return {name for names in matches if names for name in names[1].split(", ")}
+
+
+def _words(text: str) -> set[str]:
+    return set(re.findall(r"\w+", re.sub(r"--.*", "", text)))
 
 
 # What is written out is never changed, nor hidden by another of its name: a test reads the texts for that.
@@ -85,7 +110,3 @@ def folded(text: str) -> str:
     values |= _CONSTANT.findall(text)
     text = _CONSTANT.sub("\n", _TABLE.sub("\n", text))
     return _TOKEN.sub(lambda token: values.get(token[0], token[0]), text)
-
-
-def _words(text: str) -> set[str]:
-    return set(re.findall(r"\w+", re.sub(r"--.*", "", text)))

@@ -1,6 +1,7 @@
 """Let workers, operators and accidents act on campaigns in any order: the ledger's promises hold after each step."""
 
 import os
+from functools import cache
 from itertools import islice
 from random import Random
 
@@ -46,7 +47,7 @@ def small_limits(monkeypatch: pytest.MonkeyPatch) -> None:
         return real(text)
 
     monkeypatch.setattr(redis_scripts, "folded", lowered)
-    monkeypatch.setattr(scripts, "source", scripts.cache(scripts.source.__wrapped__))
+    monkeypatch.setattr(scripts, "source", cache(scripts.source.__wrapped__))
     for name in ("dispatch", "reject_opening"):
         scripts.source(name)
     assert found == set(SMALLER)

@@ -11,7 +11,7 @@ from worker.errors import RedisUnavailableError
 from worker.ledger.ledger import Ledger
 from worker.ledger.scripts import Reply, Scripts, read_reply, retrying, source
 from worker.ledger.states import TRANSITIONS, Event, State
-from worker.redis_scripts import folded, needed, slots_head
+from worker.redis_scripts import folded, headed, slots_head
 
 FOLDER = resources.files("worker.ledger") / "lua"
 TEXTS = {each.name.removesuffix(".lua"): each.read_text() for each in FOLDER.iterdir()}
@@ -66,9 +66,8 @@ def test_lua_and_python_number_states_and_events_alike(table: str, enum: type[St
 def test_each_script_stands_between_what_it_needs_of_the_head_and_the_tail() -> None:
     text, digest = source("opened")
 
-    before, _ = text.split("local function act()\n")
-    body = f"local function act()\n{TEXTS['opened']}{TEXTS['_tail']}"
-    assert text.endswith(folded(needed(HEAD, body) + body))
+    before, body = text.split("local function act()\n")
+    assert folded(f"{HEAD}\n{TEXTS['opened']}{TEXTS['_tail']}").endswith(f"\n{body}")
     assert "local function held(" in before
     assert "local function trip(" not in before
     assert "local function take_slot(" not in before
@@ -90,8 +89,26 @@ def test_script_has_every_name_of_the_head_before_it_is_used(name: str) -> None:
 def test_part_that_names_nothing_is_always_needed() -> None:
     head = "local A, B = 1, 2\nlocal C = 3\nif A then\n  A = 5\nend\nlocal function d() return C end\n"
 
-    assert needed(head, "return d()") == head
-    assert needed(head, "return 1 -- d()") == "local A, B = 1, 2\nif A then\n  A = 5\nend\n"
+    assert headed(head, "return d()") == head + "return d()"
+    assert headed(head, "return 1 -- d()") == "local A, B = 1, 2\nif A then\n  A = 5\nend\nreturn 1 -- d()"
+
+
+def test_part_that_one_branch_alone_needs_stands_there() -> None:
+    a, b, c = ("local function a() end\n", "local function b() a() end\n", "local function c() b() end\n")
+    branch, rest = "if x() then -- seldom\n{}  c()\nend\n", "if y then return a() end\n"
+
+    assert headed(a + b + c, branch.format("") + rest) == a + branch.format(b + c) + rest
+    assert headed(a + b + c, branch.format("") + "b()\n") == a + b + branch.format(c) + "b()\n"
+
+
+@pytest.mark.parametrize(
+    "body", ["local b = 1\nif b then\n  c()\nend\n", "if x then\n  c()\nelse\n  c()\nend\n"]
+)
+def test_part_stands_in_front_where_a_branch_could_not_hold_it(body: str) -> None:
+    """A variable of the same name would hide another part from it; another branch would not see it."""
+    head = "local function b() end\nlocal function c() b() end\n"
+
+    assert headed(head, body) == head + body
 
 
 def test_constants_are_written_out_where_they_are_used() -> None:
