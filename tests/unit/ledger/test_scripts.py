@@ -22,7 +22,7 @@ COMMANDS_6_2 = {
     *("HDEL", "HEXISTS", "HGET", "HINCRBY", "HMGET", "HSET", "HSETNX"),
     *("LLEN", "LRANGE", "LREM", "LPUSH", "LTRIM", "RPUSH"),
     *("SADD", "SMEMBERS", "SREM"),
-    *("XADD", "ZADD", "ZRANGE", "ZRANGEBYSCORE", "ZREM", "ZSCORE"),
+    *("XADD", "ZADD", "ZRANGE", "ZRANGEBYSCORE", "ZMSCORE", "ZREM", "ZSCORE"),
 }
 
 

@@ -15,29 +15,39 @@ for _, member in ipairs(redis.call('ZRANGEBYSCORE', key('later'), '-inf', int(NO
   end
 end
 
-local function take(r)
-  r.state = STATE.QUEUED
-  save(r)
-  queue(r.row)
-  table.insert(fresh, r.row)
-end
-
 if status() == 'running' and A.fresh > 0 then
   for _, member in ipairs(redis.call('ZRANGEBYSCORE', key('due'), '-inf', int(NOW), 'LIMIT', 0, A.fresh)) do
     redis.call('ZREM', key('due'), member)
     local r = read(tonumber(member))
-    if r and r.state == STATE.PENDING then take(r) end
+    if r and r.state == STATE.PENDING then
+      r.state = STATE.QUEUED
+      save(r)
+      queue(r.row)
+      table.insert(fresh, r.row)
+    end
   end
   -- Rows behind the cursor have never been queued: a number instead of an index of a million members.
   local cursor, rows, steps = number('cursor'), number('rows'), 0
   while #fresh < A.fresh and cursor < rows and steps < 1000 do
-    cursor, steps = cursor + 1, steps + 1
-    local bucket, field = place(cursor)
-    local value = redis.call('HGET', key('rw:' .. bucket), field) or ''
-    -- Its state alone is cheap to look at; many rows may have ended when they were loaded.
-    if string.byte(value) == STATE.PENDING and not redis.call('ZSCORE', key('due'), int(cursor)) then
-      take(unpack_row(cursor, value))
+    local bucket, first = place(cursor + 1)
+    local n = math.min(BUCKET - first, rows - cursor, A.fresh - #fresh)
+    local fields, members, records, queued = {}, {}, {}, {}
+    for i = 1, n do fields[i], members[i] = int(first + i - 1), int(cursor + i) end
+    local values = redis.call('HMGET', key('rw:' .. bucket), unpack(fields))
+    local scores = redis.call('ZMSCORE', key('due'), unpack(members))
+    for i = 1, n do
+      -- Its state alone, the first byte, is cheap to look at and to change; many rows may have ended when they were loaded.
+      if values[i] and string.byte(values[i]) == STATE.PENDING and not scores[i] then
+        table.insert(fresh, cursor + i)
+        records[#records + 1], records[#records + 2] = fields[i], string.char(STATE.QUEUED) .. string.sub(values[i], 2)
+        queued[#queued + 1], queued[#queued + 2] = int(NOW), members[i]
+      end
     end
+    if #queued > 0 then
+      redis.call('HSET', key('rw:' .. bucket), unpack(records))
+      redis.call('ZADD', key('queued'), unpack(queued))
+    end
+    cursor, steps = cursor + n, steps + n
   end
   if steps > 0 then redis.call('HSET', BASE, 'cursor', int(cursor)) end
   if #fresh > 0 then
