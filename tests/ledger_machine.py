@@ -636,7 +636,7 @@ class LedgerMachine(RuleBasedStateMachine):
         if campaign in self.names:
             key, fields = self.ledger.key(campaign), self.watch.seen[campaign].fields
             self.ledger.scripts.floors.note(key, fields["born"], int(fields["seq"]) + 50)
-            assert self.ledger.scripts.run("heed", (key,)).ok
+            assert self.ledger.scripts.run("heed", (key,), {}).ok
             assert int(self.watch.seen[campaign].fields["cautious"]) == int(fields["seq"]) + 51
 
     @rule(campaign=CAMPAIGN, is_present=st.booleans())

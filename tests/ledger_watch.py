@@ -108,8 +108,8 @@ class Watch:
             scripts.run = self._watched(scripts.run)  # type: ignore[method-assign]
 
     def _watched(self, run: Any) -> Any:
-        def watched(name: str, where: Sequence[str], rest: Sequence[Any] = (), **args: Any) -> Reply:
-            reply: Reply = run(name, where, rest, **args)
+        def watched(name: str, where: Sequence[str], args: dict[str, Any], *more: Any, **slot: Any) -> Reply:
+            reply: Reply = run(name, where, args, *more, **slot)
             self.ran[name] += reply.ok
             before, now = self.seen, self.look()
             self._check_script(name, where[0], args, reply, before, now)

@@ -105,7 +105,7 @@ class Ledger(Receipts, Waves):
             "in_all": in_all or None,
             "waved": waved or None,
         }
-        return self.scripts.run("load_rows", (self.key(campaign_id),), rest, **args)
+        return self.scripts.run("load_rows", (self.key(campaign_id),), args, rest)
 
     # The window ---------------------------------------------------------------------------------------------
 
@@ -157,19 +157,19 @@ class Ledger(Receipts, Waves):
         now: looked up before anything is asked for. Refused with `suppressed` it is SKIPPED: one of the fields of `contact`
         is on the do-not-contact list.
         """
-        return self.scripts.run(
-            "claim_opening",
-            (self.key(campaign_id), pair_key),
-            slot=slot,
-            row=row,
-            **claim._asdict(),
-            pair_ms=PAIR_LEASE_MS,
-            again_ms=AGAIN_MS,
-            pair_code=_PAIR_IN_HAND,
-            version=version,
-            contact=contact or None,
+        args = {
+            "row": row,
+            "token": claim.token,
+            "owner": claim.owner,
+            "lease_ms": claim.lease_ms,
+            "pair_ms": PAIR_LEASE_MS,
+            "again_ms": AGAIN_MS,
+            "pair_code": _PAIR_IN_HAND,
+            "version": version,
+            "contact": contact or None,
             **looks.arguments(),
-        )
+        }
+        return self.scripts.run("claim_opening", (self.key(campaign_id), pair_key), args, slot=slot)
 
     def opened(
         self,
@@ -183,13 +183,15 @@ class Ledger(Receipts, Waves):
         flex_task: str,
     ) -> Reply:
         """Record that Twilio took the Interaction on; SIDs that are not known yet are empty."""
-        sids = {
+        args = {
+            "row": row,
+            "token": token,
             "interaction": interaction,
             "conversation": conversation,
             "channel": channel,
             "flex_task": flex_task,
         }
-        return self._run("opened", campaign_id, row=row, token=token, **sids)
+        return self.scripts.run("opened", (self.key(campaign_id),), args)
 
     def defer_opening(self, campaign_id: str, row: int, token: str, due_in_ms: int, code: int) -> Reply:
         """Put a row back whose Interaction was not processed."""
@@ -258,7 +260,7 @@ class Ledger(Receipts, Waves):
             "code": code or None,
         }
         queue = (keys.sender_queue(self.prefix, name),) if sender else ()
-        return self.scripts.run("wait_open", (self.key(campaign_id), *queue), **args)
+        return self.scripts.run("wait_open", (self.key(campaign_id), *queue), args)
 
     def use_conversation(self, campaign_id: str, row: int, token: str, conversation: str) -> Reply:
         """Send into a conversation that was open before; an empty Interaction of our own is to be closed."""
@@ -326,16 +328,16 @@ class Ledger(Receipts, Waves):
         `slot`: one of its sender's pace, as above. Refused with `cautious` and `suppressed`: as above; an Interaction is to be
         closed then.
         """
-        return self.scripts.run(
-            "claim_sending",
-            (self.key(campaign_id),),
-            slot=slot,
-            row=row,
-            **claim._asdict(),
-            conversation=conversation,
-            contact=contact or None,
+        args = {
+            "row": row,
+            "token": claim.token,
+            "owner": claim.owner,
+            "lease_ms": claim.lease_ms,
+            "conversation": conversation,
+            "contact": contact or None,
             **looks.arguments(),
-        )
+        }
+        return self.scripts.run("claim_sending", (self.key(campaign_id),), args, slot=slot)
 
     def accepted(self, campaign_id: str, row: int, token: str, message: str) -> Reply:
         """Record that Twilio answered with a message SID."""

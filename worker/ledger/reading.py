@@ -59,7 +59,7 @@ class LedgerReader:
         self.scripts = Scripts(client, now_ms, floors, ask)
 
     def _run(self, script: str, campaign_id: str, **args: Any) -> Reply:
-        return self.scripts.run(script, (self.key(campaign_id),), **args)
+        return self.scripts.run(script, (self.key(campaign_id),), args)
 
     def key(self, campaign_id: str, suffix: str = "") -> str:
         """Name a key of a campaign."""

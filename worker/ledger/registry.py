@@ -141,16 +141,18 @@ class Registry:
         `seen`: how far it had come when it was here before, created at `created_ms`; it is cautious then.
         """
         where = (keys.campaign(self.prefix, campaign_id), f"{self.prefix}campaigns", f"{self.prefix}active")
-        args: dict[str, Any] = {
+        args = {
+            "id": campaign_id,
+            "fields": dict(fields),
             "seen": seen or None,
             "created_ms": created_ms or None,
             "birth": uuid4().hex[:12],
         }
-        return self.scripts.run("create", where, id=campaign_id, fields=dict(fields), **args)
+        return self.scripts.run("create", where, args)
 
     def heed(self, campaign_id: str, seen: int) -> None:
         """Take notice of how far somebody has seen a campaign come; where Redis is behind that, it goes on cautious."""
-        self.scripts.run("heed", (keys.campaign(self.prefix, campaign_id),), floor=seen, born=None)
+        self._run("heed", campaign_id, floor=seen, born=None)
 
     def watch(self, active: Iterable[str] | None = None) -> None:
         """Learn how far the active campaigns have come; where Redis is behind what was seen before, have it noticed."""
@@ -172,7 +174,7 @@ class Registry:
             if born is None:
                 continue
             if born.decode() == floor[0] and int(seq) < floor[1]:
-                self.scripts.run("heed", (name,))
+                self.scripts.run("heed", (name,), {})
             else:
                 self.scripts.floors.note(name, born.decode(), int(seq))
 
@@ -188,7 +190,7 @@ class Registry:
         """
         where = (keys.campaign(self.prefix, campaign_id), f"{self.prefix}campaigns")
         others = None if known is None else dict.fromkeys(known, True)
-        return self.scripts.run("start", where, rows=rows, known=others)
+        return self.scripts.run("start", where, {"rows": rows, "known": others})
 
     def pause(self, campaign_id: str, by: str) -> Reply:
         """Pause a running campaign."""
@@ -324,7 +326,7 @@ class Registry:
             self.scripts.ask(lambda: self.client.sadd(name, campaign_id))
         else:
             where = (keys.campaign(self.prefix, campaign_id), name)
-            self.scripts.run("deactivate", where, id=campaign_id)
+            self.scripts.run("deactivate", where, {"id": campaign_id})
 
     def discard(self, campaign_id: str) -> Reply:
         """Remove a campaign that never started, with all its rows; refused where it has.
@@ -333,7 +335,7 @@ class Registry:
         """
         self.get(campaign_id)
         where = (keys.campaign(self.prefix, campaign_id), f"{self.prefix}campaigns", f"{self.prefix}active")
-        return self.scripts.run("discard", where, id=campaign_id)
+        return self.scripts.run("discard", where, {"id": campaign_id})
 
     def write_trouble(self) -> str:
         """Say why Redis takes no changes now, though it answers; empty where it does take them."""
@@ -387,7 +389,7 @@ class Registry:
         self.scripts.ask(lambda: self.client.delete(f"{self.prefix}tick"))
 
     def _run(self, script: str, campaign_id: str, **args: Any) -> Reply:
-        return self.scripts.run(script, (keys.campaign(self.prefix, campaign_id),), **args)
+        return self.scripts.run(script, (keys.campaign(self.prefix, campaign_id),), args)
 
 
 _HEEDED = ("cautious", "state", "paused_by", "reason_code", "follow_ups")

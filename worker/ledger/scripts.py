@@ -82,12 +82,11 @@ class Scripts:
         self,
         name: str,
         keys: Sequence[str],
+        args: dict[str, Any],
         rest: Sequence[bytes | str | float] = (),
-        *,
         slot: SlotOrder | None = None,
-        **args: Any,
     ) -> Reply:
-        """Run a script; one that is to take a `slot` answers last what came of that.
+        """Run a script with its named arguments; one that is to take a `slot` answers last what came of that.
 
         Raises: RedisUnavailableError if Redis gives no answer, or cannot keep anything now.
         """

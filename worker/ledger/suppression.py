@@ -52,13 +52,13 @@ class Suppression:
         new = 0
         for piece in _pieces(entries):
             rows = [[field, reason, round(date.timestamp() * 1000)] for field, reason, date in piece]
-            new += int(self.scripts.run("suppress", (self.key,), entries=rows).values[0])
+            new += int(self.scripts.run("suppress", (self.key,), {"entries": rows}).values[0])
         return new
 
     def remove(self, fields: Sequence[str]) -> int:
         """Take fields off the list; how many were on it."""
         return sum(
-            int(self.scripts.run("unsuppress", (self.key,), fields=list(piece)).values[0])
+            int(self.scripts.run("unsuppress", (self.key,), {"fields": list(piece)}).values[0])
             for piece in _pieces(fields)
         )
 
@@ -101,9 +101,11 @@ class Suppression:
     def hash(self) -> int:
         """Keep salted hashes only, from now on and of all that is on the list; how many were turned. There is no way back."""
         salt, turned = secrets.token_hex(16), 0
-        turned += int(self.scripts.run("hash_suppressed", (self.key,), salt=salt, fields=[]).values[0])
+        turned += int(
+            self.scripts.run("hash_suppressed", (self.key,), {"salt": salt, "fields": []}).values[0]
+        )
         for piece in _pieces([each.field for each in self.entries() if each.address]):
-            reply = self.scripts.run("hash_suppressed", (self.key,), salt=salt, fields=list(piece))
+            reply = self.scripts.run("hash_suppressed", (self.key,), {"salt": salt, "fields": list(piece)})
             turned += int(reply.values[0])
         return turned
 

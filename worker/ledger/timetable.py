@@ -224,7 +224,7 @@ class Timetable:
         return keys.entry(self.prefix, entry)
 
     def _run(self, script: str, entry: str, *more: str, **args: Any) -> Reply:
-        return self.scripts.run(script, (self._key(entry), *more), **args)
+        return self.scripts.run(script, (self._key(entry), *more), args)
 
 
 _FILES, _FOLLOW_UPS = "files:", "follow-ups:"

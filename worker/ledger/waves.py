@@ -19,9 +19,8 @@ class Waves(LedgerReader):
 
         Refused as `there` where it exists, as `stopped` where no more follow-ups are wanted, or with the campaign's state.
         """
-        return self.scripts.run(
-            "create_wave", self._wave_keys(wave_id), definition=definition, birth=uuid4().hex[:12]
-        )
+        args = {"definition": definition, "birth": uuid4().hex[:12]}
+        return self.scripts.run("create_wave", self._wave_keys(wave_id), args)
 
     def begin_wave(
         self,
@@ -41,7 +40,7 @@ class Waves(LedgerReader):
         """
         args: dict[str, Any] = {"row": row, "send": send, "conversation": conversation, "latest": latest}
         args["unless_answered"] = unless_answered or None
-        return self.scripts.run("begin_wave", self._wave_keys(wave_id), **args)
+        return self.scripts.run("begin_wave", self._wave_keys(wave_id), args)
 
     def stop_follow_ups(self, campaign_id: str, *, stopped: bool = True) -> Reply:
         """Begin no more waves of a campaign; or, with `stopped` False, do so again. Refused where that is so already."""

@@ -127,7 +127,7 @@ class Pacer:
         self._ask = ask
         self._clock = clock
         self._sleep = sleep
-        self._margin_s = margin_s
+        self._margin_s, self._margin_us = margin_s, _us(margin_s)
         self._late_s = late_s
         self._answer_s = 0.0
         self._reach_s = self._reach_varies_s = 0.0
@@ -163,7 +163,7 @@ class Pacer:
         if not self._is_clock_set:
             self._set_clock()
         lead_us = _us(self._lead_s(max_wait_ms))
-        limits = (max_wait_ms * 1000, _us(self._margin_s), lead_us, *(bucket.per_s for bucket in buckets))
+        limits = (max_wait_ms * 1000, self._margin_us, lead_us, *[bucket.per_s for bucket in buckets])
         return Order(tuple(buckets), self._keys(buckets), limits, self._clock)
 
     def read(self, order: Order, answer: Sequence[Any]) -> Granted | Wait:
@@ -173,21 +173,21 @@ class Pacer:
         nothing can be learnt from its times.
         """
         verdict, time_us, now_us, decisive, *told = answer
-        verdict = _text(verdict)
+        verdict, now_us = _text(verdict), int(now_us)
         for bucket, voided_us in zip(order.buckets, told[1::2], strict=True):
             self._voided_us[bucket.name] = int(voided_us)
         if verdict != "again":
-            self._redis_clock.observe(order.asked_s, order.answered_s, int(now_us) / 1e6)
+            self._redis_clock.observe(order.asked_s, order.answered_s, now_us / 1e6)
             self._answer_s += (order.answered_s - order.asked_s - self._answer_s) / 16
         if verdict == "wait":
             return Wait(ms=max(1, -(-int(time_us) // 1000)), bucket=order.buckets[int(decisive) - 1])
         slot_us = int(time_us)
         slot_s = self._redis_clock.monotonic_s(slot_us / 1e6)
         wait_ms = max(0, round((slot_s - order.answered_s) * 1000))
-        return Granted(wait_ms, slot_s, slot_us, int(now_us), order.buckets, tuple(map(int, told[::2])))
+        return Granted(wait_ms, slot_s, slot_us, now_us, order.buckets, tuple(map(int, told[::2])))
 
     def _keys(self, buckets: Sequence[Bucket]) -> tuple[str, ...]:
-        return tuple(f"{self._prefix}pace:{bucket.name}" for bucket in buckets)
+        return tuple([f"{self._prefix}pace:{bucket.name}" for bucket in buckets])
 
     def _set_clock(self) -> None:
         """Look at Redis's clock, once a process, until it is known well or is too far away for that."""
@@ -216,8 +216,9 @@ class Pacer:
                 return None
             if ahead_s > 0:
                 self._sleep(ahead_s)
-            if any(self._voided_us.get(bucket.name, 0) > granted.granted_us for bucket in granted.buckets):
-                return None
+            for bucket in granted.buckets:
+                if self._voided_us.get(bucket.name, 0) > granted.granted_us:
+                    return None
             if self._clock() - slot_s <= self._late_s:
                 return granted if slot_s == granted.slot_s else granted._replace(slot_s=slot_s)
             slot_us, answer_s = self._move(granted, answer_s)
@@ -249,7 +250,8 @@ class Pacer:
     def _move(self, granted: Granted, answer_s: float, *, went_out: bool = False) -> tuple[int | None, float]:
         limits: list[float] = [
             granted.slot_us,
-            *map(_us, (self._margin_s, answer_s, self._late_s)),
+            self._margin_us,
+            *map(_us, (answer_s, self._late_s)),
             int(went_out),
         ]
         for bucket, slipped_us in zip(granted.buckets, granted.slipped_us, strict=True):
@@ -268,7 +270,7 @@ class Pacer:
         Raises: RedisUnavailableError if Redis gives no answer.
         """
         with effect("slow_down"):
-            limits = [_us(max(0.0, retry_after_s or 0.0)), bucket.per_s, slot_us, _us(self._margin_s)]
+            limits = [_us(max(0.0, retry_after_s or 0.0)), bucket.per_s, slot_us, self._margin_us]
             self._run("slow_down", [bucket], limits)
 
     def peek(self, buckets: Sequence[Bucket]) -> list[BucketState]:

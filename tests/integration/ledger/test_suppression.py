@@ -58,7 +58,9 @@ def test_hashed_list_answers_as_before_and_holds_no_address(rig: LedgerRig) -> N
 def test_list_that_is_only_half_hashed_misses_nobody(rig: LedgerRig) -> None:
     rig.suppression.add([(ANN[0], "asked", DAY), (BEN[0], "asked", DAY)])
 
-    rig.suppression.scripts.run("hash_suppressed", (rig.suppression.key,), salt="5a17", fields=[BEN[0]])
+    rig.suppression.scripts.run(
+        "hash_suppressed", (rig.suppression.key,), {"salt": "5a17", "fields": [BEN[0]]}
+    )
 
     assert rig.suppression.find([ANN, BEN]) == [True, True]
     rig.load("spring-1", 2)
