@@ -110,9 +110,11 @@ class Scripts:
 
 def read_reply(answer: list[Any]) -> Reply:
     """Read what a script returned."""
-    if answer[0] == b"ok":
-        return Reply(True, values=tuple(answer[1:]))
-    return Reply(False, why=answer[1].decode() if len(answer) > 1 else "", values=tuple(answer[2:]))
+    verdict, *values = answer
+    if verdict == b"ok":
+        return Reply(True, "", tuple(values))
+    why = values.pop(0).decode() if values else ""
+    return Reply(False, why, tuple(values))
 
 
 def retrying(

@@ -42,18 +42,22 @@ class Bucket:
 
 
 class Granted(NamedTuple):
-    """Hold a slot: `wait_ms` from now, at `slot_s` on the monotonic clock, `slot_us` on Redis's.
+    """Hold a slot: at `slot_s` on the monotonic clock, `slot_us` on Redis's.
 
     `granted_us` says when, on Redis's clock; `slipped_us` for each of `buckets` how far its slots had been moved on by then,
     as slip.lua wants it.
     """
 
-    wait_ms: int
     slot_s: float
     slot_us: int
     granted_us: int
     buckets: tuple[Bucket, ...]
     slipped_us: tuple[int, ...]
+
+    @property
+    def wait_ms(self) -> int:
+        """Say how far off the slot was when it was taken."""
+        return max(0, round((self.slot_us - self.granted_us) / 1000))
 
 
 class Wait(NamedTuple):
@@ -183,8 +187,7 @@ class Pacer:
             return Wait(ms=max(1, -(-int(time_us) // 1000)), bucket=order.buckets[int(decisive) - 1])
         slot_us = int(time_us)
         slot_s = self._redis_clock.monotonic_s(slot_us / 1e6)
-        wait_ms = max(0, round((slot_s - order.answered_s) * 1000))
-        return Granted(wait_ms, slot_s, slot_us, now_us, order.buckets, tuple(map(int, told[::2])))
+        return Granted(slot_s, slot_us, now_us, order.buckets, tuple(map(int, told[::2])))
 
     def _keys(self, buckets: Sequence[Bucket]) -> tuple[str, ...]:
         return tuple([f"{self._prefix}pace:{bucket.name}" for bucket in buckets])

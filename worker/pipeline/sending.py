@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from math import ceil
 
 from campaigns.recipients import Recipient
 from worker.gateway import codes
-from worker.gateway.outcome import Accepted, Deferred, Rejected, Unanswered, Unknown
+from worker.gateway.outcome import Accepted, Deferred, Outcome, Rejected, Unanswered, Unknown
 from worker.gateway.seen import ChannelSeen
 from worker.ledger.ledger import Claim
 from worker.ledger.row import Row
+from worker.ledger.scripts import Reply
 from worker.ledger.states import Reason, State
 from worker.pacing.pacer import MARGIN_S, Wait
 from worker.pipeline import cautious, hours, opening, pace, pair
@@ -238,8 +239,7 @@ def _send(
     conversation: str,
 ) -> None:
     """Send the first message: slot, claim, POST."""
-    campaign_id, number, token = loaded.info.id, row.number, claim.token
-    ledger = bench.ledger
+    ledger, campaign_id, number, token = bench.ledger, loaded.info.id, row.number, claim.token
     if closed_ms := hours.closed_for_ms(bench, recipient):  # it has closed since the row was opened
         window = int(Reason.WINDOW)
         ledger.abandon_open(campaign_id, number, token, State.PENDING, window, due_in_ms=closed_ms)
@@ -266,33 +266,35 @@ def _send(
     outcome = bench.gateway.create_message(conversation, recipient.message, key, beat)
     if beat.missed:
         ledger.give_up_slot(campaign_id, number, token, 0)
-        return
+    else:
+        bench.write(_note(bench, loaded, row, recipient, token, beat, outcome), lease_until)
+
+
+def _note(
+    bench: Workbench,
+    loaded: LoadedCampaign,
+    row: Row,
+    recipient: Recipient,
+    token: str,
+    beat: pace.Beat,
+    outcome: Outcome[str],
+) -> Callable[[], Reply]:
+    """Give what writes down what came of the message's request, and may have to do so again."""
+    ledger, claimed = bench.ledger, (loaded.info.id, row.number, token)
     match outcome:
         case Accepted(value=message_sid):
-            bench.write(lambda: ledger.accepted(campaign_id, number, token, message_sid), lease_until)
+            return lambda: ledger.accepted(*claimed, message_sid)
         case Deferred():
             put_off = pace.put_off(bench, beat, outcome, row.hand.tries)
-            bench.write(lambda: ledger.defer_sending(campaign_id, number, token, *put_off), lease_until)
+            return lambda: ledger.defer_sending(*claimed, *put_off)
         case Unanswered():
-            bench.write(
-                lambda: ledger.doubt_sending(campaign_id, number, token, *pace.first_look(bench, outcome)),
-                lease_until,
-            )
+            return lambda: ledger.doubt_sending(*claimed, *pace.first_look(bench, outcome))
         case Rejected() if outcome.code == CONVERSATION_CLOSED:
             closed, wait_ms = int(Reason.CONVERSATION_CLOSED), pace.backoff_ms(bench, row.hand.tries)
             if row.record.attempts < loaded.campaign.pacing.max_attempts:
-                bench.write(
-                    lambda: ledger.reopen_sending(campaign_id, number, token, closed, wait_ms), lease_until
-                )
-            else:
-                bench.write(
-                    lambda: ledger.reject_sending(campaign_id, number, token, closed, stop=False), lease_until
-                )
+                return lambda: ledger.reopen_sending(*claimed, closed, wait_ms)
+            return lambda: ledger.reject_sending(*claimed, closed, stop=False)
         case _:  # refused for good
-            stop = opening.stops_campaign(outcome.code)
-            bench.write(
-                lambda: ledger.reject_sending(
-                    campaign_id, number, token, outcome.code, stop=stop, contact=whose
-                ),
-                lease_until,
-            )
+            code, whose = outcome.code, opening.contact_of(recipient)
+            stop = opening.stops_campaign(code)
+            return lambda: ledger.reject_sending(*claimed, code, stop=stop, contact=whose)
