@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 from worker import json_text
@@ -42,19 +42,12 @@ def text_of(value: object) -> str:
     return value.encode(errors="replace").decode() if isinstance(value, str) else ""
 
 
-def iso_moment(text: object) -> object:
-    """Return the moment in UTC that `text` is, else `text`: as the SDK's own function, in a 30th of the time."""
-    try:
-        return datetime.fromisoformat(text) if isinstance(text, str) and text.endswith("Z") else text
-    except ValueError:
-        return text
-
-
 def moment_of(value: object) -> datetime | None:
-    """Return an aware datetime from what the SDK made of a date, or None."""
-    if not isinstance(value, datetime):
+    """Return the moment in UTC that `value` is as Twilio writes one, or None."""
+    try:
+        return datetime.fromisoformat(value) if isinstance(value, str) and value.endswith("Z") else None
+    except ValueError:
         return None
-    return value if value.tzinfo else value.replace(tzinfo=UTC)
 
 
 def code_of(value: object) -> int:
