@@ -169,7 +169,8 @@ def test_preview_tells_who_is_due_and_when_the_others_will_be(rig: Rig) -> None:
     assert [(one.due, one.later) for one in plan.outlooks] == [(2, 0), (0, 1)]
     finished = rig.row(4).record.finished_at
     assert finished is not None
-    due_at = finished + 5 * DAY
+    # What goes out up to three hours after the nightly time counts as of that time.
+    due_at = finished + 5 * DAY - timedelta(hours=3)
     assert plan.outlooks[1].night is not None
     assert due_at <= plan.outlooks[1].night < due_at + DAY
     assert plan.next_night is not None
