@@ -127,7 +127,7 @@ class Pacer:
         late_s: float = LATE_S,
         ask: Ask = ask_once,
     ) -> None:
-        self._prefix = prefix
+        self._prefix = f"{prefix}pace:"
         self._ask = ask
         self._clock = clock
         self._sleep = sleep
@@ -190,7 +190,7 @@ class Pacer:
         return Granted(slot_s, slot_us, now_us, order.buckets, tuple(map(int, told[::2])))
 
     def _keys(self, buckets: Sequence[Bucket]) -> tuple[str, ...]:
-        return tuple([f"{self._prefix}pace:{bucket.name}" for bucket in buckets])
+        return tuple([self._prefix + bucket.name for bucket in buckets])
 
     def _set_clock(self) -> None:
         """Look at Redis's clock, once a process, until it is known well or is too far away for that."""

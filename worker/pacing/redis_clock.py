@@ -18,6 +18,7 @@ class RedisClock:
         self._lock = threading.Lock()
         self._low_s = float("-inf")
         self._high_s = float("inf")
+        self._distance_s = float("nan")
         self._seen_at_s = 0.0
 
     def observe(self, asked_s: float, answered_s: float, redis_s: float) -> None:
@@ -29,6 +30,7 @@ class RedisClock:
             self._high_s = min(high_s, self._high_s + drift_s)
             if self._low_s > self._high_s:
                 self._low_s, self._high_s = low_s, high_s
+            self._distance_s = (self._low_s + self._high_s) / 2
             self._seen_at_s = answered_s
 
     @property
@@ -38,5 +40,4 @@ class RedisClock:
 
     def monotonic_s(self, redis_s: float) -> float:
         """Give the monotonic time of a moment on Redis's clock."""
-        with self._lock:
-            return redis_s - (self._low_s + self._high_s) / 2
+        return redis_s - self._distance_s
