@@ -5,12 +5,13 @@ from __future__ import annotations
 import socket
 import ssl
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 from worker import loop
 
-T = TypeVar("T")
 Clock = Callable[[], float]
+
+_NOT_YET = (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
 
 
 class Deadline:
@@ -25,10 +26,6 @@ class Deadline:
     def within(self, seconds: float) -> Deadline:
         """Return a nearer deadline on the same clock."""
         return Deadline(self._clock, max(0.0, min(seconds, self.left_s())))
-
-    def now_s(self) -> float:
-        """Return the time on the deadline's own clock."""
-        return self._clock()
 
     def left_s(self) -> float:
         """Return the seconds left, below zero once it has passed."""
@@ -47,21 +44,39 @@ class _Timed(_Base):
     A socket's own time-out starts anew with each read, so an answer that drips one byte a second never ends.
     """
 
+    # What the three calls have in common is written out: handing the call itself on took half as long as TLS does.
+
     deadline: Deadline | None = None
 
-    def recv(self, *args: Any, **kwargs: Any) -> bytes:
-        return self._within(super().recv, *args, **kwargs)
+    def recv(self, *args: Any) -> bytes:
+        here = self._ready()
+        while True:
+            try:
+                return super().recv(*args)
+            except _NOT_YET as error:
+                self._wait(here, error, loop.READ)
 
-    def recv_into(self, *args: Any, **kwargs: Any) -> int:
-        return self._within(super().recv_into, *args, **kwargs)
+    def recv_into(self, *args: Any) -> int:
+        here = self._ready()
+        while True:
+            try:
+                return super().recv_into(*args)
+            except _NOT_YET as error:
+                self._wait(here, error, loop.READ)
 
-    def send(self, *args: Any, **kwargs: Any) -> int:
-        return self._within(super().send, *args, **kwargs)
+    def send(self, *args: Any) -> int:
+        here = self._ready()
+        while True:
+            try:
+                return super().send(*args)
+            except _NOT_YET as error:
+                self._wait(here, error, loop.WRITE)
+                self._left_s()  # but the rest of a request does not go out after its time
 
     def sendall(self, data: Any, *_: Any) -> None:
-        unsent = memoryview(data)
-        while unsent:
-            unsent = unsent[self.send(unsent) :]
+        sent = self.send(data)  # nearly always all of it
+        while sent < len(data):
+            sent += self.send(memoryview(data)[sent:])
 
     def await_answer(self) -> None:
         """Let the other rows of a loop on until there is something to read: right after a request there is nothing."""
@@ -69,25 +84,25 @@ class _Timed(_Base):
         if here is not None:
             here.wait_for(self, loop.READ, self._left_s())
 
-    def _within(self, act: Callable[..., T], *args: Any, **kwargs: Any) -> T:
+    def _ready(self) -> loop.Loop | None:
+        """Give the next system call the time that is left; in a loop none, for what is there is taken, however late."""
         here = loop.here()
         if here is None:
             if self.deadline is not None:
                 self.settimeout(self._left_s())
-            return act(*args, **kwargs)
-        if self.gettimeout() != 0:  # another thread may have had it, with a time-out
+        elif self.gettimeout() != 0:  # another thread may have had it, with a time-out
             self.setblocking(False)
-        while True:
-            # What is there is taken, however late this row could go on.
-            try:
-                return act(*args, **kwargs)
-            except (BlockingIOError, ssl.SSLWantReadError):
-                event = loop.READ if act.__name__ != "send" or isinstance(self, ssl.SSLSocket) else loop.WRITE
-            except ssl.SSLWantWriteError:
-                event = loop.WRITE
-            here.wait_for(self, event, self._left_s())
-            if event == loop.WRITE:
-                self._left_s()  # but the rest of a request does not go out after its time
+        return here
+
+    def _wait(self, here: loop.Loop | None, error: Exception, event: int) -> None:
+        """Wait for what TLS says, which may read for a write and write for a read; for `event` where it says nothing."""
+        if here is None:
+            raise error
+        if isinstance(error, ssl.SSLWantReadError):
+            event = loop.READ
+        elif isinstance(error, ssl.SSLWantWriteError):
+            event = loop.WRITE
+        here.wait_for(self, event, self._left_s())
 
     def _left_s(self) -> float:
         left_s = self.deadline.left_s() if self.deadline is not None else float("inf")

@@ -1,6 +1,7 @@
 """Deadlines on a clock of our own, and where requests may go."""
 
 import socket
+import ssl
 import threading
 from contextlib import suppress
 
@@ -78,6 +79,15 @@ def test_socket_without_a_deadline_keeps_its_own_time_out():
         assert timed.gettimeout() == 7
         assert timed.send(b"d") == 1
         timed.sendall(b"e")
+
+
+def test_socket_of_no_loop_and_without_time_waits_for_nothing():
+    one, other = socket.socketpair()
+    with other, TimedSocket(fileno=one.detach()) as timed:
+        timed.setblocking(False)
+
+        with pytest.raises(BlockingIOError):
+            timed.recv(1)
 
 
 @pytest.mark.parametrize(
@@ -242,3 +252,33 @@ def test_rest_of_a_request_does_not_go_out_after_its_time_in_a_loop():
             in_loop(a_loop(), lambda: ours.sendall(b"x" * 5_000_000))
         with pytest.raises(BlockingIOError):
             theirs.recv(1)
+
+
+@pytest.mark.parametrize("call", [lambda s: s.recv(1), lambda s: s.recv_into(bytearray(1))])
+def test_read_in_a_loop_waits_for_what_is_to_come(call):
+    one, theirs = socket.socketpair()
+    with theirs, TimedSocket(fileno=one.detach()) as ours:
+        ours.deadline = Deadline(Clock(), 60)
+        threading.Timer(0.1, theirs.sendall, [b"a"]).start()
+
+        assert in_loop(a_loop(), lambda: call(ours)) in (b"a", 1)
+
+
+def test_read_in_a_loop_waits_for_a_write_where_tls_says_so():
+    class Renegotiating(socket.socket):
+        has_written = False
+
+        def recv(self, *_):
+            if not self.has_written:
+                self.has_written = True
+                raise ssl.SSLWantWriteError
+            return b"a"
+
+    class Ours(TimedSocket, Renegotiating):
+        pass
+
+    one, theirs = socket.socketpair()
+    with theirs, Ours(fileno=one.detach()) as ours:
+        ours.deadline = Deadline(Clock(), 60)
+
+        assert in_loop(a_loop(), lambda: ours.recv(1)) == b"a"
