@@ -135,8 +135,8 @@ class Caller:
         return Accepted(value)
 
 
-def follow(first: Callable[..., Any], key: str, **filters: Any) -> Iterator[Any]:
-    """Yield the records of all pages, from the one that `first(**filters)` fetches.
+def follow(first: Callable[..., Any], key: str, **filters: Any) -> Iterator[dict[str, Any]]:
+    """Yield the records of all pages, from the one that `first(**filters)` fetches, as Twilio wrote them.
 
     Raises: UnreadableError where a page holds no list named `key` or one beyond MAX_RECORDS, or there are more than
     MAX_PAGES: a list that is not seen to its end proves no absence.
@@ -146,7 +146,7 @@ def follow(first: Callable[..., Any], key: str, **filters: Any) -> Iterator[Any]
         records = page._payload.get(key)
         if not isinstance(records, list) or len(records) > MAX_RECORDS:
             break
-        yield from page
+        yield from records
         if not page.next_page_url:
             return
         if not isinstance(page.next_page_url, str):

@@ -28,7 +28,10 @@ class Correspondence(Caller):
         def look() -> tuple[MessageRead, ...]:
             found = []
             for message in follow(messages.page, "messages", order="desc", page_size=100):
-                sid, created_at = reading.sid_of("IM", message.sid), reading.moment_of(message.date_created)
+                sid, created_at = (
+                    reading.sid_of("IM", message.get("sid")),
+                    reading.moment_of(message.get("date_created")),
+                )
                 if sid is None or created_at is None:
                     raise UnreadableError("sid, date_created")
                 if from_then is not None and created_at < from_then:
@@ -36,11 +39,11 @@ class Correspondence(Caller):
                 found.append(
                     MessageRead(
                         sid=sid,
-                        key=reading.key_of(message.attributes),
-                        author=reading.text_of(message.author),
-                        body=reading.text_of(message.body),
+                        key=reading.key_of(message.get("attributes")),
+                        author=reading.text_of(message.get("author")),
+                        body=reading.text_of(message.get("body")),
                         created_at=created_at,
-                        delivery=reading.delivery_of(message.delivery),
+                        delivery=reading.delivery_of(message.get("delivery")),
                     )
                 )
             return tuple(found)
@@ -54,7 +57,7 @@ class Correspondence(Caller):
         def look() -> ReceiptSeen | None:
             receipts = follow(message.delivery_receipts.page, "delivery_receipts", page_size=50)
             seen = [
-                ReceiptSeen(reading.text_of(each.status), reading.code_of(each.error_code))
+                ReceiptSeen(reading.text_of(each.get("status")), reading.code_of(each.get("error_code")))
                 for each in receipts
             ]
             known = [each for each in seen if each.status in _RANKS]

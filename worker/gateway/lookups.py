@@ -23,7 +23,7 @@ class Lookups(Caller):
 
         def look() -> str | None:
             for invite in follow(channel.invites.page, "invites", page_size=50):
-                found = reading.conversation_in_attributes(reading.routed_attributes(invite.routing))
+                found = reading.conversation_in_attributes(reading.routed_attributes(invite.get("routing")))
                 if found:
                     return found
             return None
@@ -41,12 +41,12 @@ class Lookups(Caller):
 
         def look() -> ChannelSeen | None:
             for channel in follow(channels.page, "channels", page_size=50):
-                sid = reading.sid_of("UO", channel.sid)
+                sid = reading.sid_of("UO", channel.get("sid"))
                 if sid is None:
                     raise UnreadableError("sid")
-                code = channel.error_code if isinstance(channel.error_code, int) else None
-                message = reading.text_of(channel.error_message)
-                return ChannelSeen(sid, reading.text_of(channel.status), code or None, message)
+                code = reading.code_of(channel.get("error_code")) or None
+                message = reading.text_of(channel.get("error_message"))
+                return ChannelSeen(sid, reading.text_of(channel.get("status")), code, message)
             return None
 
         return self._ask(look)
@@ -58,9 +58,9 @@ class Lookups(Caller):
 
         def look() -> bool:
             for participant in follow(participants.page, "participants", page_size=100):
-                binding = reading.mapping_of(participant.messaging_binding)
-                named = {reading.text_of(participant.identity), reading.text_of(binding.get("address"))}
-                if wanted in {each.casefold() for each in named}:
+                binding = reading.mapping_of(participant.get("messaging_binding"))
+                named = (participant.get("identity"), binding.get("address"))
+                if any(reading.text_of(each).casefold() == wanted for each in named):
                     return True
             return False
 
@@ -80,15 +80,15 @@ class Lookups(Caller):
         def look() -> list[ConversationSeen]:
             found = []
             for each in follow(participants.page, "conversations", page_size=50, **whose):
-                sid = reading.sid_of("CH", each.conversation_sid)
+                sid = reading.sid_of("CH", each.get("conversation_sid"))
                 if sid is None:
                     raise UnreadableError("conversation_sid")
-                binding = reading.mapping_of(each.participant_messaging_binding)
+                binding = reading.mapping_of(each.get("participant_messaging_binding"))
                 found.append(
                     ConversationSeen(
                         sid=sid,
-                        state=reading.text_of(each.conversation_state),
-                        created_at=reading.moment_of(each.conversation_date_created),
+                        state=reading.text_of(each.get("conversation_state")),
+                        created_at=reading.moment_of(each.get("conversation_date_created")),
                         proxy_address=reading.text_of(binding.get("proxy_address")) or None,
                     )
                 )
@@ -112,8 +112,8 @@ class Lookups(Caller):
 
         def look() -> str | None:
             for message in follow(messages.page, "messages", order="desc", page_size=100):
-                if reading.key_of(message.attributes) == key:
-                    sid = reading.sid_of("IM", message.sid)
+                if reading.key_of(message.get("attributes")) == key:
+                    sid = reading.sid_of("IM", message.get("sid"))
                     if sid is None:
                         raise UnreadableError("sid")
                     return sid
@@ -131,11 +131,11 @@ class Lookups(Caller):
         def look() -> MessageSeen | None:
             best: MessageSeen | None = None
             for message in follow(messages.page, "messages", order="desc", page_size=100):
-                key = reading.key_of(message.attributes) or ""
+                key = reading.key_of(message.get("attributes")) or ""
                 send = key.removeprefix(prefix)
                 if key == send or not (send.isdecimal() and send.isascii()) or int(send) < least:
                     continue
-                sid = reading.sid_of("IM", message.sid)
+                sid = reading.sid_of("IM", message.get("sid"))
                 if sid is None:
                     raise UnreadableError("sid")
                 if best is None or int(send) < best.send:
@@ -170,7 +170,9 @@ class Lookups(Caller):
             found = []
             pages = follow(tasks.page, "tasks", evaluate_task_attributes=condition, page_size=1000)
             for task in pages:
-                seen = reading.flex_task(task.sid, task.attributes, task.assignment_status)
+                seen = reading.flex_task(
+                    task.get("sid"), task.get("attributes"), task.get("assignment_status")
+                )
                 if seen is None:
                     raise UnreadableError("sid")
                 found.append(seen)

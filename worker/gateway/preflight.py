@@ -56,7 +56,7 @@ class Preflight(Caller):
                 lambda: (
                     address
                     in (
-                        each.sender_id
+                        each.get("sender_id")
                         for each in follow(senders.page, "senders", channel=channel, page_size=50)
                     )
                 )
@@ -66,7 +66,8 @@ class Preflight(Caller):
             key = "incoming_phone_numbers"
             return self._ask(
                 lambda: (
-                    address in (each.phone_number for each in follow(numbers.page, key, phone_number=address))
+                    address
+                    in (each.get("phone_number") for each in follow(numbers.page, key, phone_number=address))
                 )
             )
         return Unknown(0, "Twilio has no list of such senders")
