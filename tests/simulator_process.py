@@ -77,6 +77,10 @@ class SimulatorProcess:
         """Close a conversation from outside, as an agent would."""
         self.control("close", {"conversation_sid": conversation_sid})
 
+    def leave(self, conversation_sid: str) -> None:
+        """Have the customer leave a conversation, which stays open."""
+        self.control("leave", {"conversation_sid": conversation_sid})
+
     def reply(self, address: str, body: str, **where: str) -> str:
         """Have a customer write into their open conversation; return the message's SID.
 

@@ -29,6 +29,7 @@ def control_routes(twin: Twin) -> list[web.RouteDef]:
         web.post("/_sim/reset", control.reset),
         web.post("/_sim/occupy", control.occupy),
         web.post("/_sim/close", control.close),
+        web.post("/_sim/leave", control.leave),
         web.post("/_sim/reply", control.reply),
     ]
 
@@ -101,6 +102,18 @@ class _Control:
         self._twin.store.close_conversation(conversation, now)
         self._twin.journal.effect("conversation_closed", now, conversation_sid=sid)
         return web.json_response({"conversation_sid": sid, "state": "closed"})
+
+    async def leave(self, request: web.Request) -> web.StreamResponse:
+        """Take the customer out of a conversation, which stays open: `{conversation_sid}`."""
+        sid = (await request.json()).get("conversation_sid", "")
+        now = self._twin.clock.now()
+        conversation = self._twin.store.conversations.get(sid)
+        customer = conversation.customer(now) if conversation else None
+        if conversation is None or customer is None:
+            return web.json_response({"error": f"there is no customer in a conversation {sid}"}, status=404)
+        self._twin.store.remove_participant(conversation, customer, now)
+        self._twin.journal.effect("customer_left", now, conversation_sid=sid)
+        return web.json_response({"conversation_sid": sid})
 
     async def reply(self, request: web.Request) -> web.StreamResponse:
         """Have a customer write: `{address, body[, proxy_address][, account]}`."""

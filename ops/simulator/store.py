@@ -211,6 +211,17 @@ class Store:
             self.open_pairs.pop(pair, None)
         conversation.pairs.clear()
 
+    def remove_participant(self, conversation: Conversation, participant: Participant, now: float) -> None:
+        """Take somebody out of a conversation, which stays open; their pairs are free."""
+        conversation.participants.remove(participant)
+        conversation.updated_at = now
+        for pair in [one for one in conversation.pairs if one[1] == participant.address]:
+            self.open_pairs.pop(pair, None)
+            conversation.pairs.remove(pair)
+        left = {one.address for one in conversation.participants}
+        if participant.address not in left:
+            self._by_address[(conversation.account, participant.address)].remove(conversation)
+
     def conversations_of(self, account: str, address: str) -> Iterator[tuple[Conversation, Participant]]:
         """Yield the conversations an address or identity takes part in, oldest first."""
         for conversation in self._by_address.get((account, address), ()):

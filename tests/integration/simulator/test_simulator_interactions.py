@@ -250,6 +250,18 @@ def test_pair_held_by_somebody_else_is_free_once_that_conversation_closes(
     assert simulator.journal("interaction")[-1]["customer_in"] is True
 
 
+def test_customer_who_left_an_open_conversation_can_be_reached_in_another(
+    calls: Calls, simulator: SimulatorProcess
+) -> None:
+    calls.open(ANN)
+
+    simulator.leave(simulator.journal("interaction")[-1]["conversation_sid"])
+    assert calls.conversations_of(ANN) == []
+    calls.open(ANN)
+
+    assert simulator.journal("interaction")[-1]["customer_in"] is True
+
+
 def test_another_account_sees_nothing(
     calls: Calls, simulator: SimulatorProcess, connect: Callable[..., Calls]
 ) -> None:
