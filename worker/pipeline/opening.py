@@ -168,7 +168,11 @@ def _go_into(
     """Go on in the conversation of the row's earlier message, which is still open: no Interaction is asked for."""
     campaign_id, claim = loaded.info.id, bench.claim()
     wanted = _wanted(bench, loaded, recipient)
-    if not bench.ledger.claim_opening(campaign_id, row.number, claim, *wanted).ok:
+    claimed = bench.ledger.claim_opening(campaign_id, row.number, claim, *wanted)
+    if not claimed.ok:
+        return None
+    if _was_lost_since(row, shown_row(row, claimed)):
+        bench.ledger.give_up_slot(campaign_id, row.number, claim.token, 0)
         return None
     used = bench.ledger.use_conversation(campaign_id, row.number, claim.token, row.hand.adopt)
     return (claim, shown_row(row, used)) if used.ok else None
