@@ -86,8 +86,8 @@ NOT_LOOKED = -1
 class Hand(NamedTuple):
     """What the holder of a row needs beside its record; gone when the send ends. Times are Redis's, in ms.
 
-    `lost`: an earlier request went unanswered and was called absent. `lost_in`, `lost_send`: where its conversation was given
-    up since, which one that was, and of which send. `why`: code of the last look, if that failed.
+    `lost`: an earlier request went unanswered and was called absent. `lost_in`, `lost_send`: the conversation where a message
+    of it may show yet, and of which send. `why`: code of the last look, if that failed.
     `looking` and `looked`: the caution for which the row is looked up, or was, before anything is asked for.
     `adopt`: the conversation of an earlier message of the row, to go into where it is still open.
     """

@@ -152,6 +152,12 @@ def _someone_else_has_the_pair(
         else:
             _wait(bench, loaded, row, claim, max(_check_ms(row), 2_000), conversation)
         return
+    goes_elsewhere = busy.ours is not None or loaded.campaign.pair_busy == "use"
+    if goes_elsewhere and conversation and row.hand.lost_in == conversation:
+        # A message that was called absent may show here yet: the row begins anew, and looks here before it asks for another.
+        # It comes this way once for each message that was lost: the next conversation is not the one where this one was.
+        _abandon(bench, loaded, row, claim, State.PENDING, int(Reason.PAIR_BUSY))
+        return
     if busy.ours is not None:
         # Two Interactions with one key: the one that holds the customer is kept, the empty one is to be closed.
         bench.ledger.switch_interaction(

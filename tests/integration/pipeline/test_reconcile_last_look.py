@@ -1,14 +1,16 @@
 """What was called absent and shows after all: one more look goes before the next request."""
 
 import pytest
-from pipeline_bench import BODY, ROUTING, Rig, key, phone, trouble
+from pipeline_bench import BODY, ROUTING, SENDER, Rig, key, phone, trouble
 
+from worker.gateway.outcome import Accepted
 from worker.ledger.states import Event, State
 
 LATE_S = 3600.0
 CHAT = 'name = "spring"\nchannel = "chat"\nto = "{{ phone }}"\n' + ROUTING + BODY
 TASKS = "GET taskrouter/v1/Workspaces/{workspace}/Tasks"
 ADDRESSES = "GET conversations/v1/ParticipantConversations"
+ASKS_WHO_HOLDS = "before GET ParticipantConversations"
 MESSAGES = "GET conversations/v1/Conversations/{conversation}/Messages"
 
 
@@ -41,6 +43,51 @@ def test_message_that_shows_while_the_last_look_fails_is_waited_for(rig: Rig) ->
 
     assert rig.messages() == {key(): 1}
     rig.judge()
+
+
+@pytest.mark.parametrize("rule", ["use", "skip"])
+def test_message_that_shows_in_a_conversation_that_the_customer_has_left_is_not_sent_again(
+    rig: Rig, rule: str
+) -> None:
+    rig.campaign([trouble(164)], pair_busy=rule)
+    rig.simulator.settings(lookup_lag_s=LATE_S)
+    rig.drive(until=lambda: Event.ABSENT_SENT in rig.events())
+    rig.simulator.leave(rig.row().record.conversation_sid)
+    holds_another(rig, rule)
+    rig.pass_s(60)  # the customer's absence has lasted
+
+    rig.points.meanwhile = lambda name: name == ASKS_WHO_HOLDS and rig.simulator.settings(lookup_lag_s=0)
+    rig.drive()
+
+    assert rig.messages() == {key(): 1}
+    assert rig.states() == {"ACCEPTED": 1}
+
+
+@pytest.mark.parametrize("rule", ["use", "skip"])
+def test_message_lost_in_a_conversation_that_the_customer_has_left_goes_to_the_next(
+    rig: Rig, rule: str
+) -> None:
+    rig.campaign([trouble(163)], pair_busy=rule)
+    rig.drive(until=lambda: Event.ABSENT_SENT in rig.events())
+    rig.simulator.leave(rig.row().record.conversation_sid)
+    other = holds_another(rig, rule)
+    rig.pass_s(60)
+
+    rig.drive()
+
+    assert [one["conversation_sid"] for one in rig.simulator.journal("message")] == [other]
+    assert rig.states() == {"ACCEPTED": 1}
+    rig.judge()
+
+
+def holds_another(rig: Rig, rule: str) -> str:
+    """Have the row's customer be in another conversation: somebody else's, or (no rule needed) the row's own; its SID."""
+    address = rig.row().cells[0]
+    if rule == "use":
+        return rig.simulator.occupy(address, SENDER)
+    recipient = rig.bench.campaign("spring-1").compiled.recipient(1, rig.row().cells)
+    assert isinstance(rig.bench.gateway.create_interaction(recipient, key()), Accepted)
+    return str(rig.simulator.journal("interaction")[-1]["conversation_sid"])
 
 
 @pytest.mark.parametrize("status", [403, 404])

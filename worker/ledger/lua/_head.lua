@@ -311,7 +311,7 @@ end
 
 local function forget_sids(r, h)
   -- A message that was called absent may show in its conversation yet: it is looked for there before another is asked for.
-  if h.lost and r.conversation ~= NONE then h.lost_in, h.lost_send = hex('CH', r.conversation), r.send end
+  if h.lost and not h.lost_in and r.conversation ~= NONE then h.lost_in, h.lost_send = hex('CH', r.conversation), r.send end
   r.interaction, r.conversation, r.message = NONE, NONE, NONE
 end
 

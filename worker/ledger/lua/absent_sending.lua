@@ -7,7 +7,9 @@ if not held(r, h, STATE.DOUBT_SENDING) then return refused(r and r.state) end
 tell(r, EVENT.ABSENT_SENT)
 local looked_first = h.looking
 h.looked, h.looking = h.looking or h.looked, nil
-h.lost = h.lost or not looked_first or nil -- it may show yet: one more look goes before the next request
+if not looked_first then -- it may show yet, and only there: one more look goes before the next request
+  h.lost, h.lost_in, h.lost_send = true, hex('CH', r.conversation), r.send
+end
 -- Not before it was looked for in all places, where the ledger may be older than what was sent.
 if r.attempts >= A.max_attempts and not looked_first and not must_look(h) then
   owe_close(r, h)
