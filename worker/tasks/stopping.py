@@ -16,6 +16,7 @@ from worker import loop
 
 LEAVE_AFTER_S = 28.0
 """How long rows in hand have: a request takes 20 s at most, and many a supervisor kills after 30 s."""
+_AT_ONCE = "told to leave at once"
 _SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT)
 
 
@@ -41,6 +42,8 @@ def open_no_more() -> None:
 
 def begin() -> None:
     """Stop softly, asked for by a signal; the next one ends this process at once."""
+    if Stopping.begun.is_set():  # Celery took two before the first came to its end
+        leave(_AT_ONCE)
     open_no_more()
     Stopping.begun.set()
     for one in _SIGNALS:
@@ -63,7 +66,7 @@ def leave(why: str) -> NoReturn:
 
 
 def _leave_on_signal(*_: object) -> None:
-    leave("told to leave at once")
+    leave(_AT_ONCE)
 
 
 def _leave_in_time() -> None:
