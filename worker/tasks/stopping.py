@@ -24,12 +24,15 @@ class Stopping:
     """Whether this worker is on its way out: rows that are not open yet go back to the ledger."""
 
     opens = True
+    is_told = False
     begun = threading.Event()
 
 
 def watch() -> None:
     """Be ready to leave: at once on SIGQUIT, and in time once stopping has begun."""
     signal.signal(signal.SIGQUIT, _leave_on_signal)
+    # Celery's own for SIGINT has the next one join the threads first, however soon that comes.
+    signal.signal(signal.SIGINT, signal.getsignal(signal.SIGTERM))
     if os.environ.get("REMAP_SIGTERM") == "SIGQUIT":  # Celery's own setting
         signal.signal(signal.SIGTERM, _leave_on_signal)
     threading.Thread(target=_leave_in_time, name="leaving", daemon=True).start()
@@ -42,8 +45,9 @@ def open_no_more() -> None:
 
 def begin() -> None:
     """Stop softly, asked for by a signal; the next one ends this process at once."""
-    if Stopping.begun.is_set():  # Celery took two before the first came to its end
+    if Stopping.is_told:  # Celery took two before the first came to its end
         leave(_AT_ONCE)
+    Stopping.is_told = True
     open_no_more()
     Stopping.begun.set()
     for one in _SIGNALS:
