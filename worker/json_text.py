@@ -7,6 +7,9 @@ from typing import Any
 
 from pydantic_core import from_json, to_json
 
+JSONDecodeError = json.JSONDecodeError
+"""The SDK, which is given this in place of `json`, asks for it by that name."""
+
 _encode = json.JSONEncoder(separators=(",", ":")).encode
 
 

@@ -62,8 +62,9 @@ class _Client(Client):  # type: ignore[misc]
         kind = (method, *(headers or {}).items())
         written = self._headers.get(kind)
         if written is None:
-            named = self.get_headers(method, headers)
-            written = self._headers[kind] = request.write_headers(named, self.get_auth(None))
+            named, login = self.get_headers(method, headers), self.get_auth(None)
+            # Without a token or a secret Twilio says what is missing, and the campaign stops with its words.
+            written = self._headers[kind] = request.write_headers(named, login if all(login) else None)
         form = {name: value for name, value in data.items() if value is not None} if data else None
         return self.http_client.request(method, self.get_hostname(uri), params, form, written)
 

@@ -70,6 +70,19 @@ def test_each_kind_of_request_has_the_headers_that_the_sdk_gives_it(token):
 
 
 @pytest.mark.parametrize(
+    "credentials",
+    [Credentials(), Credentials(account_sid=ACCOUNT), Credentials(account_sid=ACCOUNT, api_key="SK1")],
+)
+def test_request_without_a_token_or_a_secret_goes_out_for_twilio_to_refuse(credentials):
+    wire = HeardWire()
+
+    gateway_over(wire.under(http_client("")), credentials=credentials).create_interaction(RECIPIENT, KEY)
+
+    (heard,) = wire.headers
+    assert "Authorization" not in heard
+
+
+@pytest.mark.parametrize(
     "url",
     [
         "http://sim/x HTTP/1.1\r\nX-Smuggled: 1",
