@@ -414,10 +414,16 @@ class Ledger(Receipts, Waves):
         message: str,
         conversation: str,
         interaction: str,
+        others: Sequence[tuple[str, str]] = (),
     ) -> Reply:
-        """Record that a message of this row was found that the ledger did not know of; `interaction` may be empty."""
+        """Record that a message of this row was found that the ledger did not know of; `interaction` may be empty.
+
+        `others`: further Interactions of the row's, and their channels, that are to be closed.
+        """
         found = {"send": send, "message": message, "conversation": conversation, "interaction": interaction}
-        return self._run("adopt_sent", campaign_id, row=row, token=token, **found)
+        return self._run(
+            "adopt_sent", campaign_id, row=row, token=token, others=list(others) or None, **found
+        )
 
     def adopt_sending(self, campaign_id: str, row: int, token: str, message: str) -> Reply:
         """Record that the message in doubt was found by our own key."""

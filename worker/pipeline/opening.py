@@ -113,14 +113,19 @@ def _claim_and_ask(
         ledger.give_up_slot(campaign_id, number, claim.token, 0)
         return None
     if lost.message:
+        sent_in, task = looked_at.hand.lost_in, lost.flex_task
+        others = []
+        if task is not None and task.interaction_sid and task.conversation_sid != sent_in:
+            others = [(task.interaction_sid, task.channel_sid or "")]  # one that will get no message
         ledger.adopt_sent(
             campaign_id,
             number,
             claim.token,
             send=looked_at.hand.lost_send,
             message=lost.message,
-            conversation=looked_at.hand.lost_in,
+            conversation=sent_in,
             interaction="",
+            others=others,
         )
         return None
     if lost.flex_task is not None:

@@ -61,6 +61,7 @@ def test_message_that_shows_in_a_conversation_that_the_customer_has_left_is_not_
 
     assert rig.messages() == {key(): 1}
     assert rig.states() == {"ACCEPTED": 1}
+    rig.judge()
 
 
 @pytest.mark.parametrize("rule", ["use", "skip"])

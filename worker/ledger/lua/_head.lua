@@ -279,6 +279,11 @@ local function note_close(sid, row, channel, pair)
   redis.call('ZADD', key('closing'), int(NOW), sid)
 end
 local function is_closing(sid) return sid and redis.call('HEXISTS', key('close'), sid) == 1 end
+local function close_others(row) -- A.others: further Interactions of the row's own, {SID, channel}
+  for _, other in ipairs(A.others or {}) do
+    if other[1] ~= A.interaction and not is_closing(other[1]) then note_close(other[1], row, other[2]) end
+  end
+end
 
 -- Where the ledger may be older than what was sent (or the caller always wants it), each send is looked up once before
 -- anything is asked for: it goes the way of a doubt, without a request. `looked` is the caution that this was done for.

@@ -7,9 +7,7 @@ local r, h = read(A.row), hand(A.row)
 if held(r, h, STATE.OPEN) and r.interaction == unhex(A.interaction) then return shown(pack_row(r), cjson.encode(h)) end -- a lost answer's repeat
 if not held(r, h, STATE.DOUBT_OPENING) and not held(r, h, STATE.OPENING) then return refused(r and r.state) end
 if is_closing(A.interaction) then return refused('closing') end
-for _, other in ipairs(A.others or {}) do
-  if other[1] ~= A.interaction and not is_closing(other[1]) then note_close(other[1], A.row, other[2]) end
-end
+close_others(A.row)
 r.interaction, r.conversation = unhex(A.interaction), unhex(A.conversation)
 h.channel, h.flex_task, h.tries, h.doubt, h.looking, h.opened = A.channel, A.flex_task, 0, nil, nil, NOW
 move(r, STATE.OPEN, EVENT.FOUND_OPEN)
