@@ -98,7 +98,10 @@ def server_options(folder: Path, socket: Path) -> list[str]:
 def server_environ() -> dict[str, str]:
     """Give the environment of a server: this process's own, and memory that suits scripts."""
     # A script takes and gives back hundreds of small pieces. glibc has seven of each size at hand, by default, and looks for the
-    # others: a twentieth of the server's CPU. It may keep 33 MB for this, at most. No other C library reads it.
+    # others: a twentieth of the server's CPU. A thread may keep 33 MB for this, at most. Before 2.30 it counted them in a byte.
+    name, version = platform.libc_ver()
+    if name != "glibc" or [int(part) for part in version.split(".")] < [2, 30]:
+        return dict(os.environ)
     return {"GLIBC_TUNABLES": "glibc.malloc.tcache_count=1000", **os.environ}
 
 

@@ -20,14 +20,14 @@ local function now_in_us()
   return MOMENT_US
 end
 
--- A whole number as text. Lua's own form keeps 14 digits, and an epoch in microseconds has 16; C needs long for as many of a
+-- A whole number (no text of one) as text. Lua's own form keeps 14 digits, and an epoch in microseconds has 16; C needs long for as many of a
 -- fraction, and a `long` may have no more than 31 bits.
 local function int(n)
   if n >= 2147483648 then return string.format('%d%06d', n / 1000000, n % 1000000) end
   return string.format(n > -2147483648 and '%d' or '%.0f', n)
 end
 
-local function whole(number) return int(number + 0.5) end
+local function whole(number) return int(math.floor(number + 0.5)) end
 
 -- When a slowed pace goes beyond what held, us.
 local function probe_from_us(slow)

@@ -18,7 +18,7 @@ log = get_logger(__name__)
 
 AHEAD_S = 0.7
 """How much work lies ahead of the workers: queued, or waiting for a slot that is reserved already."""
-OLD_ROWS = 64
+OLD_ROWS = 128
 """How many opened or doubtful rows of a campaign are queued at once; they don't wait for the pace of Interactions."""
 UNSENT_S, LEAST_UNSENT = 30.0, 20
 """How many seconds of a sender's pace may be open without a message; rows that may be in any case."""
