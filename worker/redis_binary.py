@@ -83,7 +83,7 @@ def server_options(folder: Path, socket: Path) -> list[str]:
         "appendfsync": "always",
         # A machine's crash may cut the last write short; that write was never confirmed to anybody.
         "aof-load-truncated": "yes",
-        # A row leaves some 13 kB in the file: a server that is started again must not read them for seconds.
+        # A row leaves some 4 kB in the file: a server that is started again must not read them for seconds.
         "auto-aof-rewrite-min-size": "16mb",
         "save": "",
         "maxmemory-policy": "noeviction",
