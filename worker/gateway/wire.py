@@ -153,8 +153,7 @@ def converse(connection: Any, request: bytes, current: Exchange) -> Answer:
         if answer.is_too_long(read_bytes):
             raise SentError("the answer was too long to be read")
     answer.let_go()
-    if (
-        is_within_tls and sock.incoming.pending
-    ):  # read and not yet unpacked: it does not show on the socket any more
+    # Read and not yet unpacked: it does not show on the socket any more.
+    if is_within_tls and sock.incoming.pending:
         answer.keeps_alive = False
     return answer

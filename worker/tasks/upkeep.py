@@ -251,9 +251,9 @@ class Upkeep:
             for owner, facts in workers.items()
             if owner not in gone and facts["age_s"] <= 2 * SEEN_S
         ]
-        if gone:
-            self.died_at = time.monotonic()
         now = time.monotonic()
+        if gone:
+            self.died_at = now
         has_died = now - self.died_at < DIED_S
         # Nobody knows by heart whose the rows in hand are: it is asked where it may matter.
         searches = has_died or now - self.searched_at >= TIDY_S

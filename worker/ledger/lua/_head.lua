@@ -332,6 +332,12 @@ local function finish(r, h)
   redis.call('HDEL', key('hand'), int(r.row))
   save(r)
 end
+-- Its message has been taken: that is its end, and from now on it is heard of.
+local function accept(r, h)
+  move(r, STATE.ACCEPTED, EVENT.ACCEPTED)
+  listen(r)
+  finish(r, h)
+end
 
 -- Give a row back to PENDING, due in `in_ms`, and not before its earlier Interaction is closed;
 -- what it must wait for, and which Interaction that is, stays in its hand.

@@ -5,8 +5,6 @@
 local r, h = read(A.row), hand(A.row)
 if not held(r, h, STATE.SENDING) then return refused(r and r.state) end
 r.message, r.code, r.arg = unhex(A.message), 0, 0
-move(r, STATE.ACCEPTED, EVENT.ACCEPTED)
-listen(r)
-finish(r, h)
+accept(r, h)
 if number('streak_n') > 0 then redis.call('HSET', BASE, 'streak_n', '0') end
 return { 'ok' }

@@ -16,8 +16,6 @@ end
 close_others(A.row)
 r.message, r.send, r.code, r.arg = message, math.max(r.send, A.send), 0, 0
 tell(r, EVENT.FOUND_SENT)
-move(r, STATE.ACCEPTED, EVENT.ACCEPTED)
-listen(r)
-finish(r, h)
+accept(r, h)
 if number('streak_n') > 0 then redis.call('HSET', BASE, 'streak_n', '0') end
 return { 'ok' }

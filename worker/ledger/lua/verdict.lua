@@ -10,9 +10,7 @@ tell(r, EVENT.VERDICT, A.verdict == 'sent' and 1 or 2)
 if A.verdict == 'sent' and A.message ~= '' then
   r.message, r.code, r.arg = unhex(A.message), 0, 0
   if A.conversation ~= '' then r.conversation = unhex(A.conversation) end
-  move(r, STATE.ACCEPTED, EVENT.ACCEPTED)
-  listen(r)
-  finish(r, hand(A.row))
+  accept(r, hand(A.row))
 elseif A.verdict == 'sent' then
   r.code = A.code
   move(r, STATE.NEEDS_REVIEW)
